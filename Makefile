@@ -1,0 +1,38 @@
+# Everything a newcomer needs: `make run` compares the two topologies, `make test` checks the bench.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SCENARIO ?= quick
+
+.PHONY: install run test unit lint benchmark selftest lock clean
+
+install: $(INSTALLED)
+
+# The environment is made without pip inside (Debian splits ensurepip off): the host's pip fills it.
+$(INSTALLED): pyproject.toml requirements.lock
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements.lock
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: install
+	$(BIN)/sidecar-bench run $(SCENARIO)
+
+test: install
+	$(BIN)/pytest --ignore=tests/benchmarks
+
+unit: install
+	$(BIN)/pytest --ignore=tests/benchmarks -m "not slow and not engine and not browser"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock:
+	uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock >/dev/null
+	uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header -o requirements-benchmark.lock >/dev/null
+
+clean: install
+	$(BIN)/sidecar-bench clean

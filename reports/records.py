@@ -1,0 +1,121 @@
+"""What a stored run consists of: the facts that `bench` writes once and everything else reads.
+
+    results/RUN/run.json                     RunRecord
+    results/RUN/trials/TRIAL/trial.json      TrialRecord, written last: a folder without it is no trial
+    results/RUN/trials/TRIAL/requests.parquet  one row a request (see docs/results.md)
+    results/RUN/trials/TRIAL/logs/           what each process of the stack said
+
+Facts only: whether a trial is valid, and every statistic, is worked out from them again each time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from scenarios.model import Scenario
+
+SCHEMA: Final = 1
+
+
+class Record(BaseModel):
+    """A frozen part of a stored run. Unknown fields are let through: newer runs stay readable."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class StackChoice(Record):
+    """Which stack deployed the variants, and why that one."""
+
+    name: str
+    reason: str
+
+
+class RunRecord(Record):
+    """A run as a whole; written when it begins."""
+
+    schema_version: int = SCHEMA
+    run_id: str
+    scenario: Scenario
+    command: list[str] = Field(description="The command that repeats this run.")
+    started: str = Field(description="UTC, ISO 8601.")
+    stack: StackChoice
+    environment: dict[str, Any] = Field(description="Machine and versions, as `sidecar-bench doctor` sees them.")
+
+
+class LinkFacts(Record):
+    """The way from app to Redis, measured by PING from where the app stands, before and after the load."""
+
+    means: str = Field(description="loopback, unix, relay, netem or network.")
+    configured_ms: float | None = None
+    achieved_ms: float = Field(description="Median round-trip time before the load.")
+    achieved_p99_ms: float
+    after_ms: float | None = Field(None, description="Median round-trip time after the load.")
+    floor_ms: float | None = Field(None, description="The least that these means can reach, where they have a floor.")
+    samples: int
+
+
+class LoadFacts(Record):
+    """What the load side saw of the whole trial, warm-up included."""
+
+    offered: int = Field(description="Requests that the arrival process called for.")
+    requests: int = Field(description="Requests sent.")
+    outcomes: dict[str, int] = Field(description="Requests by outcome: hit, miss, delayed, bypass, error, …")
+    warmup_s: float
+    duration_s: float = Field(description="Time measured, after the warm-up; the log's own where that is shorter.")
+    most_users: int = Field(description="The most requests under way at once.")
+    cpu_ratio: float = Field(description="CPU time of the generator over wall time, while it sent.")
+
+
+class AppFacts(Record):
+    """What the replicas' metrics counted through the trial, added up."""
+
+    outcomes: dict[str, int] = Field(description="Requests by outcome, in the load side's words.")
+    upstream_calls: int
+    redis_errors: int = 0
+
+
+class UpstreamFacts(Record):
+    """What the upstream counted itself: the truth about upstream calls."""
+
+    calls: int
+    by_status: dict[str, int]
+
+
+class MachineFacts(Record):
+    """The machine while the load ran."""
+
+    stolen_ratio: float = Field(description="CPU time taken by the hypervisor over all CPU time.")
+    busy_ratio: float = Field(description="CPU time in use over all CPU time.")
+    load_average: float
+    clock_step_s: float = Field(description="How far the wall clock moved against the monotonic one.")
+
+
+class UsageFacts(Record):
+    """What one process or container of the stack used while the load ran."""
+
+    name: str = Field(description="app-1, redis-1, redis, upstream, link, …")
+    cpu_s: float
+    memory_bytes: int = Field(description="The most that was seen.")
+    throttled_s: float | None = None
+
+
+class TrialRecord(Record):
+    """One trial; written when it has ended."""
+
+    id: str
+    variant: str
+    block: int
+    attempt: int = 1
+    seed: int
+    started: str = Field(description="UTC, ISO 8601.")
+    up_s: float = Field(description="From the order to deploy until every replica was ready.")
+    down_s: float
+    link: LinkFacts | None = Field(description="None in the topology without a cache.")
+    load: LoadFacts
+    app: AppFacts
+    upstream: UpstreamFacts
+    machine: MachineFacts
+    usage: list[UsageFacts] = []
+    notes: list[str] = Field([], description="What the stack could not do as asked, in sentences.")

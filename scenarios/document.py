@@ -1,0 +1,263 @@
+"""Scenario files: YAML in, overrides applied, every list spread into the matrix, a `Scenario` out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from scenarios.model import RunSettings, Scenario, Settings, Topology, Variant
+
+LIBRARY: Final = Path(__file__).parent
+MOST_VARIANTS: Final = 64
+# What a variant of this topology does not use, and so does not vary by.
+_UNUSED: Final[dict[Topology, tuple[str, ...]]] = {
+    "sidecar": ("link.",),
+    "separate": ("cache.sidecar_transport",),
+    "none": ("link.", "cache."),
+}
+
+Path_ = tuple[str, ...]
+_Model = TypeVar("_Model", RunSettings, Settings)
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be used. The message names the file, the field and the remedy."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A scenario as it is written: nested mappings, and the line on which each field stands."""
+
+    source: str
+    fields: dict[str, Any]
+    lines: dict[Path_, int] = field(default_factory=dict)
+
+    def where(self, path: Path_) -> str:
+        """Say where a field stands: `scenarios/quick.yaml, line 7, cache.ttl`."""
+        dotted = ".".join(path)
+        for upto in range(len(path), 0, -1):
+            if path[:upto] in self.lines:
+                return f"{self.source}, line {self.lines[path[:upto]]}, {dotted}"
+        return f"{self.source}, {dotted}" if dotted else self.source
+
+
+def library() -> dict[str, Path]:
+    """Return the scenarios that come with the project: file by name."""
+    return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
+
+
+def find(name: str) -> Path:
+    """Return the file of a scenario, named by its path or by its name in the library.
+
+    Raises:
+        ScenarioError: there is none.
+    """
+    if name in library():
+        return library()[name]
+    path = Path(name)
+    if path.is_file():
+        return path
+    raise ScenarioError(
+        f"{name}: no such scenario; give the path of a YAML file, or one of: {', '.join(library())}"
+    )
+
+
+def read(path: Path) -> Document:
+    """Read a scenario file.
+
+    Raises:
+        ScenarioError: it cannot be read, or is not a YAML mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        fields = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: cannot be read ({error})") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ScenarioError(f"{path}{line}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(fields, dict) or root is None:
+        raise ScenarioError(f"{path}: a scenario is a mapping of fields, such as `name: mine`")
+    document = Document(str(path), fields, dict(_lines(root)))
+    log = fields.get("workload", {}).get("log") if isinstance(fields.get("workload"), dict) else None
+    if isinstance(log, str) and not Path(log).is_absolute():
+        fields["workload"]["log"] = str(path.parent / log)
+    return document
+
+
+def _lines(node: yaml.Node, path: Path_ = ()) -> Iterator[tuple[Path_, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            yield here, key.start_mark.line + 1
+            yield from _lines(value, here)
+
+
+def override(document: Document, overrides: Mapping[str, object]) -> Document:
+    """Return the document with fields set anew: values by dotted name (`cache.ttl`).
+
+    Raises:
+        ScenarioError: a name goes through something that is not a mapping.
+    """
+    fields = _copied(document.fields)
+    lines = dict(document.lines)
+    for dotted, value in overrides.items():
+        path = tuple(dotted.split("."))
+        parent = fields
+        for part in path[:-1]:
+            parent = parent.setdefault(part, {})
+            if not isinstance(parent, dict):
+                raise ScenarioError(f"--set {dotted}: {part} is a value, it has no fields of its own")
+        parent[path[-1]] = value
+        lines = {known: line for known, line in lines.items() if known[: len(path)] != path}
+    return Document(document.source, fields, lines)
+
+
+def parse_assignment(text: str) -> tuple[str, object]:
+    """Read `cache.ttl=5` or `cache.ttl=[5, 10]`: the value is YAML.
+
+    Raises:
+        ScenarioError: there is no `=`, or the value is not YAML.
+    """
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ScenarioError(f"--set {text}: write FIELD=VALUE, such as --set cache.ttl=5")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"--set {text}: the value is not valid YAML") from error
+
+
+def build(document: Document) -> Scenario:
+    """Spread the document's lists into the matrix of variants, and check every one.
+
+    Raises:
+        ScenarioError: a field is unknown or wrong, or the matrix is impossible.
+    """
+    run_names = set(RunSettings.model_fields)
+    run_fields = {name: value for name, value in document.fields.items() if name in run_names}
+    variant_fields = {name: value for name, value in document.fields.items() if name not in run_names}
+    run = _checked(RunSettings, run_fields, document)
+    factors = {path: levels for path, levels in _leaves(variant_fields) if isinstance(levels, list)}
+    _check_factors(factors, document)
+
+    variants: dict[tuple[tuple[str, Any], ...], Variant] = {}
+    read_levels: dict[str, list[Any]] = {".".join(path): [] for path in factors}
+    for levels in itertools.product(*factors.values()):
+        point = _with_levels(variant_fields, dict(zip(factors, levels, strict=True)))
+        settings = _checked(Settings, point, document)
+        read = {".".join(path): _value_at(settings, path) for path in factors}
+        for name, value in read.items():
+            if value not in read_levels[name]:
+                read_levels[name].append(value)
+        used = {
+            name: value for name, value in read.items() if not name.startswith(_UNUSED[settings.topology])
+        }
+        identity = tuple(sorted({"topology": settings.topology, **used}.items()))
+        if identity not in variants:
+            variants[identity] = Variant(id=_variant_id(settings, used), levels=used, **dict(settings))
+    return Scenario(**dict(run), factors=read_levels, variants=tuple(variants.values()))
+
+
+def load(name: str, overrides: Mapping[str, object] | None = None) -> Scenario:
+    """Find, read, override and check a scenario: all that a caller needs.
+
+    Raises:
+        ScenarioError: it cannot be used; the message says where and why.
+    """
+    return build(override(read(find(name)), overrides or {}))
+
+
+def _check_factors(factors: Mapping[Path_, list[Any]], document: Document) -> None:
+    size = 1
+    for path, levels in factors.items():
+        if not levels:
+            raise ScenarioError(
+                f"{document.where(path)}: an empty list leaves nothing to compare; give it a value"
+            )
+        if any(isinstance(level, list | dict) for level in levels):
+            raise ScenarioError(f"{document.where(path)}: each level of a factor is one value")
+        if len({repr(level) for level in levels}) < len(levels):
+            raise ScenarioError(f"{document.where(path)}: a level is listed twice; leave one of them out")
+        size *= len(levels)
+    if size > MOST_VARIANTS:
+        spelled = " × ".join(f"{len(levels)} of {'.'.join(path)}" for path, levels in factors.items())
+        raise ScenarioError(
+            f"{document.source}: {spelled} make {size} variants; at most {MOST_VARIANTS} can be compared in one run"
+        )
+
+
+def _checked(model: type[_Model], fields: dict[str, Any], document: Document) -> _Model:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        problems = []
+        for detail in error.errors(include_url=False):
+            path = tuple(str(part) for part in detail["loc"])
+            known = _known_fields(model, path[:-1])
+            if detail["type"] == "extra_forbidden":
+                problem = f"unknown field; known here: {', '.join(known)}"
+            else:
+                problem = detail["msg"].removeprefix("Value error, ")
+                if detail["type"] != "missing" and not isinstance(detail["input"], dict | Settings):
+                    problem += f" (it is {detail['input']!r})"
+            problems.append(f"{document.where(path)}: {problem}")
+        raise ScenarioError("\n".join(dict.fromkeys(problems))) from error
+
+
+def _known_fields(model: type[RunSettings] | type[Settings], path: Sequence[str]) -> list[str]:
+    if not path:
+        return sorted({*RunSettings.model_fields, *Settings.model_fields})
+    fields = model.model_fields
+    for part in path:
+        annotation = fields[part].annotation if part in fields else None
+        fields = getattr(annotation, "model_fields", {})
+    return sorted(fields)
+
+
+def _leaves(fields: Mapping[str, Any], path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, (*path, str(name)))
+        else:
+            yield (*path, str(name)), value
+
+
+def _copied(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _copied(value) if isinstance(value, dict) else value for name, value in fields.items()}
+
+
+def _with_levels(fields: Mapping[str, Any], levels: Mapping[Path_, Any]) -> dict[str, Any]:
+    point = _copied(fields)
+    for path, level in levels.items():
+        parent = point
+        for part in path[:-1]:
+            parent = parent[part]
+        parent[path[-1]] = level
+    return point
+
+
+def _value_at(settings: Settings, path: Path_) -> Any:
+    value: Any = settings
+    for part in path:
+        value = getattr(value, part)
+    return str(value) if isinstance(value, Path) else value
+
+
+def _variant_id(settings: Settings, levels: Mapping[str, Any]) -> str:
+    """`separate-ttl5-rtt_ms0.3`: the topology, then each other factor's last name and level."""
+    parts: list[str] = [settings.topology]
+    for name, value in levels.items():
+        if name != "topology":
+            shown = f"{value:g}" if isinstance(value, float) else str(value).rsplit("/", 1)[-1]
+            parts.append(f"{name.rsplit('.', 1)[-1]}{shown}")
+    return "-".join(parts)

@@ -1,0 +1,169 @@
+"""What a scenario says, once it is read: the run's own settings, and the variants it compares.
+
+Each field of a `Variant` may be a list in the scenario's file; the matrix of all lists is what
+is compared. `scenarios.document` reads files into these models, `scenarios.plan` orders them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from scenarios.units import Bytes, Milliseconds, Seconds
+
+Topology = Literal["sidecar", "separate", "none"]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Keys(Strict):
+    """Which paths are asked for, and how unevenly; not used where a log gives the requests."""
+
+    distribution: Literal["zipf", "uniform"] = "zipf"
+    count: int = Field(500, ge=1, le=10_000_000, description="How many different paths there are.")
+    exponent: float = Field(
+        1.0, ge=0, le=5, description="Skew of the Zipf distribution: key i has weight 1/i^exponent."
+    )
+
+
+class Workload(Strict):
+    """The requests: how often, when, and for which paths."""
+
+    rate: float = Field(200.0, gt=0, le=100_000, description="Requests per second, over all replicas.")
+    arrivals: Literal["poisson", "constant", "log"] = Field(
+        "poisson", description="When requests are sent; `log`: at the access log's own times."
+    )
+    keys: Keys = Keys()
+    log: Path | None = Field(
+        None,
+        description="An access log (Common or Combined Log Format, plain or .gz) to take requests from.",
+    )
+    speedup: float = Field(1.0, gt=0, description="How much faster than its own times a log is replayed.")
+    users: int = Field(256, ge=1, le=5000, description="The most requests that can be under way at once.")
+
+    @model_validator(mode="after")
+    def _log_goes_with_its_times(self) -> Workload:
+        if self.arrivals == "log" and self.log is None:
+            raise ValueError(
+                "`arrivals: log` needs an access log: name it with workload.log (on the command line: "
+                "--set workload.log=access.log)"
+            )
+        if self.speedup != 1.0 and self.arrivals != "log":
+            raise ValueError(
+                "`speedup` goes with `arrivals: log`; with other arrivals `rate` says how fast requests come"
+            )
+        return self
+
+
+class Cache(Strict):
+    """How the app caches."""
+
+    ttl: Seconds = Field(60.0, gt=0, description="How long a response stays in Redis.")
+    maxmemory: Bytes = Field(
+        64_000_000,
+        ge=1_000_000,
+        description="Memory of all Redis servers together; sidecars get equal shares of it.",
+    )
+    sidecar_transport: Literal["loopback", "unix"] = Field(
+        "loopback", description="How the app reaches a sidecar: TCP on localhost, or a Unix socket."
+    )
+
+
+class Upstream(Strict):
+    """The stub of the GitHub API that answers what the cache does not."""
+
+    latency_ms: Milliseconds = Field(
+        20.0, ge=0, le=60_000, description="Median time that it takes to answer."
+    )
+    latency_spread: float = Field(
+        0.0, ge=0, le=3, description="Sigma of a log-normal latency; 0 makes it constant."
+    )
+    body: Bytes = Field(4096, ge=1, le=50_000_000, description="Median size of a body.")
+    body_spread: float = Field(
+        1.0, ge=0, le=3, description="Sigma of the log-normal sizes; 0 makes them equal."
+    )
+    error_ratio: float = Field(0.0, ge=0, le=1, description="Share of calls that it answers with 502.")
+    rate_limit: int | None = Field(None, ge=1, description="Calls an hour that it allows; none: no limit.")
+
+
+class Link(Strict):
+    """The network hop between the app and a separate Redis."""
+
+    rtt_ms: Milliseconds = Field(
+        0.3,
+        ge=0,
+        le=1000,
+        description="Round-trip time wanted between app and Redis, as PING sees it; 0: no delay.",
+    )
+
+
+class Resources(Strict):
+    """What one task may use."""
+
+    cpus: float | None = Field(
+        None, gt=0, le=64, description="CPUs of a task (app, and its sidecar); none: no limit."
+    )
+    memory: Bytes | None = Field(None, ge=32_000_000, description="Memory of a task; none: no limit.")
+
+
+class Settings(Strict):
+    """Everything that can differ between variants."""
+
+    topology: Topology = "sidecar"
+    replicas: int = Field(2, ge=1, le=64, description="How many copies of the app run.")
+    workload: Workload = Workload()
+    cache: Cache = Cache()
+    upstream: Upstream = Upstream()
+    link: Link = Link()
+    resources: Resources = Resources()
+
+
+class Variant(Settings):
+    """One point of the matrix: all its settings, and the levels that tell it from the others."""
+
+    id: str
+    levels: dict[str, Any] = Field(description="Value of each factor, by the field's dotted name.")
+
+
+class Schedule(Strict):
+    """How long and how often each variant is tried."""
+
+    warmup: Seconds = Field(
+        0.0, ge=0, description="Time at the start of a trial that the statistics leave out."
+    )
+    duration: Seconds = Field(10.0, gt=0, le=86_400, description="Time of a trial that is measured.")
+    blocks: int = Field(5, ge=1, le=1000, description="Rounds in which every variant is tried once.")
+    timeout: Seconds = Field(30.0, gt=0, description="A request without an answer by then has failed.")
+
+
+class RunSettings(Strict):
+    """Everything that holds for the whole run."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)
+    description: str = ""
+    seed: int = Field(1, ge=0, lt=2**32, description="Seeds the order of trials, the arrivals and the keys.")
+    schedule: Schedule = Schedule()
+
+
+class Scenario(RunSettings):
+    """A scenario that has been read: the run's settings, its factors and its variants."""
+
+    factors: dict[str, list[Any]] = Field(description="The levels of each field that is varied.")
+    variants: tuple[Variant, ...]
+
+    def variant(self, variant_id: str) -> Variant:
+        """Return the variant of this id.
+
+        Raises:
+            KeyError: the scenario has none.
+        """
+        for variant in self.variants:
+            if variant.id == variant_id:
+                return variant
+        raise KeyError(variant_id)
