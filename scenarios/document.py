@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -165,6 +165,7 @@ def build(document: Document) -> Scenario:
         identity = tuple(sorted({"topology": settings.topology, **used}.items()))
         if identity not in variants:
             variants[identity] = Variant(id=_variant_id(settings, used), levels=used, **dict(settings))
+    _check_used(factors, variants.values(), document)
     return Scenario(**dict(run), factors=read_levels, variants=tuple(variants.values()))
 
 
@@ -194,6 +195,15 @@ def _check_factors(factors: Mapping[Path_, list[Any]], document: Document) -> No
         raise ScenarioError(
             f"{document.source}: {spelled} make {size} variants; at most {MOST_VARIANTS} can be compared in one run"
         )
+
+
+def _check_used(factors: Iterable[Path_], variants: Iterable[Variant], document: Document) -> None:
+    used = {name for variant in variants for name in variant.levels}
+    for path in factors:
+        if ".".join(path) not in used:
+            raise ScenarioError(
+                f"{document.where(path)}: no topology compared here uses it; give it one value"
+            )
 
 
 def _checked(model: type[_Model], fields: dict[str, Any], document: Document) -> _Model:
