@@ -193,7 +193,8 @@ def _check_factors(factors: Mapping[Path_, list[Any]], document: Document) -> No
     if size > MOST_VARIANTS:
         spelled = " × ".join(f"{len(levels)} of {'.'.join(path)}" for path, levels in factors.items())
         raise ScenarioError(
-            f"{document.source}: {spelled} make {size} variants; at most {MOST_VARIANTS} can be compared in one run"
+            f"{document.source}: {spelled} make {size} variants; "
+            f"at most {MOST_VARIANTS} can be compared in one run"
         )
 
 

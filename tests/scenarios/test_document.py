@@ -88,7 +88,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scenario_names_the_library() -> None:
-    with pytest.raises(ScenarioError, match="one of: .*quick"):
+    with pytest.raises(ScenarioError, match=r"one of: .*quick"):
         document.load("qwick")
 
 
