@@ -1,0 +1,202 @@
+"""The command `sidecar-bench`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from compose.stack import StackError
+from loadtests.access_log import LogError, read_log
+from rich.console import Console
+
+from bench import conductor, doctor, machine, options, progress, show
+from bench.errors import UserError
+from bench.load import LoadError
+from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs
+from compose import clean as cleaning
+from compose import stacks
+from reports import ResultsError
+from reports.records import RunRecord, StackChoice
+from scenarios import document
+from scenarios.document import ScenarioError
+from scenarios.model import Scenario
+
+cli = typer.Typer(
+    help="Where should the Redis cache of a FastAPI service live: in its task (sidecar), or in one of its own?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Results = Annotated[Path, typer.Option("--results", help="The folder of all runs.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or folder; `last` is the newest.")]
+StackName = Annotated[
+    str, typer.Option("--stack", help="auto, docker or processes: where variants are deployed.")
+]
+
+
+@cli.command()
+def run(
+    scenario: Annotated[
+        str | None, typer.Argument(help="A scenario of the library (see `list`) or a YAML file.")
+    ] = None,
+    topology: options.Topology = None,
+    replicas: options.Replicas = None,
+    ttl: options.Ttl = None,
+    rate: options.Rate = None,
+    rtt: options.Rtt = None,
+    blocks: options.Blocks = None,
+    duration: options.Duration = None,
+    seed: options.Seed = None,
+    assignments: options.Assignments = None,
+    stack: StackName = "auto",
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with a run that was interrupted.")
+    ] = None,
+    results: Results = DEFAULT_ROOT,
+) -> None:
+    """Compare the variants of a scenario and write a report."""
+    changed = options.overrides(
+        assignments,
+        topology=topology,
+        replicas=replicas,
+        cache__ttl=ttl,
+        workload__rate=rate,
+        link__rtt_ms=rtt,
+        schedule__blocks=blocks,
+        schedule__duration=duration,
+        seed=seed,
+    )
+    console = Console()
+    if resume is not None:
+        if scenario or changed:
+            raise UserError(
+                "--resume goes on with a run as it was begun; leave the scenario and its fields out"
+            )
+        folder = RunFolder.find(results, resume)
+        record = folder.record()
+        stack = record.stack.name
+    else:
+        if scenario is None:
+            raise UserError(
+                "which scenario? `sidecar-bench list` names those of the library; `quick` is a start"
+            )
+        read = document.load(scenario, changed)
+        _check_logs(read)
+        record, folder = _begin(read, stack, results)
+    console.print(
+        f"Run {record.run_id} on the {record.stack.name} stack: {record.stack.reason}.", highlight=False
+    )
+    with (
+        stacks.open_stack(record.stack.name, record.run_id) as opened,
+        progress.listener(console) as listener,
+    ):
+        conductor.conduct(folder, record.scenario, opened, listener)
+    show.verdict(console, folder)
+
+
+def _begin(scenario: Scenario, stack: str, results: Path) -> tuple[RunRecord, RunFolder]:
+    chosen, reason = stacks.choose(stack)
+    now = datetime.now(UTC)
+    record = RunRecord(
+        run_id=new_run_id(scenario.name, now),
+        scenario=scenario,
+        command=["sidecar-bench", *sys.argv[1:]],
+        started=now.isoformat(timespec="seconds"),
+        stack=StackChoice(name=chosen, reason=reason),
+        environment=machine.environment(),
+    )
+    return record, RunFolder.create(results, record)
+
+
+def _check_logs(scenario: Scenario) -> None:
+    """Refuse a log that holds no request before anything is deployed."""
+    for path in {variant.workload.log for variant in scenario.variants}:
+        if path is not None:
+            read_log(path)
+
+
+@cli.command()
+def report(name: RunName = "last", results: Results = DEFAULT_ROOT) -> None:
+    """Write a stored run's report anew."""
+    show.verdict(Console(), RunFolder.find(results, name))
+
+
+@cli.command(name="list")
+def list_(results: Results = DEFAULT_ROOT) -> None:
+    """Name the scenarios of the library and the runs that are stored."""
+    show.listing(Console(), document.library(), runs(results))
+
+
+@cli.command(name="show")
+def show_(
+    name: Annotated[str, typer.Argument(help="A scenario, or a run's id or folder, or `last`.")],
+    results: Results = DEFAULT_ROOT,
+) -> None:
+    """Show what a scenario compares, or what a run has found."""
+    console = Console()
+    if name in document.library() or name.endswith((".yaml", ".yml")):
+        show.scenario(console, document.build(document.read(document.find(name))))
+    else:
+        show.stored(console, RunFolder.find(results, name))
+
+
+@cli.command()
+def check(
+    scenario: Annotated[str, typer.Argument(help="A scenario of the library or a YAML file.")],
+    assignments: options.Assignments = None,
+) -> None:
+    """Check a scenario and show what it would compare, without running it."""
+    read = document.load(scenario, options.overrides(assignments))
+    _check_logs(read)
+    show.scenario(Console(), read)
+
+
+@cli.command(name="doctor")
+def doctor_() -> None:
+    """Say what this machine can do, and what to do about what is missing."""
+    doctor.examine(Console())
+
+
+@cli.command()
+def clean() -> None:
+    """Remove whatever an interrupted run has left: processes, folders, containers, networks."""
+    removed = cleaning.clean()
+    for line in removed:
+        typer.echo(f"removed {line}")
+    if not removed:
+        typer.echo("nothing of ours is left")
+
+
+class Interrupted(BaseException):
+    """The user, or the system, wants the command to end. Not KeyboardInterrupt, which click makes its own."""
+
+
+def _end_in_order(_: int, __: FrameType | None) -> None:
+    raise Interrupted
+
+
+def main() -> None:
+    """Run the command; what the user can mend is said in a sentence, with exit code 2."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end_in_order)
+    try:
+        cli()
+    except (UserError, ScenarioError, StackError, ResultsError, LogError) as error:
+        _say(str(error))
+        sys.exit(2)
+    except LoadError as error:
+        _say(f"{error}\nThis is a fault of the bench. Trials that ended are stored; go on with --resume last")
+        sys.exit(1)
+    except Interrupted:
+        _say("interrupted. Trials that ended are stored; go on with: sidecar-bench run --resume last")
+        sys.exit(130)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"sidecar-bench: {text}\n")

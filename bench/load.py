@@ -1,0 +1,88 @@
+"""The load of one trial, in a process of its own: started, followed, and ended whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from loadtests.order import Order
+
+from bench.errors import UserError
+from compose import launch
+from reports.records import LoadFacts
+
+_PATIENCE_S: Final = 10.0
+
+
+class LoadError(Exception):
+    """The load generator failed for a reason that is not the user's; the message has its last words."""
+
+
+class Load:
+    """A load generator at work. Used as a context manager: on leaving, its process is gone."""
+
+    def __init__(self, order: Order, *, run_id: str, cpus: Sequence[int], folder: Path) -> None:
+        self._order_path = folder / "order.json"
+        self._order_path.write_text(order.model_dump_json(indent=2), encoding="utf-8")
+        self._log_path = folder / "logs" / "load.log"
+        self._run_id = run_id
+        self._cpus = tuple(cpus)
+        self._process: subprocess.Popen[str] | None = None
+        self.facts: LoadFacts | None = None
+
+    def __enter__(self) -> Load:
+        with self._log_path.open("w", encoding="utf-8") as log:
+            self._process = subprocess.Popen(
+                launch.command([sys.executable, "-m", "loadtests", str(self._order_path)], cpus=self._cpus),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=launch.environment(self._run_id),
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        process = self._process
+        if process is None:
+            return
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE_S)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield what the generator reports until it has finished; afterwards `facts` is set.
+
+        Raises:
+            UserError: the workload cannot be sent (its log is missing or holds no request).
+            LoadError: the generator broke.
+        """
+        process = self._process
+        if process is None or process.stdout is None:
+            raise LoadError("the load generator was not started")
+        for line in process.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if event["event"] == "finished":
+                self.facts = LoadFacts.model_validate(event["load"])
+            yield event
+        code = process.wait()
+        if code == 2:
+            raise UserError(self._last_words())
+        if code != 0 or self.facts is None:
+            raise LoadError(f"the load generator ended with exit code {code}:\n{self._last_words()}")
+
+    def _last_words(self) -> str:
+        text = self._log_path.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.strip().splitlines()[-15:])

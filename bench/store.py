@@ -1,0 +1,157 @@
+"""Runs on disk: made once, added to trial by trial, never rewritten. `reports.records` says what is in them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ValidationError
+
+from bench.errors import UserError
+from reports.records import RunRecord, TrialRecord
+
+DEFAULT_ROOT: Final = Path("results")
+_RUN: Final = "run.json"
+_TRIAL: Final = "trial.json"
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"{path}: the disk is full. Trials that ended are stored; make room and go on with --resume, "
+                "or choose another place with --results"
+            ) from error
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); choose another place with --results"
+        ) from error
+
+
+def _write(path: Path, record: BaseModel) -> None:
+    """Write so that the file is either whole or absent, whatever happens meanwhile."""
+    unfinished = path.with_suffix(".tmp")
+    with _disk_errors(path):
+        try:
+            with unfinished.open("w", encoding="utf-8") as file:
+                file.write(record.model_dump_json(indent=2) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def new_run_id(scenario_name: str, now: datetime) -> str:
+    """Name a run by when it began and what it compares: `20260131-154500-quick`."""
+    return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{scenario_name}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, root: Path, record: RunRecord) -> RunFolder:
+        """Make the folder of a new run.
+
+        Raises:
+            UserError: it exists, or cannot be written.
+        """
+        folder = cls(root / record.run_id)
+        with _disk_errors(folder.path):
+            folder.path.mkdir(parents=True)
+        _write(folder.path / _RUN, record)
+        return folder
+
+    @classmethod
+    def find(cls, root: Path, name: str) -> RunFolder:
+        """Return the folder of a run, named by its path, its id, or `last`.
+
+        Raises:
+            UserError: there is no such run.
+        """
+        if name == "last":
+            known = runs(root)
+            if not known:
+                raise UserError(f"{root}: no run is stored here yet; start one with: sidecar-bench run quick")
+            return known[-1]
+        for path in (Path(name), root / name):
+            if (path / _RUN).is_file():
+                return cls(path)
+            if path.is_dir():
+                raise UserError(
+                    f"{path}: the folder holds no {_RUN}: it is no run, or its beginning was never written; "
+                    "remove it, and run the scenario anew"
+                )
+        raise UserError(f"{name}: no such run in {root}; `sidecar-bench list` names those that are stored")
+
+    def record(self) -> RunRecord:
+        """Read what the run is.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        path = self.path / _RUN
+        try:
+            return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: is damaged and cannot be read; run the scenario anew") from error
+
+    def trial_folder(self, trial_id: str) -> Path:
+        """Say where a trial's rows and logs belong."""
+        return self.path / "trials" / trial_id
+
+    def begin_trial(self, trial_id: str) -> Path:
+        """Return an empty folder for a trial; what an unfinished try left there goes.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        folder = self.trial_folder(trial_id)
+        with _disk_errors(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+            (folder / "logs").mkdir(parents=True)
+        return folder
+
+    def end_trial(self, record: TrialRecord) -> None:
+        """Store a trial that has ended; from now on it counts.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        _write(self.trial_folder(record.id) / _TRIAL, record)
+
+    def ended(self) -> dict[str, TrialRecord]:
+        """Return the trials that ended, by id; unfinished ones are not among them.
+
+        Raises:
+            UserError: a trial's file is damaged.
+        """
+        ended = {}
+        for path in sorted(self.path.glob(f"trials/*/{_TRIAL}")):
+            try:
+                record = TrialRecord.model_validate_json(path.read_text(encoding="utf-8"))
+            except (OSError, ValidationError, UnicodeDecodeError) as error:
+                raise UserError(
+                    f"{path}: is damaged; remove the folder {path.parent} and go on with --resume"
+                ) from error
+            ended[record.id] = record
+        return ended
+
+
+def runs(root: Path) -> list[RunFolder]:
+    """Return the runs that are stored, the oldest first."""
+    return [RunFolder(path.parent) for path in sorted(root.glob(f"*/{_RUN}"))]
