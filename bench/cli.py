@@ -10,8 +10,6 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from compose.stack import StackError
-from loadtests.access_log import LogError, read_log
 from rich.console import Console
 
 from bench import conductor, doctor, machine, options, progress, show
@@ -20,6 +18,8 @@ from bench.load import LoadError
 from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs
 from compose import clean as cleaning
 from compose import stacks
+from compose.stack import StackError
+from loadtests.access_log import LogError, read_log
 from reports import ResultsError
 from reports.records import RunRecord, StackChoice
 from scenarios import document
@@ -27,7 +27,7 @@ from scenarios.document import ScenarioError
 from scenarios.model import Scenario
 
 cli = typer.Typer(
-    help="Where should the Redis cache of a FastAPI service live: in its task (sidecar), or in one of its own?",
+    help="Where should a FastAPI service's Redis cache live: in its task (sidecar), or in one of its own?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from compose.stack import Deployment, Stack
-from loadtests.order import Order
-from reports.validity import Gate, gates
-
 from bench.load import Load
 from bench.machine import Moment
 from bench.store import RunFolder
-from reports.records import AppFacts, LinkFacts, TrialRecord, UpstreamFacts, UsageFacts
+from compose.stack import Deployment, Stack
+from loadtests.order import Order
+from reports.records import (
+    AppFacts,
+    LinkFacts,
+    LoadFacts,
+    MachineFacts,
+    TrialRecord,
+    UpstreamFacts,
+    UsageFacts,
+)
+from reports.validity import Gate, gates
 from scenarios import plan
 from scenarios.model import Scenario, Variant
 from scenarios.plan import Trial
@@ -41,7 +48,13 @@ class Listener(Protocol):
         """A trial is stored."""
 
 
-def conduct(run: RunFolder, scenario: Scenario, stack: Stack, listener: Listener) -> None:
+def conduct(
+    run: RunFolder,
+    scenario: Scenario,
+    stack: Stack,
+    listener: Listener,
+    start_load: Callable[..., Load] = Load,
+) -> None:
     """Try every variant of every block that is not stored yet, and store each trial as it ends.
 
     Raises:
@@ -56,71 +69,85 @@ def conduct(run: RunFolder, scenario: Scenario, stack: Stack, listener: Listener
         if trial.id in ended:
             continue
         listener.trial_begins(trial, number)
-        record = _try(trial, scenario, stack, run.begin_trial(trial.id), listener)
+        attempt = _Attempt(trial, scenario, stack, run.begin_trial(trial.id), listener, start_load)
+        record = attempt.record()
         run.end_trial(record)
         listener.trial_ended(record, gates(record))
 
 
-def _try(trial: Trial, scenario: Scenario, stack: Stack, folder: Path, listener: Listener) -> TrialRecord:
-    variant = scenario.variant(trial.variant)
-    started, began = datetime.now(UTC), time.monotonic()
-    listener.stage("deploying")
-    deployment = stack.deploy(variant, seed=trial.seed, folder=folder / "logs")
-    with deployment:
-        up_s = time.monotonic() - began
-        facts = _load(trial, variant, scenario, stack, deployment, folder, listener)
-        listener.stage("removing")
-        began = time.monotonic()
-        deployment.down()
-        down_s = time.monotonic() - began
-    return TrialRecord(
-        id=trial.id,
-        variant=variant.id,
-        block=trial.block,
-        seed=trial.seed,
-        started=started.isoformat(timespec="seconds"),
-        up_s=up_s,
-        down_s=down_s,
-        notes=list(deployment.notes),
-        **facts,
-    )
+@dataclass(frozen=True)
+class _Attempt:
+    """One try of one trial."""
+
+    trial: Trial
+    scenario: Scenario
+    stack: Stack
+    folder: Path
+    listener: Listener
+    start_load: Callable[..., Load]
+
+    def record(self) -> TrialRecord:
+        """Deploy, load, count, tear down: whatever fails, nothing of the deployment is left."""
+        trial, variant = self.trial, self.scenario.variant(self.trial.variant)
+        started, began = datetime.now(UTC), time.monotonic()
+        self.listener.stage("deploying")
+        with self.stack.deploy(variant, seed=trial.seed, folder=self.folder / "logs") as deployment:
+            up_s = time.monotonic() - began
+            used = {usage.name: usage.cpu_s for usage in deployment.usage()}
+            load, machine = self._load(variant, deployment)
+            self.listener.stage("counting")
+            facts = _count(deployment, used)
+            self.listener.stage("removing")
+            began = time.monotonic()
+            deployment.down()
+            down_s = time.monotonic() - began
+        return TrialRecord(
+            id=trial.id,
+            variant=variant.id,
+            block=trial.block,
+            seed=trial.seed,
+            started=started.isoformat(timespec="seconds"),
+            up_s=up_s,
+            down_s=down_s,
+            load=load,
+            machine=machine,
+            notes=list(deployment.notes),
+            **facts,
+        )
+
+    def _load(self, variant: Variant, deployment: Deployment) -> tuple[LoadFacts, MachineFacts]:
+        schedule = self.scenario.schedule
+        order = Order(
+            targets=deployment.targets,
+            workload=variant.workload,
+            seed=self.trial.seed,
+            warmup_s=schedule.warmup,
+            duration_s=schedule.duration,
+            timeout_s=schedule.timeout,
+            rows=self.folder / "requests.parquet",
+        )
+        self.listener.stage("loading")
+        before = Moment.now()
+        with self.start_load(
+            order, run_id=self.stack.run_id, cpus=self.stack.load_cpus, folder=self.folder
+        ) as load:
+            for event in load.events():
+                if event["event"] == "started":
+                    before = Moment.now()
+                self.listener.progress(event)
+            return load.facts(), before.until(Moment.now())
 
 
-def _load(
-    trial: Trial,
-    variant: Variant,
-    scenario: Scenario,
-    stack: Stack,
-    deployment: Deployment,
-    folder: Path,
-    listener: Listener,
-) -> dict[str, Any]:
-    order = Order(
-        targets=deployment.targets,
-        workload=variant.workload,
-        seed=trial.seed,
-        warmup_s=scenario.schedule.warmup,
-        duration_s=scenario.schedule.duration,
-        timeout_s=scenario.schedule.timeout,
-        rows=folder / "requests.parquet",
-    )
-    listener.stage("loading")
-    before = Moment.now()
-    with Load(order, run_id=stack.run_id, cpus=stack.load_cpus, folder=folder) as load:
-        for event in load.events():
-            if event["event"] == "started":
-                before = Moment.now()
-            listener.progress(event)
-        machine = before.until(Moment.now())
-    listener.stage("counting")
-    usage = [UsageFacts(**asdict(used)) for used in deployment.usage()]
+def _count(deployment: Deployment, cpu_before_s: Mapping[str, float]) -> dict[str, Any]:
+    usage = [
+        UsageFacts(**asdict(used) | {"cpu_s": used.cpu_s - cpu_before_s.get(used.name, 0.0)})
+        for used in deployment.usage()
+    ]
     link = deployment.link
-    after = deployment.measure_link() if link is not None else None
+    after_ms = deployment.measure_link().achieved_ms if link is not None else None
     return {
-        "load": load.facts,
+        "usage": usage,
+        "link": LinkFacts(**asdict(link) | {"after_ms": after_ms}) if link is not None else None,
         "app": AppFacts(**asdict(deployment.app_counts())),
         "upstream": UpstreamFacts(**asdict(deployment.upstream_counts())),
-        "machine": machine,
-        "usage": usage,
-        "link": link and after and LinkFacts(**{**asdict(link), "after_ms": after.achieved_ms}),
     }

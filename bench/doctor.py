@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Final, Literal
 
 import psutil
-from compose.stack import StackError
 from rich.console import Console
 from rich.table import Table
 
 from bench import machine
 from compose import redis_binary, stacks
+from compose.stack import StackError
 
 _MARKS: Final = {"good": "[green]ok[/]", "poor": "[yellow]poor[/]", "missing": "[red]missing[/]"}
 
@@ -102,7 +102,7 @@ def _neighbours() -> Finding:
     before = machine.Moment.now()
     time.sleep(1)
     facts = before.until(machine.Moment.now())
-    found = f"{facts.busy_ratio:.0%} of the CPUs in use, {facts.stolen_ratio:.1%} stolen by the host, in one second"
+    found = f"{facts.busy_ratio:.0%} of the CPUs in use, {facts.stolen_ratio:.1%} stolen, in one second"
     if facts.busy_ratio > 0.2 or facts.stolen_ratio > 0.02:
         return Finding(
             "neighbours", found, "poor", "stop what else runs; on a shared host expect wider intervals"

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from loadtests.order import Order
-
 from bench.errors import UserError
 from compose import launch
+from loadtests.order import Order
 from reports.records import LoadFacts
 
 _PATIENCE_S: Final = 10.0
@@ -33,7 +32,7 @@ class Load:
         self._run_id = run_id
         self._cpus = tuple(cpus)
         self._process: subprocess.Popen[str] | None = None
-        self.facts: LoadFacts | None = None
+        self._facts: LoadFacts | None = None
 
     def __enter__(self) -> Load:
         with self._log_path.open("w", encoding="utf-8") as log:
@@ -63,7 +62,7 @@ class Load:
             process.stdout.close()
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield what the generator reports until it has finished; afterwards `facts` is set.
+        """Yield what the generator reports until it has finished; afterwards `facts()` answers.
 
         Raises:
             UserError: the workload cannot be sent (its log is missing or holds no request).
@@ -75,13 +74,23 @@ class Load:
         for line in process.stdout:
             event: dict[str, Any] = json.loads(line)
             if event["event"] == "finished":
-                self.facts = LoadFacts.model_validate(event["load"])
+                self._facts = LoadFacts.model_validate(event["load"])
             yield event
         code = process.wait()
         if code == 2:
             raise UserError(self._last_words())
-        if code != 0 or self.facts is None:
+        if code != 0 or self._facts is None:
             raise LoadError(f"the load generator ended with exit code {code}:\n{self._last_words()}")
+
+    def facts(self) -> LoadFacts:
+        """Return what the generator counted.
+
+        Raises:
+            LoadError: it has not finished.
+        """
+        if self._facts is None:
+            raise LoadError("the load generator has not finished")
+        return self._facts
 
     def _last_words(self) -> str:
         text = self._log_path.read_text(encoding="utf-8", errors="replace")

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from reports.validity import Gate
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from reports.records import TrialRecord
+from reports.validity import Gate
 from scenarios.plan import Trial
 
 
@@ -19,7 +19,8 @@ def _judged(record: TrialRecord, judged: Sequence[Gate]) -> str:
     """One line on a trial that has ended."""
     outcomes = record.load.outcomes
     hits, requests = outcomes.get("hit", 0), max(record.load.requests, 1)
-    line = f"{record.id}: {requests} requests, hit ratio {hits / requests:.1%}, {record.upstream.calls} upstream calls"
+    calls = record.upstream.calls
+    line = f"{record.id}: {requests} requests, hit ratio {hits / requests:.1%}, {calls} upstream calls"
     broken = [gate.reason for gate in judged if not gate.passed]
     return f"{line}; INVALID: {'; '.join(broken)}" if broken else line
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from reports.summary import Comparison, Summary, VariantSummary
 from rich.console import Console
 from rich.table import Table
 
 import reports
 from bench.store import RunFolder
+from reports.summary import Comparison, Summary, VariantSummary
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.model import Scenario

@@ -1,4 +1,4 @@
-"""Runs on disk: made once, added to trial by trial, never rewritten. `reports.records` says what is in them."""
+"""Runs on disk: made once, added to trial by trial, never rewritten; see `reports.records`."""
 
 from __future__ import annotations
 
