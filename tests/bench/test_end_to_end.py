@@ -1,0 +1,174 @@
+"""The main job on the embedded stack: real Redis, real sockets, small numbers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+import pytest
+
+import reports
+
+COMMAND = Path(sys.executable).with_name("sidecar-bench")
+TRACE = Path(__file__).parents[2].parent / "shared" / "traces" / "access-2015-05-a.log"
+SMALL = (
+    "--stack", "processes", "--blocks", "2", "--duration", "2s", "--rate", "100", "--ttl", "1",
+    "--set", "schedule.warmup=0.5", "--set", "workload.keys.count=50",
+)  # fmt: skip
+
+pytestmark = pytest.mark.slow
+
+
+def sidecar_bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(COMMAND), *arguments], cwd=cwd, capture_output=True, text=True, timeout=110, check=False
+    )
+
+
+def ours() -> list[psutil.Process]:
+    """Every process that carries the mark of a run."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and "SIDECAR_BENCH_RUN" in process.environ():
+                found.append(process)
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
+
+
+def eventually(condition: Any, within_s: float) -> bool:
+    """Tell whether the condition comes true in time."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return bool(condition())
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("run")
+    ended = sidecar_bench("run", "quick", *SMALL, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    (run,) = (folder / "results").iterdir()
+    assert (run / "report.html").stat().st_size < 3_000_000
+    assert str(Path("results") / run.name / "report.html") in ended.stdout
+    read: dict[str, Any] = json.loads((run / "summary.json").read_text())
+    return read
+
+
+def test_the_summary_fits_its_published_schema(summary: dict[str, Any]) -> None:
+    schema = json.loads((Path(reports.__file__).parent / "summary.schema.json").read_text())
+    jsonschema.validate(summary, schema)
+
+
+def test_all_parties_agree_to_the_last_request(summary: dict[str, Any]) -> None:
+    assert len(summary["trials"]) == 4
+    for trial in summary["trials"]:
+        assert trial["hits"] == trial["app_hits"]
+        assert trial["misses"] == trial["app_misses"]
+        assert trial["upstream_calls"] == trial["misses"]
+        assert trial["errors"] == 0
+        assert trial["requests"] > 150
+
+
+def test_both_topologies_meet_the_same_requests(summary: dict[str, Any]) -> None:
+    requests: dict[int, set[int]] = {}
+    for trial in summary["trials"]:
+        requests.setdefault(trial["block"], set()).add(trial["requests"])
+    assert all(len(counts) == 1 for counts in requests.values())
+
+
+def test_a_shared_cache_spares_calls_that_two_sidecars_make(summary: dict[str, Any]) -> None:
+    calls = {topology: 0 for topology in ("sidecar", "separate")}
+    for trial in summary["trials"]:
+        calls[trial["variant"]] += trial["upstream_calls"]
+    assert calls["separate"] < calls["sidecar"]
+
+
+def test_nothing_is_left_running_after_a_run(summary: dict[str, Any]) -> None:
+    assert summary["trials"]
+    assert ours() == []
+
+
+@pytest.mark.skipif(not TRACE.is_file(), reason="the access log of ../shared/traces is not beside this checkout")
+def test_a_real_access_log_is_replayed(tmp_path: Path) -> None:
+    ended = sidecar_bench(
+        "run", "access-log", "--stack", "processes", "--blocks", "1", "--duration", "3s",
+        "--set", f"workload.log={TRACE}", cwd=tmp_path,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    (path,) = tmp_path.glob("results/*/summary.json")
+    trials = json.loads(path.read_text())["trials"]
+    assert {trial["variant"] for trial in trials} == {"sidecar", "separate"}
+    assert all(trial["upstream_calls"] == trial["misses"] > 0 for trial in trials)
+    assert all(trial["hits"] > 0 for trial in trials)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run under way, its load on."""
+    process = subprocess.Popen(
+        [str(COMMAND), "run", "quick", *SMALL, "--duration", "60s"],
+        cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert eventually(lambda: "-m loadtests" in " ".join(str(p.cmdline()) for p in ours()).replace("', '", " "), 30)
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_leaves_nothing_and_says_how_to_go_on(
+    running: subprocess.Popen[str], number: signal.Signals
+) -> None:
+    running.send_signal(number)
+    _, said = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "--resume" in said
+    assert "Traceback" not in said
+    assert eventually(lambda: not ours(), 5)
+    assert not list(Path("/tmp").glob(f"sidecar-bench-*-{running.pid}"))
+
+
+def test_a_killed_run_leaves_nothing_once_cleaned(running: subprocess.Popen[str], tmp_path: Path) -> None:
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    cleaned = sidecar_bench("clean", cwd=tmp_path)
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert eventually(lambda: not ours(), 5)
+    again = sidecar_bench("clean", cwd=tmp_path)
+    assert "nothing of ours is left" in again.stdout
+
+
+def test_an_interrupt_while_deploying_leaves_nothing(tmp_path: Path) -> None:
+    for _ in range(3):
+        process = subprocess.Popen(
+            [str(COMMAND), "run", "quick", *SMALL], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        assert eventually(lambda: len(ours()) >= 1, 20)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert eventually(lambda: not ours(), 5)
+
+
+def test_a_run_goes_on_where_it_was_interrupted(running: subprocess.Popen[str], tmp_path: Path) -> None:
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=20)
+    (run,) = (tmp_path / "results").iterdir()
+    record = json.loads((run / "run.json").read_text())
+    record["scenario"]["schedule"]["duration"] = 1.0
+    (run / "run.json").write_text(json.dumps(record))
+    ended = sidecar_bench("run", "--resume", "last", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert len(list(run.glob("trials/*/trial.json"))) == 4
