@@ -265,10 +265,10 @@ def _value_at(settings: Settings, path: Path_) -> Any:
 
 
 def _variant_id(settings: Settings, levels: Mapping[str, Any]) -> str:
-    """`separate-ttl5-rtt_ms0.3`: the topology, then each other factor's last name and level."""
-    parts: list[str] = [settings.topology]
+    """`separate-ttl5-rtt_ms0.3`: the topology, its label, then each other factor's last name and level."""
+    parts: list[str] = [settings.topology, *([settings.label] if settings.label else [])]
     for name, value in levels.items():
-        if name != "topology":
+        if name not in ("topology", "label"):
             shown = f"{value:g}" if isinstance(value, float) else str(value).rsplit("/", 1)[-1]
             parts.append(f"{name.rsplit('.', 1)[-1]}{shown}")
     return "-".join(parts)

@@ -115,6 +115,12 @@ class Resources(Strict):
 class Settings(Strict):
     """Everything that can differ between variants."""
 
+    label: str = Field(
+        "",
+        pattern=r"^[a-z0-9]*$",
+        max_length=20,
+        description="Tells variants of equal settings apart, as in an A/A test.",
+    )
     topology: Topology = "sidecar"
     replicas: int = Field(2, ge=1, le=64, description="How many copies of the app run.")
     workload: Workload = Workload()

@@ -120,3 +120,10 @@ def test_what_is_no_assignment_is_refused(text: str) -> None:
 def test_an_override_through_a_value_is_refused() -> None:
     with pytest.raises(ScenarioError, match="replicas is a value"):
         document.load("quick", {"replicas.count": 3})
+
+
+def test_labels_make_two_variants_of_equal_settings() -> None:
+    scenario = document.load("quick", {"topology": "separate", "label": ["a", "b"]})
+    assert [v.id for v in scenario.variants] == ["separate-a", "separate-b"]
+    first, second = (v.model_dump(exclude={"id", "label", "levels"}) for v in scenario.variants)
+    assert first == second
