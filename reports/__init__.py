@@ -1,0 +1,45 @@
+"""What a run means: stored trials in, statistics, theory, verdict, figures and one HTML page out.
+
+The two functions below are all that a caller needs. They import the scientific libraries when they
+are called, not before: the conductor reads `reports.records` and `reports.validity` while it
+measures, and wants to be light.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reports.errors import ResultsError
+
+if TYPE_CHECKING:
+    from reports.summary import Summary
+
+__all__ = ["ResultsError", "summarize", "write"]
+
+
+def summarize(run: Path) -> Summary:
+    """Work out what a stored run has found, without writing anything.
+
+    Raises:
+        ResultsError: the run cannot be read, or holds no trial yet.
+    """
+    from reports.analysis import analyse
+
+    return analyse(run).summary
+
+
+def write(run: Path) -> Summary:
+    """Write `report.html` and `summary.json` into a stored run's folder, and return the summary.
+
+    Raises:
+        ResultsError: the run cannot be read, holds no trial yet, or its folder cannot be written.
+    """
+    from reports.analysis import analyse
+    from reports.page import page
+    from reports.stored import put
+
+    analysis = analyse(run)
+    put(run / "summary.json", analysis.summary.model_dump_json(indent=2, by_alias=True) + "\n")
+    put(run / "report.html", page(analysis))
+    return analysis.summary

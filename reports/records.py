@@ -41,7 +41,9 @@ class RunRecord(Record):
     command: list[str] = Field(description="The command that repeats this run.")
     started: str = Field(description="UTC, ISO 8601.")
     stack: StackChoice
-    environment: dict[str, Any] = Field(description="Machine and versions, as `sidecar-bench doctor` sees them.")
+    environment: dict[str, Any] = Field(
+        description="Machine and versions, as `sidecar-bench doctor` sees them."
+    )
 
 
 class LinkFacts(Record):
@@ -52,7 +54,9 @@ class LinkFacts(Record):
     achieved_ms: float = Field(description="Median round-trip time before the load.")
     achieved_p99_ms: float
     after_ms: float | None = Field(None, description="Median round-trip time after the load.")
-    floor_ms: float | None = Field(None, description="The least that these means can reach, where they have a floor.")
+    floor_ms: float | None = Field(
+        None, description="The least that these means can reach, where they have a floor."
+    )
     samples: int
 
 
@@ -63,7 +67,9 @@ class LoadFacts(Record):
     requests: int = Field(description="Requests sent.")
     outcomes: dict[str, int] = Field(description="Requests by outcome: hit, miss, delayed, bypass, error, …")
     warmup_s: float
-    duration_s: float = Field(description="Time measured, after the warm-up; the log's own where that is shorter.")
+    duration_s: float = Field(
+        description="Time measured, after the warm-up; the log's own where that is shorter."
+    )
     most_users: int = Field(description="The most requests under way at once.")
     cpu_ratio: float = Field(description="CPU time of the generator over wall time, while it sent.")
 

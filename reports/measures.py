@@ -1,0 +1,142 @@
+"""What one trial shows: its rows of requests, reduced to the few figures that a report is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reports.records import TrialRecord
+from reports.stored import StoredTrial
+from reports.validity import Gate, gates, reasons
+from scenarios.model import Variant
+
+# Latencies are also counted in bins of equal width on a log axis: 10 µs to 100 s, 100 bins a decade.
+LOG_EDGES_US: Final = np.logspace(1, 8, 701)
+QUANTILES: Final = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p99.9": 0.999}
+# A percentile is shown only where this many requests lie beyond it in every trial.
+BEYOND: Final = 10
+CLASSES: Final = ("all", "hit", "miss")
+_CALLING: Final = ("miss", "bypass")
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Latencies of one class of requests in one trial, from the intended send; milliseconds."""
+
+    requests: int
+    mean_ms: float | None
+    quantiles_ms: dict[str, float | None]
+    histogram: Counts
+
+
+@dataclass(frozen=True)
+class Measures:
+    """One trial, measured. Requests and calls are those after the warm-up, unless said otherwise."""
+
+    record: TrialRecord
+    gates: tuple[Gate, ...]
+    requests: int
+    outcomes: dict[str, int]
+    upstream_calls: int
+    latency: dict[str, Latency]
+    service_p50_ms: float | None
+    fill_s: float
+    send_lag_p50_ms: float
+    send_lag_p99_ms: float
+    achieved_rate: float
+    calls_by_second: Counts
+    joined: bool
+
+    @property
+    def valid(self) -> bool:
+        """Whether every gate was passed."""
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the trial is invalid."""
+        return reasons(list(self.gates))
+
+    @property
+    def calls_per_request(self) -> float:
+        """Upstream calls per request."""
+        return self.upstream_calls / self.requests
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The trial's value of each metric that it alone can tell (the reduction needs a baseline)."""
+        every = self.latency["all"]
+        values = {
+            "p50_ms": every.quantiles_ms["p50"],
+            "p90_ms": every.quantiles_ms["p90"],
+            "p99_ms": every.quantiles_ms["p99"],
+            "mean_ms": every.mean_ms,
+            "hit_p50_ms": self.latency["hit"].quantiles_ms["p50"],
+            "miss_p50_ms": self.latency["miss"].quantiles_ms["p50"],
+            "hit_ratio": self.outcomes.get("hit", 0) / self.requests,
+            "upstream_calls_per_1000": 1000 * self.calls_per_request,
+            "error_ratio": self.outcomes.get("error", 0) / self.requests,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
+    """Read a trial's requests and reduce them; None where it holds none after the warm-up."""
+    rows = trial.rows()
+    record = trial.record
+    begin_us = record.load.warmup_s * 1e6
+    warm = rows["intended_us"] < begin_us
+    measured = rows[~warm]
+    if len(measured) == 0:
+        return None
+    latency_us = (measured["end_us"] - measured["intended_us"]).to_numpy()
+    service_us = (measured["end_us"] - measured["sent_us"]).to_numpy()
+    lag_us = (measured["sent_us"] - measured["intended_us"]).to_numpy()
+    outcome = measured["outcome"].astype(str).to_numpy()
+    calling = np.isin(outcome, _CALLING)
+    span_us = record.load.duration_s * 1e6
+    sent_in_window = rows["sent_us"].between(begin_us, begin_us + span_us, inclusive="left")
+    return Measures(
+        record=record,
+        gates=tuple(gates(record, rows, variant)),
+        requests=len(measured),
+        outcomes={
+            str(name): int(count) for name, count in zip(*np.unique(outcome, return_counts=True), strict=True)
+        },
+        upstream_calls=record.upstream.calls - int(rows.loc[warm, "outcome"].isin(_CALLING).sum()),
+        latency={
+            "all": _latency(latency_us),
+            "hit": _latency(latency_us[outcome == "hit"]),
+            "miss": _latency(latency_us[calling]),
+        },
+        service_p50_ms=float(np.median(service_us)) / 1000,
+        fill_s=float(service_us[calling].mean()) / 1e6 if calling.any() else 0.0,
+        send_lag_p50_ms=float(np.quantile(lag_us, 0.5)) / 1000,
+        send_lag_p99_ms=float(np.quantile(lag_us, 0.99)) / 1000,
+        achieved_rate=int(sent_in_window.sum()) / record.load.duration_s,
+        calls_by_second=_calls_by_second(rows, record),
+        joined=bool((rows["outcome"] == "delayed").any()),
+    )
+
+
+def _latency(latency_us: NDArray[np.int64]) -> Latency:
+    counts, _ = np.histogram(np.clip(latency_us, LOG_EDGES_US[0], LOG_EDGES_US[-1]), LOG_EDGES_US)
+    quantiles: dict[str, float | None] = {}
+    for name, at in QUANTILES.items():
+        enough = latency_us.size * (1 - at) >= BEYOND - 1e-9
+        quantiles[name] = float(np.quantile(latency_us, at)) / 1000 if enough else None
+    mean_ms = float(latency_us.mean()) / 1000 if latency_us.size else None
+    return Latency(int(latency_us.size), mean_ms, quantiles, counts)
+
+
+def _calls_by_second(rows: pd.DataFrame, record: TrialRecord) -> Counts:
+    """Count the upstream calls of each whole second since the cold start, by when they were asked for."""
+    seconds = int(record.load.warmup_s + record.load.duration_s)
+    asked = rows.loc[rows["outcome"].isin(_CALLING), "sent_us"].to_numpy() // 1_000_000
+    return np.bincount(asked[(asked >= 0) & (asked < seconds)].astype(np.int64), minlength=seconds)

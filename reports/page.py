@@ -1,0 +1,87 @@
+"""The report: one HTML file that needs nothing else, made from an analysis."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports import comparisons, tables
+from reports.analysis import Analysis
+from reports.figures import pictures
+from scenarios.model import Variant
+
+_TEMPLATES: Final = Path(__file__).with_name("templates")
+_MOST_COLUMNS: Final = 4
+
+
+def page(analysis: Analysis) -> str:
+    """Return the report as HTML."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["style"] = Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704 (our own file)
+    return environment.get_template("report.html.j2").render(content(analysis))
+
+
+def content(analysis: Analysis) -> dict[str, Any]:
+    """Return all that the template shows."""
+    summary, record = analysis.summary, analysis.run.record
+    few = len(summary.variants) <= _MOST_COLUMNS
+    return {
+        "summary": summary,
+        "scenario": analysis.scenario,
+        "stack": record.stack,
+        "valid": sum(trial.valid for trial in summary.trials),
+        "results": tables.results(analysis) if few else tables.variants(analysis),
+        "stacked": few,
+        "compared": tables.compared(analysis) if len(analysis.compared) > 1 else None,
+        "percentiles": tables.percentiles(analysis),
+        "theory": tables.theory(analysis),
+        "quotas": tables.quotas(analysis),
+        "usage": tables.usage(analysis),
+        "trials": tables.trials(analysis),
+        "environment": tables.environment(analysis),
+        "pictures": pictures(analysis),
+        "command": shlex.join(record.command),
+        "settings": settings(analysis),
+        "traffic": _traffic(analysis.scenario.variants[0]),
+    }
+
+
+def settings(analysis: Analysis) -> list[tuple[str, str]]:
+    """Say what was run, as names and values."""
+    scenario = analysis.scenario
+    schedule, first = scenario.schedule, scenario.variants[0]
+    varied = comparisons.described(scenario.factors) or "nothing"
+    return [
+        ("Traffic", _traffic(first)),
+        ("Varied", varied),
+        ("Replicas", ", ".join(str(count) for count in dict.fromkeys(v.replicas for v in scenario.variants))),
+        ("TTL", ", ".join(f"{ttl:g} s" for ttl in dict.fromkeys(v.cache.ttl for v in scenario.variants))),
+        ("Upstream latency", f"{first.upstream.latency_ms:g} ms"),
+        ("Trial", f"{schedule.warmup:g} s of warm-up, {schedule.duration:g} s measured, from empty caches"),
+        ("Blocks", str(schedule.blocks)),
+        ("Seed", str(scenario.seed)),
+    ]
+
+
+def _traffic(variant: Variant) -> str:
+    workload = variant.workload
+    if workload.log is not None:
+        pace = (
+            f"at its own times, {workload.speedup:g}× faster"
+            if workload.arrivals == "log"
+            else f"at {workload.rate:g} a second"
+        )
+        return f"the requests of {workload.log.name}, {pace}"
+    keys = workload.keys
+    spread = f"Zipf({keys.exponent:g})" if keys.distribution == "zipf" else "evenly"
+    return f"{workload.rate:g} requests a second ({workload.arrivals} arrivals) over {keys.count:,} paths, {spread}"

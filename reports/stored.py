@@ -1,0 +1,120 @@
+"""Stored runs, read: what `bench` wrote (see `reports.records`) as records and tables of requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from reports.errors import ResultsError
+from reports.records import SCHEMA, RunRecord, TrialRecord
+
+COLUMNS: Final = ("intended_us", "sent_us", "end_us", "status", "outcome", "replica", "key", "bytes")
+
+
+@dataclass(frozen=True)
+class StoredTrial:
+    """One trial that has ended, and where its requests are."""
+
+    record: TrialRecord
+    folder: Path
+
+    def rows(self) -> pd.DataFrame:
+        """Read the trial's requests, those of the warm-up among them, in order of their intended time.
+
+        Raises:
+            ResultsError: the file is missing, damaged or not what `bench` writes.
+        """
+        path = self.folder / "requests.parquet"
+        remedy = f"remove the folder {self.folder} and go on with: sidecar-bench run --resume"
+        try:
+            table = pq.read_table(path)
+        except FileNotFoundError as error:
+            raise ResultsError(f"{path}: is missing, though the trial has ended; {remedy}") from error
+        except (OSError, pa.ArrowException) as error:
+            raise ResultsError(f"{path}: is damaged and cannot be read; {remedy}") from error
+        missing = [name for name in COLUMNS if name not in table.column_names]
+        if missing:
+            raise ResultsError(f"{path}: has no column {', '.join(missing)}; {remedy}")
+        rows: pd.DataFrame = table.select(list(COLUMNS)).to_pandas()
+        return rows
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as it lies on disk."""
+
+    folder: Path
+    record: RunRecord
+    trials: tuple[StoredTrial, ...]
+    notes: tuple[str, ...]
+
+
+def read(folder: Path) -> StoredRun:
+    """Read a run; trials that never ended are left out, with a note on each.
+
+    Raises:
+        ResultsError: it is no run, is damaged, is of a newer format, or holds no trial that ended.
+    """
+    record = _run_record(folder / "run.json")
+    trials, notes = [], []
+    for trial in sorted(path for path in folder.glob("trials/*") if path.is_dir()):
+        if (trial / "trial.json").is_file():
+            trials.append(StoredTrial(_trial_record(trial / "trial.json"), trial))
+        else:
+            notes.append(f"{trial.name} was begun and never ended; it is left out.")
+    if not trials:
+        raise ResultsError(
+            f"{folder}: no trial of this run has ended yet; go on with: sidecar-bench run --resume {folder.name}"
+        )
+    trials.sort(key=lambda trial: (trial.record.block, trial.record.started, trial.record.attempt))
+    return StoredRun(folder, record, tuple(trials), tuple(notes))
+
+
+def _run_record(path: Path) -> RunRecord:
+    try:
+        record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ResultsError(
+            f"{path}: is missing, so {path.parent} is no run; `sidecar-bench list` names those that are stored"
+        ) from error
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise ResultsError(f"{path}: is damaged and cannot be read; run the scenario anew") from error
+    if record.schema_version > SCHEMA:
+        raise ResultsError(
+            f"{path}: was written by a newer sidecar-bench (format {record.schema_version}, this one reads "
+            f"up to {SCHEMA}); read it with that one"
+        )
+    return record
+
+
+def _trial_record(path: Path) -> TrialRecord:
+    try:
+        return TrialRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise ResultsError(
+            f"{path}: is damaged; remove the folder {path.parent} and go on with: sidecar-bench run --resume"
+        ) from error
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file so that it is either whole or as it was.
+
+    Raises:
+        ResultsError: it cannot be written.
+    """
+    unfinished = path.with_suffix(".tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise ResultsError(
+            f"{path}: cannot be written ({error.strerror}); make room or mend its permissions, then: "
+            f"sidecar-bench report {path.parent.name}"
+        ) from error

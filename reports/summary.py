@@ -1,0 +1,148 @@
+"""`summary.json`: what a run has found, as an interface for scripts (docs/results.md).
+
+`python -m reports.summary` writes the JSON Schema `reports/summary.schema.json` anew; a test keeps the
+two in step. Fields may be added under the same `schema`; what a field means never changes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA: Final = "sidecar-bench/summary/1"
+SCHEMA_PATH: Final = Path(__file__).with_name("summary.schema.json")
+
+Decision = Literal["better", "worse", "equivalent", "undecided"]
+Interval = tuple[float, float]
+
+
+class Part(BaseModel):
+    """A frozen part of the summary."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class MetricValue(Part):
+    """A metric of one variant: the mean over valid blocks."""
+
+    value: float
+    ci95: Interval | None = Field(description="95% interval over blocks; null where there is only one.")
+
+
+class Metrics(Part):
+    """The metrics of one variant. A percentile with too few samples behind it is null."""
+
+    p50_ms: MetricValue | None = Field(description="Median latency from the intended send, all requests.")
+    p90_ms: MetricValue | None = Field(description="90th percentile of latency.")
+    p99_ms: MetricValue | None = Field(description="99th percentile of latency.")
+    mean_ms: MetricValue | None = Field(description="Mean latency.")
+    hit_p50_ms: MetricValue | None = Field(description="Median latency of the requests that were hits.")
+    miss_p50_ms: MetricValue | None = Field(
+        description="Median latency of the requests that made an upstream call (all, without a cache)."
+    )
+    hit_ratio: MetricValue | None = Field(description="Requests answered from the cache, of all requests.")
+    upstream_calls_per_1000: MetricValue | None = Field(description="Upstream calls per 1,000 requests.")
+    upstream_reduction: MetricValue | None = Field(
+        description="Share of the baseline's upstream calls that are saved; see `reduction_baseline`."
+    )
+    error_ratio: MetricValue | None = Field(description="Requests that failed, of all requests.")
+
+
+class Theory(Part):
+    """What theory expects of one trial's measured window."""
+
+    hit_ratio: float
+    upstream_calls: float
+    delayed_ratio: float = Field(description="Requests that wait for a call already under way.")
+    fill_time_ms: float = Field(description="The time of a fill that the expectation was worked out with.")
+
+
+class VariantSummary(Part):
+    """One variant, over its valid trials."""
+
+    id: str
+    topology: Literal["sidecar", "separate", "none"]
+    ttl_s: float | None = Field(description="Null in the topology without a cache.")
+    replicas: int
+    rtt_ms: float | None = Field(description="Round-trip time configured; null where there is no link.")
+    rtt_achieved_ms: float | None = Field(
+        description="Round-trip time measured by PING from the app's place."
+    )
+    levels: dict[str, Any] = Field(description="Value of each factor of the scenario that this variant uses.")
+    valid_trials: int
+    metrics: Metrics
+    theory: Theory | None = Field(description="Null without a cache, and where a log gives the requests.")
+
+
+class Comparison(Part):
+    """One metric of variant `b` held against variant `a`, paired within blocks."""
+
+    metric: str
+    a: str
+    b: str
+    difference: float | None = Field(description="b − a, the mean over blocks that have both.")
+    ci95: Interval | None = Field(description="95% interval of the difference, over blocks.")
+    better: str | None = Field(description="The better variant's id; null where neither was found better.")
+    decision: Decision = Field(description="How b does against a.")
+    margin: float = Field(description="Differences within ± this are equivalent; in the metric's unit.")
+    blocks: int = Field(description="Blocks in which both variants have a valid trial.")
+
+
+class TrialSummary(Part):
+    """One trial. Counts are of the whole trial, warm-up included, so that the books can be checked."""
+
+    id: str
+    variant: str
+    block: int
+    valid: bool
+    reasons: list[str] = Field(description="Why it is invalid.")
+    requests: int
+    hits: int
+    misses: int
+    errors: int
+    upstream_calls: int = Field(description="As the upstream counted them.")
+    app_hits: int
+    app_misses: int
+    achieved_rate: float = Field(description="Requests sent per second after the warm-up.")
+    send_lag_p99_ms: float
+    rtt_achieved_ms: float | None
+    expected_calls: float | None = Field(description="Upstream calls that theory expects of the whole trial.")
+    expected_calls_error: float | None = Field(description="The standard error of that expectation.")
+
+
+class Summary(Part):
+    """What a run has found."""
+
+    schema_: Literal["sidecar-bench/summary/1"] = Field(SCHEMA, alias="schema")
+    run_id: str
+    scenario: str
+    verdict: str = Field(description="The finding in a sentence or two, for people.")
+    stack: str
+    started: str = Field(description="UTC, ISO 8601.")
+    command: list[str] = Field(description="The command that repeats the run.")
+    reduction_baseline: Literal["none", "requests"] = Field(
+        description="What upstream_reduction is counted from: the variant without a cache, or one call a request."
+    )
+    blocks: int = Field(description="Blocks with at least one valid trial.")
+    variants: list[VariantSummary]
+    comparisons: list[Comparison]
+    trials: list[TrialSummary]
+    notes: list[str] = Field(description="What a reader should know, in sentences.")
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of summary.json."""
+    described = Summary.model_json_schema(mode="serialization", by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
+
+
+def written() -> str:
+    """Return the schema as the text of its file."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA_PATH.write_text(written(), encoding="utf-8")

@@ -1,0 +1,281 @@
+"""The tables of a report: figures as text, ready for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports import quota
+from reports.analysis import Analysis
+from reports.measures import QUANTILES, Measures
+from reports.metrics import BY_NAME, METRICS, Metric
+from reports.statistics import mean
+from reports.summary import Comparison, MetricValue
+
+_WHERE = {"all": "All requests", "hit": "Hits", "miss": "Misses and uncached"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what it says, a smaller line under it, and a class that colours it."""
+
+    text: str
+    under: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: the first cell of each row names it."""
+
+    name: str
+    heads: list[str]
+    rows: list[list[Cell]]
+
+
+def results(analysis: Analysis) -> Table:
+    """Return metric × variants, and the difference where there is one comparison."""
+    variants = analysis.summary.variants
+    single = analysis.compared[0] if len(analysis.compared) == 1 else None
+    heads = ["Metric", *(variant.id for variant in variants)]
+    if single is not None:
+        heads += [f"Difference ({single.pair.b.id} − {single.pair.a.id})", "Verdict"]
+    rows = []
+    for metric in METRICS:
+        row = [Cell(_capital(metric.label))]
+        row += [value_cell(metric, getattr(variant.metrics, metric.name)) for variant in variants]
+        comparison = single.of(metric.name) if single is not None else None
+        if single is not None:
+            row += _difference(metric, comparison)
+        rows.append(row)
+    return Table("results", heads, rows)
+
+
+def variants(analysis: Analysis) -> Table:
+    """Return variant × metrics, for runs of many variants."""
+    shown = [metric for metric in METRICS if metric.name not in ("p90_ms", "mean_ms")]
+    rows = [
+        [Cell(variant.id), *(value_cell(metric, getattr(variant.metrics, metric.name)) for metric in shown)]
+        for variant in analysis.summary.variants
+    ]
+    return Table("variants", ["Variant", *(_capital(metric.label) for metric in shown)], rows)
+
+
+def compared(analysis: Analysis) -> Table:
+    """Return comparison × metrics, for runs of more than one comparison."""
+    shown = [metric for metric in METRICS if metric.name not in ("p90_ms", "mean_ms", "upstream_reduction")]
+    rows = []
+    for found in analysis.compared:
+        row = [Cell(f"{found.pair.b.id} against {found.pair.a.id}", found.pair.setting)]
+        row += [_difference_and_word(metric, found.of(metric.name)) for metric in shown]
+        rows.append(row)
+    return Table("compared", ["Comparison", *(_capital(metric.label) for metric in shown)], rows)
+
+
+def value_cell(metric: Metric, value: MetricValue | None) -> Cell:
+    """Show a metric's value, with its interval under it."""
+    if value is None:
+        return Cell("–")
+    return Cell(metric.text(value.value), _interval(metric, value.ci95, sign=False))
+
+
+def _difference(metric: Metric, comparison: Comparison | None) -> list[Cell]:
+    if comparison is None or comparison.difference is None:
+        return [Cell("–"), Cell("")]
+    difference = Cell(
+        metric.text(comparison.difference, sign=True), _interval(metric, comparison.ci95, sign=True)
+    )
+    return [difference, Cell(comparison.decision, kind=comparison.decision)]
+
+
+def _difference_and_word(metric: Metric, comparison: Comparison | None) -> Cell:
+    if comparison is None or comparison.difference is None:
+        return Cell("–")
+    return Cell(
+        metric.text(comparison.difference, sign=True),
+        f"{_interval(metric, comparison.ci95, sign=True)} {comparison.decision}".strip(),
+        comparison.decision,
+    )
+
+
+def _interval(metric: Metric, ends: tuple[float, float] | None, sign: bool) -> str:
+    if ends is None:
+        return ""
+    low, high = (metric.text(end, sign=sign, unit=False) for end in ends)
+    return f"{low} to {high}"
+
+
+def percentiles(analysis: Analysis) -> Table:
+    """Return latency percentiles with intervals over blocks, by variant and class of request."""
+    rows = []
+    for variant in analysis.scenario.variants:
+        trials = analysis.valid(variant.id)
+        for name, label in _WHERE.items():
+            counted = sum(trial.latency[name].requests for trial in trials)
+            if counted:
+                rows.append(
+                    [
+                        Cell(variant.id, label),
+                        Cell(f"{counted:,}"),
+                        *(_percentile(trials, name, at) for at in QUANTILES),
+                    ]
+                )
+    return Table("percentiles", ["Variant", "Requests", *QUANTILES], rows)
+
+
+def _percentile(trials: Sequence[Measures], name: str, at: str) -> Cell:
+    values = [value for trial in trials if (value := trial.latency[name].quantiles_ms[at]) is not None]
+    estimate = mean(values, least=0.0) if len(values) == len(trials) else None
+    if estimate is None:
+        return Cell("–", "too few samples")
+    metric = BY_NAME["p50_ms"]
+    return Cell(metric.text(estimate.value), _interval(metric, estimate.ci95, sign=False))
+
+
+def theory(analysis: Analysis) -> Table:
+    """Return measured against expected: hit ratios, and the calls of a trial's measured time."""
+    rows = []
+    for variant in analysis.summary.variants:
+        expected, measured = variant.theory, variant.metrics.hit_ratio
+        if expected is None or measured is None:
+            continue
+        trials = analysis.valid(variant.id)
+        calls = sum(trial.upstream_calls for trial in trials) / len(trials)
+        off = 100 * (measured.value - expected.hit_ratio)
+        rows.append([
+            Cell(variant.id),
+            Cell(f"{measured.value:.1%}"),
+            Cell(f"{expected.hit_ratio:.1%}"),
+            Cell(f"{off:+.1f} points".replace("-", "−")),
+            Cell(f"{calls:,.0f}"),
+            Cell(f"{expected.upstream_calls:,.0f}"),
+            Cell(f"{expected.fill_time_ms:.1f} ms"),
+        ])  # fmt: skip
+    heads = [
+        "Variant",
+        "Hit ratio",
+        "by theory",
+        "off by",
+        "Upstream calls a trial",
+        "by theory",
+        "Fill time",
+    ]
+    return Table("theory", heads, rows)
+
+
+def quotas(analysis: Analysis) -> Table:
+    """Return what each hourly quota allows at the user's traffic."""
+    rows = []
+    for variant in analysis.scenario.variants:
+        trials = analysis.valid(variant.id)
+        if not trials:
+            continue
+        per_request = sum(trial.upstream_calls for trial in trials) / sum(trial.requests for trial in trials)
+        allowances = quota.allowances(per_request, quota.requests_per_hour(variant, trials))
+        row = [Cell(variant.id), Cell(f"{allowances[0].calls_per_hour:,.0f}")]
+        rows.append(row + [_allowance(allowance) for allowance in allowances])
+    heads = ["Variant", "Calls an hour", *(f"Quota of {allowed:,} an hour" for allowed in quota.QUOTAS)]
+    return Table("quotas", heads, rows)
+
+
+def _allowance(allowance: quota.Allowance) -> Cell:
+    most = allowance.most_requests_per_hour
+    if most is None:
+        return Cell("never reached", kind="better")
+    bears = f"bears {_figures(most)} requests an hour"
+    if allowance.share <= 1:
+        return Cell(f"kept: {allowance.share:.0%} of it used", bears, "better")
+    minutes = allowance.lasts_minutes
+    lasts = f"{minutes:.0f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
+    return Cell(f"broken: {_figures(allowance.share)} times over", f"spent after {lasts}; {bears}", "worse")
+
+
+def _figures(value: float) -> str:
+    """Show a number in two significant figures, without an exponent."""
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def usage(analysis: Analysis) -> Table:
+    """Return what the parts of each variant's stack used."""
+    rows = []
+    for variant in analysis.scenario.variants:
+        parts: dict[str, list[tuple[float, float, float]]] = {}
+        for trial in analysis.valid(variant.id):
+            for part, used in _by_part(trial).items():
+                parts.setdefault(part, []).append(used)
+        for part, each in sorted(parts.items()):
+            cpu, memory, throttled = (sum(column) / len(each) for column in zip(*each, strict=True))
+            rows.append([
+                Cell(variant.id), Cell(part), Cell(f"{cpu:.2f} s"), Cell(f"{memory / 1e6:,.1f} MB"),
+                Cell(f"{throttled:.2f} s" if throttled else "–"),
+            ])  # fmt: skip
+    return Table("usage", ["Variant", "Part", "CPU per 1,000 requests", "Memory, most", "Throttled"], rows)
+
+
+def _by_part(trial: Measures) -> dict[str, tuple[float, float, float]]:
+    """Add up what replicas of the same part used: `app-1` and `app-2` are the part `app`."""
+    parts: dict[str, tuple[float, float, float]] = {}
+    for used in trial.record.usage:
+        name = used.name.rstrip("0123456789").rstrip("-")
+        cpu, memory, throttled = parts.get(name, (0.0, 0.0, 0.0))
+        per_1000 = 1000 * used.cpu_s / max(trial.record.load.requests, 1)
+        parts[name] = (cpu + per_1000, memory + used.memory_bytes, throttled + (used.throttled_s or 0.0))
+    return parts
+
+
+def trials(analysis: Analysis) -> Table:
+    """Return every trial, valid or not."""
+    measured = {(trial.record.id, trial.record.attempt): trial for trial in analysis.measures}
+    rows = []
+    for summary, trial in zip(analysis.summary.trials, measured.values(), strict=True):
+        word = (
+            Cell("valid", kind="better")
+            if summary.valid
+            else Cell("invalid", "; ".join(summary.reasons), "worse")
+        )
+        rows.append([
+            Cell(summary.id), word, Cell(f"{summary.requests:,}"),
+            Cell(f"{trial.metrics['hit_ratio']:.1%}"), Cell(f"{summary.upstream_calls:,}", _expected(summary)),
+            Cell(_ms(trial.metrics.get("p50_ms"))), Cell(_ms(trial.metrics.get("p99_ms"))),
+            Cell(f"{summary.achieved_rate:.1f}/s"), Cell(_ms(summary.send_lag_p99_ms)),
+            Cell(f"{summary.rtt_achieved_ms:.3f} ms" if summary.rtt_achieved_ms is not None else "–"),
+        ])  # fmt: skip
+    heads = [
+        "Trial",
+        "Valid",
+        "Requests",
+        "Hit ratio",
+        "Upstream calls",
+        "Median",
+        "p99",
+        "Rate",
+        "Send lag, p99",
+        "RTT",
+    ]
+    return Table("trials", heads, rows)
+
+
+def _expected(summary: Any) -> str:
+    if summary.expected_calls is None or not summary.expected_calls_error:
+        return ""
+    return f"expected {summary.expected_calls:,.0f} ± {summary.expected_calls_error:.0f}"
+
+
+def _ms(value: float | None) -> str:
+    return f"{value:.2f} ms" if value is not None else "–"
+
+
+def environment(analysis: Analysis) -> list[tuple[str, str]]:
+    """Return what is known of the machine and the versions, as names and values."""
+    known: list[tuple[str, str]] = []
+    for name, value in analysis.run.record.environment.items():
+        if isinstance(value, dict):
+            known.append((_capital(name), ", ".join(f"{key} {entry}" for key, entry in value.items())))
+        else:
+            known.append((_capital(name.replace("_gib", ", GiB").replace("_", " ")), str(value)))
+    return known
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

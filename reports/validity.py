@@ -1,0 +1,203 @@
+"""Whether a trial may be believed: gates, each with its figure, its bound and its reason.
+
+Bounds are explained in docs/statistics.md. Light to import: the conductor judges trials as they end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from reports.records import AppFacts, LinkFacts, LoadFacts, MachineFacts, TrialRecord, UpstreamFacts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scenarios.model import Variant
+
+RATE_OFF: Final = 0.01
+CPU_RATIO: Final = 0.9
+STOLEN_RATIO: Final = 0.05
+CLOCK_STEP_S: Final = 0.05
+ERROR_RATIO: Final = 0.001
+DRIFT_RATIO: Final = 0.25
+DRIFT_MS: Final = 0.1
+LAG_MS: Final = 5.0
+# Outcomes for which the app made exactly one call of its own while the request waited.
+_ONE_CALL: Final = ("miss", "bypass")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition of validity. `figure` and `bound` are for people; `reason` says what a failure means."""
+
+    name: str
+    figure: str
+    bound: str
+    passed: bool
+    reason: str
+
+
+def gates(
+    record: TrialRecord, rows: pd.DataFrame | None = None, variant: Variant | None = None
+) -> list[Gate]:
+    """Judge a trial by its record; by its requests too, where they are given.
+
+    With the variant, errors that the scenario asked the upstream for are allowed for.
+    """
+    wanted_errors = variant.upstream.error_ratio if variant is not None else 0.0
+    judged = [
+        *_books(record.load, record.app, record.upstream),
+        _errors(record.load, wanted_errors),
+        _all_sent(record.load),
+        _generator(record.load),
+        *_machine(record.machine),
+    ]
+    if record.link is not None and record.link.after_ms is not None:
+        judged.append(_drift(record.link, record.link.after_ms))
+    if rows is not None:
+        judged.extend(_of_rows(record.load, rows))
+    return judged
+
+
+def reasons(judged: list[Gate]) -> list[str]:
+    """Say why a trial is invalid; nothing where it is valid."""
+    return [gate.reason for gate in judged if not gate.passed]
+
+
+def _books(load: LoadFacts, app: AppFacts, upstream: UpstreamFacts) -> Iterator[Gate]:
+    words = sorted({*load.outcomes, *app.outcomes})
+    differ = [word for word in words if load.outcomes.get(word, 0) != app.outcomes.get(word, 0)]
+    counted = "; ".join(
+        f"{word}: {load.outcomes.get(word, 0)} by the load side, {app.outcomes.get(word, 0)} by the app"
+        for word in differ
+    )
+    yield Gate(
+        "books: responses",
+        counted or f"{sum(load.outcomes.values())} agree",
+        "equal to the last one",
+        not differ,
+        f"load side and app disagree on what happened ({counted})",
+    )
+    yield Gate(
+        "books: upstream calls",
+        f"{app.upstream_calls} by the app, {upstream.calls} by the upstream",
+        "equal to the last one",
+        app.upstream_calls == upstream.calls,
+        f"the app counted {app.upstream_calls} upstream calls, the upstream {upstream.calls}",
+    )
+    low, high = _implied_calls(load.outcomes)
+    if load.outcomes.get("stale", 0) == 0:  # a stale answer's refresh happens behind it, or not at all
+        implied = f"{low}" if low == high else f"{low} to {high}"
+        yield Gate(
+            "books: responses and calls",
+            f"{implied} by the responses, {upstream.calls} by the upstream",
+            "equal to the last one",
+            low <= upstream.calls <= high,
+            f"the responses speak of {implied} upstream calls, the upstream counted {upstream.calls}",
+        )
+
+
+def _implied_calls(outcomes: Mapping[str, int]) -> tuple[int, int]:
+    """Return the fewest and the most upstream calls that the responses can stand for."""
+    sure = sum(outcomes.get(word, 0) for word in _ONE_CALL)
+    return sure, sure + outcomes.get("error", 0)
+
+
+def _errors(load: LoadFacts, wanted: float) -> Gate:
+    errors = load.outcomes.get("error", 0)
+    ratio = errors / max(load.requests, 1)
+    bound = ERROR_RATIO + wanted
+    return Gate(
+        "errors",
+        f"{ratio:.2%}",
+        f"≤ {bound:.2%}",
+        ratio <= bound,
+        f"{errors} of {load.requests} requests failed ({ratio:.1%})",
+    )
+
+
+def _all_sent(load: LoadFacts) -> Gate:
+    off = abs(load.requests - load.offered) / max(load.offered, 1)
+    return Gate(
+        "requests sent",
+        f"{load.requests} of {load.offered}",
+        f"within {RATE_OFF:.0%}",
+        load.offered > 0 and off <= RATE_OFF,
+        f"{load.requests} requests were sent where {load.offered} were due",
+    )
+
+
+def _generator(load: LoadFacts) -> Gate:
+    return Gate(
+        "generator CPU",
+        f"{load.cpu_ratio:.0%} of a core",
+        f"≤ {CPU_RATIO:.0%}",
+        load.cpu_ratio <= CPU_RATIO,
+        f"the load generator was saturated ({load.cpu_ratio:.0%} of a core): lower workload.rate",
+    )
+
+
+def _machine(machine: MachineFacts) -> Iterator[Gate]:
+    yield Gate(
+        "stolen CPU",
+        f"{machine.stolen_ratio:.1%}",
+        f"≤ {STOLEN_RATIO:.0%}",
+        machine.stolen_ratio <= STOLEN_RATIO,
+        f"the hypervisor took {machine.stolen_ratio:.1%} of the CPU time",
+    )
+    step_ms = machine.clock_step_s * 1000
+    yield Gate(
+        "clock step",
+        f"{step_ms:+.1f} ms",
+        f"≤ {CLOCK_STEP_S * 1000:.0f} ms",
+        abs(machine.clock_step_s) <= CLOCK_STEP_S,
+        f"the wall clock, by which Redis expires keys, was moved by {step_ms:+.0f} ms",
+    )
+
+
+def _drift(link: LinkFacts, after_ms: float) -> Gate:
+    drift = after_ms - link.achieved_ms
+    bound = max(DRIFT_MS, DRIFT_RATIO * link.achieved_ms)
+    return Gate(
+        "RTT drift",
+        f"{drift:+.3f} ms",
+        f"≤ {bound:.3f} ms",
+        abs(drift) <= bound,
+        f"the link's round trip went from {link.achieved_ms:.3f} to {after_ms:.3f} ms during the trial",
+    )
+
+
+def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
+    yield Gate(
+        "rows",
+        f"{len(rows)}",
+        f"{load.requests}",
+        len(rows) == load.requests,
+        f"{len(rows)} requests are stored where {load.requests} were sent",
+    )
+    begin, end = load.warmup_s * 1e6, (load.warmup_s + load.duration_s) * 1e6
+    due = int(rows["intended_us"].between(begin, end, inclusive="left").sum())
+    sent = int(rows["sent_us"].between(begin, end, inclusive="left").sum())
+    off = abs(sent - due) / max(due, 1)
+    yield Gate(
+        "achieved rate",
+        f"{sent / load.duration_s:.1f}/s of {due / load.duration_s:.1f}/s",
+        f"within {RATE_OFF:.0%}",
+        due > 0 and off <= RATE_OFF,
+        f"{sent / load.duration_s:.1f} requests/s were sent where {due / load.duration_s:.1f} were due",
+    )
+    measured = rows[rows["intended_us"] >= begin]
+    if len(measured) == 0:
+        return
+    lag_ms = float((measured["sent_us"] - measured["intended_us"]).quantile(0.99)) / 1000
+    median_ms = float((measured["end_us"] - measured["intended_us"]).median()) / 1000
+    bound = max(LAG_MS, median_ms)
+    yield Gate(
+        "send lag, p99",
+        f"{lag_ms:.2f} ms",
+        f"≤ {bound:.1f} ms",
+        lag_ms <= bound,
+        f"requests were sent late (p99 {lag_ms:.1f} ms, where the median latency is {median_ms:.1f} ms)",
+    )

@@ -1,0 +1,134 @@
+"""The verdict: each comparison in one of four words, and all of them in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from reports.comparisons import Pair
+from reports.metrics import BY_NAME, Metric
+from reports.statistics import Estimate
+from reports.summary import Comparison, Decision
+
+# What the sentence speaks of, in this order; the other metrics are in the table.
+SPOKEN: Final = ("upstream_calls_per_1000", "hit_ratio", "p50_ms", "p99_ms")
+_NAMES: Final = {"sidecar": "the sidecar", "separate": "a separate Redis", "none": "no cache"}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A pair of variants and all that was found about it."""
+
+    pair: Pair
+    comparisons: tuple[Comparison, ...]
+
+    def of(self, metric: str) -> Comparison | None:
+        """Return the comparison of a metric, where there is one."""
+        return next((found for found in self.comparisons if found.metric == metric), None)
+
+
+def decide(metric: Metric, difference: Estimate, margin: float) -> Decision:
+    """Say how b does against a, given the interval of b − a.
+
+    Equivalent: the whole interval lies within the margin. Better or worse: it excludes zero.
+    """
+    if difference.low is None or difference.high is None:
+        return "undecided"
+    if -margin <= difference.low and difference.high <= margin:
+        return "equivalent"
+    if difference.low > 0:
+        return "better" if metric.better == "higher" else "worse"
+    if difference.high < 0:
+        return "better" if metric.better == "lower" else "worse"
+    return "undecided"
+
+
+def sentence(compared: Sequence[Compared], valid_blocks: int, trials: int) -> str:
+    """Say what the run has found."""
+    if valid_blocks == 0:
+        return f"Nothing can be said: none of the {trials} trials is valid. The reasons are listed by trial."
+    if not compared:
+        return "One variant was measured; there is nothing to compare it with."
+    if valid_blocks == 1:
+        return "Nothing is decided: one valid block has no spread to judge by. The figures are what that block showed."
+    main = _placements(compared)
+    return _of_one(main[0]) if len(main) == 1 else _of_many(main)
+
+
+def _placements(compared: Sequence[Compared]) -> list[Compared]:
+    """Return the comparisons that answer the bench's question, sidecar or separate; else all."""
+    asked = [
+        found
+        for found in compared
+        if {found.pair.a.topology, found.pair.b.topology} == {"sidecar", "separate"}
+    ]
+    return asked or list(compared)
+
+
+def name(pair: Pair) -> tuple[str, str]:
+    """Name both variants of a pair as the sentence does."""
+    if pair.a.topology != pair.b.topology:
+        return _NAMES[pair.a.topology], _NAMES[pair.b.topology]
+    return pair.a.id, pair.b.id
+
+
+def _of_one(found: Compared) -> str:
+    a, b = name(found.pair)
+    said: dict[Decision, list[str]] = {"better": [], "worse": [], "equivalent": [], "undecided": []}
+    for metric in SPOKEN:
+        comparison = found.of(metric)
+        if comparison is not None:
+            said[comparison.decision].append(_phrase(BY_NAME[metric], comparison))
+    parts = [
+        f"{word}: {_listed(said[key])}"
+        for key, word in (
+            ("better", "better"),
+            ("worse", "worse"),
+            ("equivalent", "equivalent"),
+            ("undecided", "undecided"),
+        )
+        if said[key]
+    ]
+    return (
+        f"{_capital(b)} against {a} is {'; '.join(parts)}."
+        if parts
+        else f"{_capital(b)} and {a}: nothing to compare."
+    )
+
+
+def _phrase(metric: Metric, comparison: Comparison) -> str:
+    difference = comparison.difference
+    if comparison.decision in ("equivalent", "undecided") or difference is None or comparison.ci95 is None:
+        return metric.label
+    low, high = (metric.text(end, sign=True, unit=False) for end in comparison.ci95)
+    return f"{metric.label} ({metric.text(difference, sign=True)} [{low}, {high}])"
+
+
+def _of_many(compared: Sequence[Compared]) -> str:
+    same = len({name(found.pair) for found in compared}) == 1
+    a, b = name(compared[0].pair) if same else ("the first level", "each other level")
+    parts = []
+    for metric in SPOKEN:
+        decisions = [
+            comparison.decision for found in compared if (comparison := found.of(metric)) is not None
+        ]
+        if decisions:
+            parts.append(f"{BY_NAME[metric].label} {_tally(decisions)}")
+    return f"{_capital(b)} against {a}, in {len(compared)} comparisons: {'; '.join(parts)}."
+
+
+def _tally(decisions: Sequence[Decision]) -> str:
+    order: Callable[[str], int] = ("better", "worse", "equivalent", "undecided").index
+    words = sorted(set(decisions), key=order)
+    if len(words) == 1:
+        return f"{words[0]} in all"
+    return ", ".join(f"{word} in {decisions.count(word)}" for word in words)
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,194 @@
+"""Runs made up for the tests: real caches are simulated request by request, latencies are drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports.records import (
+    AppFacts,
+    LinkFacts,
+    LoadFacts,
+    MachineFacts,
+    RunRecord,
+    StackChoice,
+    TrialRecord,
+    UpstreamFacts,
+    UsageFacts,
+)
+from scenarios import plan
+from scenarios.document import Document, build
+from scenarios.model import Scenario, Variant
+from scenarios.plan import Trial
+
+FIELDS: dict[str, Any] = {
+    "name": "made-up",
+    "seed": 7,
+    "topology": ["sidecar", "separate"],
+    "replicas": 2,
+    "workload": {"rate": 200, "keys": {"count": 400}},
+    "cache": {"ttl": 3},
+    "upstream": {"latency_ms": 20},
+    "link": {"rtt_ms": 0.3},
+    "schedule": {"warmup": 1, "duration": 6, "blocks": 5},
+}
+
+
+def scenario_of(**fields: Any) -> Scenario:
+    """Return a scenario, changed in the fields given."""
+    return build(Document("made-up.yaml", {**FIELDS, **fields}))
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """Writes a run's folder as `bench` would."""
+
+    root: Path
+
+    def __call__(self, change: Callable[[TrialRecord], TrialRecord] | None = None, **fields: Any) -> Path:
+        """Write a run of a scenario; `change` may spoil each trial's record."""
+        scenario = scenario_of(**fields)
+        folder = self.root / "20260131-154500-made-up"
+        (folder / "trials").mkdir(parents=True)
+        record = RunRecord(
+            run_id=folder.name,
+            scenario=scenario,
+            command=["sidecar-bench", "run", "quick"],
+            started="2026-01-31T15:45:00+00:00",
+            stack=StackChoice(name="processes", reason="no Docker engine answers"),
+            environment={
+                "cpu": "AMD EPYC 7763 64-Core Processor",
+                "cores": 2,
+                "memory_gib": 7.8,
+                "system": "Linux 6.1.0",
+                "distribution": "Debian GNU/Linux 12 (bookworm)",
+                "clock": "tsc",
+                "python": "3.11.2",
+                "versions": {"redis": "8.1.0", "fastapi": "0.165.0"},
+            },
+        )
+        (folder / "run.json").write_text(record.model_dump_json(indent=2))
+        for block in plan.blocks(scenario):
+            for trial in block:
+                _write_trial(folder / "trials" / trial.id, trial, scenario, change)
+        return folder
+
+
+@pytest.fixture
+def made_up(tmp_path: Path) -> MadeUp:
+    """A builder of runs in a folder of the test's own."""
+    return MadeUp(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden run: sidecar and separate, five blocks. Tests do not write into it."""
+    return MadeUp(tmp_path_factory.mktemp("quick"))()
+
+
+def _write_trial(
+    folder: Path, trial: Trial, scenario: Scenario, change: Callable[[TrialRecord], TrialRecord] | None
+) -> None:
+    variant = scenario.variant(trial.variant)
+    rows = requests(variant, scenario.schedule.warmup + scenario.schedule.duration, trial.seed, trial.block)
+    folder.mkdir()
+    rows.to_parquet(folder / "requests.parquet", index=False)
+    record = record_of(trial, variant, rows, scenario.schedule.warmup, scenario.schedule.duration)
+    record = change(record) if change else record
+    (folder / "trial.json").write_text(record.model_dump_json(indent=2))
+
+
+def requests(variant: Variant, until_s: float, seed: int, block: int = 1) -> pd.DataFrame:
+    """Return the rows of one trial; a fill takes the upstream's latency, concurrent misses each call."""
+    traffic = np.random.default_rng(seed)
+    noise = np.random.default_rng([seed, sum(variant.id.encode())])
+    workload = variant.workload
+    count = traffic.poisson(workload.rate * until_s)
+    intended = np.sort(traffic.uniform(0, until_s, count))
+    weights = np.arange(1, workload.keys.count + 1) ** -float(workload.keys.exponent)
+    keys = traffic.choice(workload.keys.count, count, p=weights / weights.sum())
+    replica = traffic.integers(variant.replicas, size=count)
+    fill_s = variant.upstream.latency_ms / 1000
+    hits = _hits(variant, intended, keys, replica, fill_s)
+    hop_s = variant.link.rtt_ms / 1000 if variant.topology == "separate" else 0.03e-3
+    speed = noise.lognormal(0, 0.05)
+    service = 0.6e-3 * speed * noise.lognormal(0, 0.35, count) + hop_s
+    service += np.where(hits, 0, fill_s * noise.lognormal(0, 0.08, count) + hop_s)
+    lag = noise.gamma(2, 0.05e-3, count)
+    sent = intended + lag
+    return pd.DataFrame(
+        {
+            "intended_us": (intended * 1e6).astype(np.int64),
+            "sent_us": (sent * 1e6).astype(np.int64),
+            "end_us": ((sent + service) * 1e6).astype(np.int64),
+            "status": np.full(count, 200, np.int16),
+            "outcome": pd.Categorical(
+                np.where(hits, "hit", "bypass" if variant.topology == "none" else "miss")
+            ),
+            "replica": replica.astype(np.int16),
+            "key": keys.astype(np.int32),
+            "bytes": np.full(count, 4096, np.int32),
+        }
+    )
+
+
+def _hits(variant: Variant, times: Any, keys: Any, replica: Any, fill_s: float) -> Any:
+    if variant.topology == "none":
+        return np.zeros(len(times), bool)
+    held: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    hits = []
+    for time, key, at in zip(times, keys, replica, strict=True):
+        cached = held.setdefault((key, at if variant.topology == "sidecar" else 0), [])
+        hit = any(since <= time < until for since, until in cached[-200:])
+        if not hit:
+            cached.append((time + fill_s, time + fill_s + variant.cache.ttl))
+        hits.append(hit)
+    return np.array(hits)
+
+
+def record_of(
+    trial: Trial, variant: Variant, rows: pd.DataFrame, warmup_s: float, duration_s: float
+) -> TrialRecord:
+    """Return the record of a trial in which nothing went wrong."""
+    outcomes = {str(word): int(count) for word, count in Counter(rows["outcome"]).items()}
+    calls = outcomes.get("miss", 0) + outcomes.get("bypass", 0)
+    configured = variant.link.rtt_ms if variant.topology == "separate" else None
+    achieved = (configured or 0.03) * (1 + 0.01 * (trial.block % 3))
+    link = LinkFacts(
+        means="relay" if configured else "loopback",
+        configured_ms=configured,
+        achieved_ms=achieved,
+        achieved_p99_ms=achieved * 1.4,
+        after_ms=achieved * 1.02,
+        floor_ms=0.15 if configured else None,
+        samples=200,
+    )
+    redis = (
+        ["redis"] if variant.topology == "separate" else [f"redis-{n + 1}" for n in range(variant.replicas)]
+    )
+    names = [f"app-{n + 1}" for n in range(variant.replicas)] + (redis if variant.topology != "none" else [])
+    return TrialRecord(
+        id=trial.id,
+        variant=variant.id,
+        block=trial.block,
+        seed=trial.seed,
+        started=f"2026-01-31T15:{45 + trial.block:02d}:00+00:00",
+        up_s=1.9,
+        down_s=0.2,
+        link=link if variant.topology != "none" else None,
+        load=LoadFacts(
+            offered=len(rows), requests=len(rows), outcomes=outcomes, warmup_s=warmup_s, duration_s=duration_s,
+            most_users=9, cpu_ratio=0.11,
+        ),
+        app=AppFacts(outcomes=outcomes, upstream_calls=calls),
+        upstream=UpstreamFacts(calls=calls, by_status={"200": calls}),
+        machine=MachineFacts(stolen_ratio=0.002, busy_ratio=0.4, load_average=0.8, clock_step_s=0.0001),
+        usage=[UsageFacts(name=name, cpu_s=1.1 if "app" in name else 0.2, memory_bytes=60_000_000) for name in names],
+    )  # fmt: skip
