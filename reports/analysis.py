@@ -77,7 +77,7 @@ def analyse(folder: Path) -> Analysis:
         variants=[_variant(variant, values, measures) for variant in scenario.variants],
         comparisons=[comparison for found in compared for comparison in found.comparisons],
         trials=[_trial(trial, scenario.variant(trial.record.variant)) for trial in measures],
-        notes=[*notes, *_stack_notes(measures)],
+        notes=[*notes, *_stack_notes(measures), *_median_notes(scenario, values)],
     )
     return Analysis(run, summary, tuple(measures), compared)
 
@@ -88,9 +88,9 @@ def by_block(scenario: Scenario, measures: Iterable[Measures]) -> Values:
     values: Values = {variant.id: {} for variant in scenario.variants}
     for trial in measures:
         if trial.valid:
-            block, variant = trial.record.block, trial.record.variant
-            values[variant][block] = dict(trial.metrics)
-            calls.setdefault(variant, {})[block] = trial.calls_per_request
+            block, name = trial.record.block, trial.record.variant
+            values[name][block] = dict(trial.metrics)
+            calls.setdefault(name, {})[block] = trial.calls_per_request
     for variant in scenario.variants:
         base = comparisons.baseline(scenario, variant)
         for block, metrics in values[variant.id].items():
@@ -231,3 +231,18 @@ def _has_baseline(scenario: Scenario) -> bool:
 
 def _stack_notes(measures: Iterable[Measures]) -> list[str]:
     return list(dict.fromkeys(note for trial in measures for note in trial.record.notes))
+
+
+def _median_notes(scenario: Scenario, values: Values) -> list[str]:
+    """Warn of medians that stand on the edge between hits and misses, where they mean little."""
+    edge = [
+        variant.id
+        for variant in scenario.variants
+        if any(0.4 < metrics["hit_ratio"] < 0.6 for metrics in values[variant.id].values())
+    ]
+    if not edge:
+        return []
+    return [
+        f"About half of the requests were hits in {', '.join(edge)}: the median latency then falls now among "
+        "the hits, now among the misses. Compare hits with hits."
+    ]

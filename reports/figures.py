@@ -19,8 +19,9 @@ from reports.theory import Caches, Demand
 from scenarios.model import Variant
 
 _TOPOLOGIES: Final = ("sidecar", "separate", "none")
-_DASHES: Final[tuple[str | tuple[int, tuple[float, ...]], ...]] = (
-    "-",
+Dashes = tuple[float, tuple[float, ...]]
+_DASHES: Final[tuple[Dashes, ...]] = (
+    (0, ()),
     (0, (5, 2)),
     (0, (1.5, 1.5)),
     (0, (6, 2, 1.5, 2)),
@@ -45,7 +46,7 @@ class Looks:
     def __init__(self, variants: Sequence[Variant]) -> None:
         topologies = {variant.topology for variant in variants}
         self._colour: dict[str, str] = {}
-        self._dashes: dict[str, str | tuple[int, tuple[float, ...]]] = {}
+        self._dashes: dict[str, Dashes] = {}
         seen = dict.fromkeys(_TOPOLOGIES, 0)
         for number, variant in enumerate(variants):
             if len(topologies) > 1:
@@ -60,7 +61,7 @@ class Looks:
         """Return a variant's colour."""
         return self._colour[variant.id]
 
-    def dashes(self, variant: Variant) -> str | tuple[int, tuple[float, ...]]:
+    def dashes(self, variant: Variant) -> Dashes:
         """Return a variant's line style."""
         return self._dashes[variant.id]
 
@@ -68,9 +69,14 @@ class Looks:
 def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
     """Draw the distribution of latencies, hits and misses apart."""
     looks = Looks(variants)
+    misses = (
+        "Misses and uncached requests"
+        if any(variant.topology == "none" for variant in variants)
+        else "Misses"
+    )
     classes = [
         (name, title)
-        for name, title in (("hit", "Hits"), ("miss", "Misses and uncached requests"))
+        for name, title in (("hit", "Hits"), ("miss", misses))
         if any(trial.latency[name].requests for variant in variants for trial in analysis.valid(variant.id))
     ]
 
@@ -231,7 +237,7 @@ def over_time(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
         axis.set_ylim(bottom=0)
         axis.set_xlim(left=0)
         axis.yaxis.set_tick_params(labelcolor=MUTED)
-        axis.xaxis.set_major_locator(MaxNLocator(5 if narrow else 10, integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(5 if narrow else 10, integer=True, steps=(1, 2, 5, 10)))
         axis.set_xlabel("seconds since the cold start")
         axis.set_ylabel("upstream calls per second")
         _legend(figure, variants, looks, narrow)
@@ -264,7 +270,9 @@ def _rows_canvas(narrow: bool, rows: int) -> tuple[Figure, Axes]:
 
 
 def _dots(axis: Axes, row: int, trials: Sequence[float], estimate: object, colour: str) -> None:
-    axis.plot(trials, [row] * len(trials), "o", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
+    axis.plot(
+        trials, [row + 0.22] * len(trials), "o", color=colour, alpha=0.35, markersize=5, markeredgewidth=0
+    )
     value, interval = getattr(estimate, "value", None), getattr(estimate, "ci95", None)
     if interval is not None:
         axis.plot(interval, [row, row], color=colour, linewidth=2.4, solid_capstyle="round")
@@ -275,7 +283,7 @@ def _dots(axis: Axes, row: int, trials: Sequence[float], estimate: object, colou
 def _variant_axis(axis: Axes, names: Sequence[str], narrow: bool) -> None:
     axis.grid(visible=False, axis="y")
     axis.set_ylim(len(names) - 0.45, -0.55)
-    axis.xaxis.set_major_locator(MaxNLocator(4 if narrow else 8))
+    axis.xaxis.set_major_locator(MaxNLocator(4 if narrow else 8, steps=(1, 2, 5, 10)))
     if not narrow:
         axis.set_yticks(range(len(names)), names)
         return

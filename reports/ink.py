@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-WIDE: Final = 860
+WIDE: Final = 920
 NARROW: Final = 350
 # Drawn in these colours, which are then replaced by the page's own (templates/report.css).
 INK: Final = "#010101"
@@ -27,7 +27,7 @@ _VARIABLES: Final = {INK: "--ink", MUTED: "--muted", RULE: "--rule"} | {
     colour: f"--series-{number}" for number, colour in enumerate(SERIES)
 }
 _TEXT: Final = 12
-_STYLE: Final = {
+_STYLE: Final[Any] = {
     "font.size": _TEXT, "axes.labelsize": _TEXT, "axes.titlesize": 13, "axes.titlelocation": "left",
     "axes.titlepad": 10, "xtick.labelsize": _TEXT, "ytick.labelsize": _TEXT, "legend.fontsize": _TEXT,
     "text.color": INK, "axes.titlecolor": INK, "axes.labelcolor": MUTED, "axes.edgecolor": RULE,
@@ -84,7 +84,7 @@ def _svg(figure: Figure, name: str) -> str:
     # One page holds many drawings: their ids must not meet.
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r"font: ((?:\w+ )*)([\d.]+)px [^;\"]+", r"font-size: \2px", svg)
+    svg = re.sub(r" font-family: [^;\"]+;?", "", svg)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     return re.sub(r"<svg ", '<svg aria-hidden="true" focusable="false" ', svg, count=1)

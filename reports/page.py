@@ -84,4 +84,5 @@ def _traffic(variant: Variant) -> str:
         return f"the requests of {workload.log.name}, {pace}"
     keys = workload.keys
     spread = f"Zipf({keys.exponent:g})" if keys.distribution == "zipf" else "evenly"
-    return f"{workload.rate:g} requests a second ({workload.arrivals} arrivals) over {keys.count:,} paths, {spread}"
+    pace = f"{workload.rate:g} requests a second ({workload.arrivals.capitalize()} arrivals)"
+    return f"{pace} over {keys.count:,} paths, {spread}"

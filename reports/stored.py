@@ -70,7 +70,8 @@ def read(folder: Path) -> StoredRun:
             notes.append(f"{trial.name} was begun and never ended; it is left out.")
     if not trials:
         raise ResultsError(
-            f"{folder}: no trial of this run has ended yet; go on with: sidecar-bench run --resume {folder.name}"
+            f"{folder}: no trial of this run has ended yet; "
+            f"go on with: sidecar-bench run --resume {folder.name}"
         )
     trials.sort(key=lambda trial: (trial.record.block, trial.record.started, trial.record.attempt))
     return StoredRun(folder, record, tuple(trials), tuple(notes))
@@ -81,7 +82,8 @@ def _run_record(path: Path) -> RunRecord:
         record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ResultsError(
-            f"{path}: is missing, so {path.parent} is no run; `sidecar-bench list` names those that are stored"
+            f"{path}: is missing, so {path.parent} is no run; "
+            "`sidecar-bench list` names those that are stored"
         ) from error
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise ResultsError(f"{path}: is damaged and cannot be read; run the scenario anew") from error

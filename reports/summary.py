@@ -124,7 +124,8 @@ class Summary(Part):
     started: str = Field(description="UTC, ISO 8601.")
     command: list[str] = Field(description="The command that repeats the run.")
     reduction_baseline: Literal["none", "requests"] = Field(
-        description="What upstream_reduction is counted from: the variant without a cache, or one call a request."
+        description="What upstream_reduction is counted from: the variant without a cache, or one call "
+        "a request."
     )
     blocks: int = Field(description="Blocks with at least one valid trial.")
     variants: list[VariantSummary]

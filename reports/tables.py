@@ -18,10 +18,11 @@ _WHERE = {"all": "All requests", "hit": "Hits", "miss": "Misses and uncached"}
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what it says, a smaller line under it, and a class that colours it."""
+    """One cell: what it says, a smaller line and a word under it, and a class that colours it."""
 
     text: str
     under: str = ""
+    word: str = ""
     kind: str = ""
 
 
@@ -94,7 +95,8 @@ def _difference_and_word(metric: Metric, comparison: Comparison | None) -> Cell:
         return Cell("–")
     return Cell(
         metric.text(comparison.difference, sign=True),
-        f"{_interval(metric, comparison.ci95, sign=True)} {comparison.decision}".strip(),
+        _interval(metric, comparison.ci95, sign=True),
+        comparison.decision,
         comparison.decision,
     )
 
@@ -185,10 +187,11 @@ def _allowance(allowance: quota.Allowance) -> Cell:
         return Cell("never reached", kind="better")
     bears = f"bears {_figures(most)} requests an hour"
     if allowance.share <= 1:
-        return Cell(f"kept: {allowance.share:.0%} of it used", bears, "better")
+        return Cell(f"kept: {allowance.share:.0%} of it used", bears, kind="better")
     minutes = allowance.lasts_minutes
-    lasts = f"{minutes:.0f} min" if minutes >= 2 else f"{60 * minutes:.0f} s"
-    return Cell(f"broken: {_figures(allowance.share)} times over", f"spent after {lasts}; {bears}", "worse")
+    lasts = f"after {minutes:.0f} min" if minutes >= 2 else f"after {60 * minutes:.0f} s"
+    lasts = lasts if 60 * minutes >= 1 else "within a second"
+    return Cell(f"broken: {_figures(allowance.share)} times over", f"spent {lasts}; {bears}", kind="worse")
 
 
 def _figures(value: float) -> str:
@@ -232,11 +235,12 @@ def trials(analysis: Analysis) -> Table:
         word = (
             Cell("valid", kind="better")
             if summary.valid
-            else Cell("invalid", "; ".join(summary.reasons), "worse")
+            else Cell("invalid", "; ".join(summary.reasons), kind="worse")
         )
         rows.append([
             Cell(summary.id), word, Cell(f"{summary.requests:,}"),
-            Cell(f"{trial.metrics['hit_ratio']:.1%}"), Cell(f"{summary.upstream_calls:,}", _expected(summary)),
+            Cell(f"{trial.metrics['hit_ratio']:.1%}"),
+            Cell(f"{summary.upstream_calls:,}", _expected(summary)),
             Cell(_ms(trial.metrics.get("p50_ms"))), Cell(_ms(trial.metrics.get("p99_ms"))),
             Cell(f"{summary.achieved_rate:.1f}/s"), Cell(_ms(summary.send_lag_p99_ms)),
             Cell(f"{summary.rtt_achieved_ms:.3f} ms" if summary.rtt_achieved_ms is not None else "–"),

@@ -51,7 +51,9 @@ def sentence(compared: Sequence[Compared], valid_blocks: int, trials: int) -> st
     if not compared:
         return "One variant was measured; there is nothing to compare it with."
     if valid_blocks == 1:
-        return "Nothing is decided: one valid block has no spread to judge by. The figures are what that block showed."
+        return (
+            "Nothing is decided: one valid block has no spread to judge by. The figures show that one block."
+        )
     main = _placements(compared)
     return _of_one(main[0]) if len(main) == 1 else _of_many(main)
 
@@ -80,29 +82,18 @@ def _of_one(found: Compared) -> str:
         comparison = found.of(metric)
         if comparison is not None:
             said[comparison.decision].append(_phrase(BY_NAME[metric], comparison))
-    parts = [
-        f"{word}: {_listed(said[key])}"
-        for key, word in (
-            ("better", "better"),
-            ("worse", "worse"),
-            ("equivalent", "equivalent"),
-            ("undecided", "undecided"),
-        )
-        if said[key]
-    ]
-    return (
-        f"{_capital(b)} against {a} is {'; '.join(parts)}."
-        if parts
-        else f"{_capital(b)} and {a}: nothing to compare."
-    )
+    parts = [f"{word} in {_listed(phrases)}" for word, phrases in said.items() if phrases]
+    return f"Against {a}, {b} is {_listed(parts)}."
 
 
 def _phrase(metric: Metric, comparison: Comparison) -> str:
+    """Name a metric; where a difference was found, with the difference and half its interval."""
     difference = comparison.difference
     if comparison.decision in ("equivalent", "undecided") or difference is None or comparison.ci95 is None:
         return metric.label
-    low, high = (metric.text(end, sign=True, unit=False) for end in comparison.ci95)
-    return f"{metric.label} ({metric.text(difference, sign=True)} [{low}, {high}])"
+    half = (comparison.ci95[1] - comparison.ci95[0]) / 2
+    number, _, unit = metric.text(difference, sign=True).partition(" ")
+    return f"{metric.label} ({number} ± {metric.text(half, unit=False)}{' ' if unit else ''}{unit})"
 
 
 def _of_many(compared: Sequence[Compared]) -> str:
@@ -115,7 +106,7 @@ def _of_many(compared: Sequence[Compared]) -> str:
         ]
         if decisions:
             parts.append(f"{BY_NAME[metric].label} {_tally(decisions)}")
-    return f"{_capital(b)} against {a}, in {len(compared)} comparisons: {'; '.join(parts)}."
+    return f"{len(compared)} comparisons of {b} with {a}: {'; '.join(parts)}."
 
 
 def _tally(decisions: Sequence[Decision]) -> str:
@@ -128,7 +119,3 @@ def _tally(decisions: Sequence[Decision]) -> str:
 
 def _listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

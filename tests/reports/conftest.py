@@ -87,6 +87,12 @@ def made_up(tmp_path: Path) -> MadeUp:
     return MadeUp(tmp_path)
 
 
+@pytest.fixture(name="scenario_of")
+def _scenario_of() -> Callable[..., Scenario]:
+    """The maker of scenarios, for tests that need no run."""
+    return scenario_of
+
+
 @pytest.fixture(scope="session")
 def quick_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The golden run: sidecar and separate, five blocks. Tests do not write into it."""
@@ -184,11 +190,14 @@ def record_of(
         down_s=0.2,
         link=link if variant.topology != "none" else None,
         load=LoadFacts(
-            offered=len(rows), requests=len(rows), outcomes=outcomes, warmup_s=warmup_s, duration_s=duration_s,
-            most_users=9, cpu_ratio=0.11,
+            offered=len(rows), requests=len(rows), outcomes=outcomes, warmup_s=warmup_s,
+            duration_s=duration_s, most_users=9, cpu_ratio=0.11,
         ),
         app=AppFacts(outcomes=outcomes, upstream_calls=calls),
         upstream=UpstreamFacts(calls=calls, by_status={"200": calls}),
         machine=MachineFacts(stolen_ratio=0.002, busy_ratio=0.4, load_average=0.8, clock_step_s=0.0001),
-        usage=[UsageFacts(name=name, cpu_s=1.1 if "app" in name else 0.2, memory_bytes=60_000_000) for name in names],
+        usage=[
+            UsageFacts(name=name, cpu_s=1.1 if "app" in name else 0.2, memory_bytes=60_000_000)
+            for name in names
+        ],
     )  # fmt: skip

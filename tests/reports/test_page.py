@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import reports
+from reports.analysis import analyse
+from reports.page import page
+
+
+def test_the_page_stands_alone(quick_run: Path) -> None:
+    html = page(analyse(quick_run))
+    assert len(html.encode()) < 3_000_000
+    assert "<script" not in html
+    links = set(re.findall(r"""(?:src|href)=["']([^"'#][^"']*)""", html)) - {"data:,"}
+    assert links == set()
+    assert not re.search(r"url\((?!#)", html)
+    assert "@import" not in html
+
+
+def test_the_page_says_everything(quick_run: Path) -> None:
+    analysis = analyse(quick_run)
+    html = page(analysis)
+    assert analysis.summary.verdict.replace("'", "&#39;") in html
+    for trial in analysis.summary.trials:
+        assert f">{trial.id}<" in html
+    for text in (
+        "AMD EPYC",
+        "sidecar-bench run quick",
+        "Quota of 5,000 an hour",
+        "by theory",
+        "no Docker engine",
+    ):
+        assert text in html
+
+
+def test_ids_are_unique_and_colours_are_the_pages_own(quick_run: Path) -> None:
+    html = page(analyse(quick_run))
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    svgs = "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL))
+    assert "var(--series-0)" in svgs
+    assert not re.search(r"#0[0-9a]0[0-9]0[0-9]", svgs)
+    assert "DejaVu" not in html
+
+
+def test_the_same_run_gives_the_same_page(quick_run: Path) -> None:
+    assert page(analyse(quick_run)) == page(analyse(quick_run))
+
+
+def test_what_comes_from_outside_is_escaped(made_up: Any) -> None:
+    run = made_up(description="<script>alert(1)</script>", schedule={"warmup": 0, "duration": 2, "blocks": 2})
+    html = page(analyse(run))
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_run_with_nothing_valid_still_has_a_page(made_up: Any) -> None:
+    run = made_up(
+        lambda record: record.model_copy(update={"load": record.load.model_copy(update={"cpu_ratio": 1.0})}),
+        schedule={"warmup": 0, "duration": 2, "blocks": 1},
+    )
+    reports.write(run)
+    html = (run / "report.html").read_text(encoding="utf-8")
+    assert "Nothing can be said" in html
+    assert "saturated" in html
+
+
+def test_many_variants_fit_the_page(made_up: Any) -> None:
+    run = made_up(
+        cache={"ttl": [1, 2, 4]},
+        link={"rtt_ms": [0.1, 0.8]},
+        schedule={"warmup": 0, "duration": 2, "blocks": 2},
+    )
+    html = page(analyse(run))
+    assert "separate-ttl4-rtt0.8" in html or html.count("against sidecar") == 6
+
+
+def test_the_conductor_does_not_pay_for_the_page() -> None:
+    code = (
+        "import sys, reports, reports.records, reports.validity\n"
+        "heavy = {'pandas', 'scipy', 'matplotlib', 'pyarrow', 'numpy', 'jinja2'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reports
+from reports import ResultsError, stored
+
+ROWS = "trials/b01-sidecar/requests.parquet"
+SMALL: dict[str, Any] = {"schedule": {"warmup": 0.5, "duration": 2, "blocks": 2}}
+
+
+def test_trials_come_in_the_order_in_which_they_ran(quick_run: Path) -> None:
+    run = stored.read(quick_run)
+    assert len(run.trials) == 10
+    assert [trial.record.block for trial in run.trials] == sorted(trial.record.block for trial in run.trials)
+    assert run.notes == ()
+
+
+def test_a_trial_that_never_ended_is_left_out_with_a_note(made_up: Any) -> None:
+    run = made_up(**SMALL)
+    (run / "trials" / "b01-sidecar" / "trial.json").unlink()
+    summary = reports.summarize(run)
+    assert "b01-sidecar" not in {trial.id for trial in summary.trials}
+    assert any("b01-sidecar" in note and "never ended" in note for note in summary.notes)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named", "remedy"),
+    [
+        (lambda run: (run / "run.json").unlink(), "run.json", "sidecar-bench list"),
+        (lambda run: (run / "run.json").write_text("{"), "run.json", "run the scenario anew"),
+        (lambda run: (run / "trials/b01-sidecar/trial.json").write_text("{}"), "trial.json", "--resume"),
+        (lambda run: (run / ROWS).write_bytes(b"PAR1"), "requests.parquet", "--resume"),
+        (lambda run: (run / ROWS).unlink(), "requests.parquet", "--resume"),
+        (lambda run: [path.unlink() for path in run.glob("trials/*/trial.json")], "no trial", "--resume"),
+        (lambda run: _raise_format(run), "run.json", "newer sidecar-bench"),
+    ],
+    ids=["no run", "damaged run", "damaged trial", "damaged rows", "no rows", "no trial", "newer format"],
+)  # fmt: skip
+def test_what_cannot_be_read_is_named_with_its_remedy(
+    made_up: Any, spoil: Any, named: str, remedy: str
+) -> None:
+    run = made_up(**SMALL)
+    spoil(run)
+    with pytest.raises(ResultsError) as error:
+        reports.summarize(run)
+    assert named in str(error.value)
+    assert remedy in str(error.value)
+
+
+def _raise_format(run: Path) -> None:
+    path = run / "run.json"
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+
+
+def test_a_missing_column_is_named(made_up: Any) -> None:
+    run = made_up(**SMALL)
+    trial = stored.read(run).trials[0]
+    trial.rows().drop(columns="key").to_parquet(trial.folder / "requests.parquet")
+    with pytest.raises(ResultsError, match="no column key"):
+        trial.rows()
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match=r"report\.html: cannot be written .* sidecar-bench report"):
+        stored.put(tmp_path / "gone" / "report.html", "text")

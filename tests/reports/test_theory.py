@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports import theory
+from reports.theory import Caches, Demand
+from scenarios.model import Keys
+
+ZIPF = Demand.of(Keys(distribution="zipf", count=1000, exponent=1.0), 50.0)
+
+
+@pytest.mark.parametrize(("replicas", "ratio"), [(1, 0.8329), (2, 0.7611), (4, 0.6805), (8, 0.5948)])
+def test_steady_hit_ratio_of_sidecars(replicas: int, ratio: float) -> None:
+    steady = theory.steady(ZIPF, Caches(60, replicas, shared=False))
+    assert steady.hit_ratio == pytest.approx(ratio, abs=5e-5)
+
+
+@pytest.mark.parametrize(("replicas", "calls"), [(1, 700.55), (2, 833.45), (4, 964.87), (8, 1090.49)])
+def test_calls_from_a_cold_start(replicas: int, calls: float) -> None:
+    expected = theory.expected(ZIPF, Caches(5, replicas, shared=False), (0, 30))
+    assert expected.calls == pytest.approx(calls, abs=5e-3)
+
+
+@given(
+    replicas=st.integers(1, 8), ttl=st.floats(0.1, 100), fill=st.floats(0, 0.5), joined=st.booleans(),
+    until=st.floats(1, 60),
+)  # fmt: skip
+def test_ratios_are_a_partition_and_sharing_never_costs_calls(
+    replicas: int, ttl: float, fill: float, joined: bool, until: float
+) -> None:
+    of = {
+        shared: theory.expected(ZIPF, Caches(ttl, replicas, shared, fill, joined), (0, until))
+        for shared in (True, False)
+    }
+    for expected in of.values():
+        assert expected.hit_ratio + expected.delayed_ratio + expected.miss_ratio == pytest.approx(1)
+        assert min(expected.miss_ratio, expected.hit_ratio, expected.delayed_ratio) >= -0.01
+    assert of[True].calls <= of[False].calls * (1 + 1e-9)
+    if replicas == 1:
+        assert of[True] == of[False]
+
+
+@given(ttl=st.floats(0.5, 50), replicas=st.integers(1, 6), cut=st.floats(0.1, 0.9))
+def test_windows_add_up(ttl: float, replicas: int, cut: float) -> None:
+    caches = Caches(ttl, replicas, shared=True)
+    whole = theory.expected(ZIPF, caches, (0, 20)).calls
+    parts = (
+        theory.expected(ZIPF, caches, (0, 20 * cut)).calls
+        + theory.expected(ZIPF, caches, (20 * cut, 20)).calls
+    )
+    assert parts == pytest.approx(whole)
+
+
+def test_r_sidecars_are_one_cache_with_the_lifetime_divided_by_r() -> None:
+    sidecars = theory.steady(ZIPF, Caches(60, 4, shared=False))
+    one = theory.steady(ZIPF, Caches(15, 1, shared=True))
+    assert sidecars.hit_ratio == pytest.approx(one.hit_ratio)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize(("replicas", "shared"), [(1, True), (3, False), (3, True)])
+def test_simulated_caches_do_as_theory_says(replicas: int, shared: bool, joined: bool) -> None:
+    demand = Demand.of(Keys(count=20), 20.0)
+    caches = Caches(2.0, replicas, shared, 0.1, joined)
+    runs = 200
+    counted = np.array([_simulate(demand, caches, 10.0, seed) for seed in range(runs)])
+    expected = theory.expected(demand, caches, (0, 10))
+    calls, delayed = counted.mean(axis=0)
+    error = counted[:, 0].std() / runs**0.5
+    # Four standard errors, and what the mean dead time in place of its distribution may cost.
+    assert calls == pytest.approx(expected.calls, abs=4 * error + 0.005 * expected.calls)
+    assert delayed / expected.requests == pytest.approx(expected.delayed_ratio, abs=0.01)
+    assert expected.calls_error == pytest.approx(counted[:, 0].std(), rel=0.2)
+
+
+def _simulate(demand: Demand, caches: Caches, until: float, seed: int) -> tuple[int, int]:
+    random = np.random.default_rng(seed)
+    times = np.sort(random.uniform(0, until, random.poisson(demand.total * until)))
+    keys = random.choice(demand.rates.size, times.size, p=demand.rates / demand.total)
+    at = random.integers(caches.replicas, size=times.size)
+    fills: dict[tuple[int, int], list[float]] = {}
+    flights: dict[tuple[int, int], float] = {}
+    calls = delayed = 0
+    for time, key, replica in zip(times, keys, at, strict=True):
+        landed = fills.setdefault((key, 0 if caches.shared else replica), [])
+        if any(fill <= time < fill + caches.ttl_s for fill in landed):
+            continue
+        if caches.joined and flights.get((key, replica), -1.0) > time:
+            delayed += 1
+            continue
+        calls += 1
+        flights[key, replica] = time + caches.fill_s
+        landed.append(time + caches.fill_s)
+    return calls, delayed
+
+
+def test_uniform_keys_are_all_alike() -> None:
+    demand = Demand.of(Keys(distribution="uniform", count=100), 10.0)
+    assert demand.rates.tolist() == [0.1]
+    assert demand.total == pytest.approx(10)
+
+
+@pytest.mark.parametrize("exponent", [0.6, 1.0, 1.3])
+def test_many_keys_are_grouped_without_harm(exponent: float) -> None:
+    keys = Keys(count=50_000, exponent=exponent)
+    weights = np.arange(1, keys.count + 1) ** -exponent
+    grouped, each = Demand.of(keys, 1000), Demand(1000 * weights / weights.sum(), np.ones(keys.count))
+    assert grouped.rates.size < 3000
+    assert grouped.total == pytest.approx(1000)
+    assert grouped.counts.sum() == keys.count
+    caches = Caches(5, 4, shared=False, fill_s=0.02)
+    expected, exact = (theory.expected(demand, caches, (1, 60)).calls for demand in (grouped, each))
+    assert expected == pytest.approx(exact, rel=1e-5)
+
+
+def test_nothing_is_said_of_logs_or_without_a_cache(scenario_of) -> None:  # type: ignore[no-untyped-def]
+    none = scenario_of(topology=["none"]).variants[0]
+    assert theory.of_variant(none, (0, 10), 0.0, joined=False) is None
+    log = scenario_of(workload={"log": "access.log", "rate": 5}).variants[0]
+    assert theory.of_variant(log, (0, 10), 0.0, joined=False) is None

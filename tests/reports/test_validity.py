@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import stored
+from reports.records import TrialRecord
+from reports.validity import gates, reasons
+
+
+@pytest.fixture(scope="module")
+def trial(quick_run: Path) -> stored.StoredTrial:
+    return next(trial for trial in stored.read(quick_run).trials if trial.record.id == "b01-separate")
+
+
+def changed(record: TrialRecord, part: str, **fields: Any) -> TrialRecord:
+    return record.model_copy(update={part: getattr(record, part).model_copy(update=fields)})
+
+
+def test_an_undisturbed_trial_passes_every_gate(trial: stored.StoredTrial) -> None:
+    judged = gates(trial.record, trial.rows())
+    assert all(gate.passed for gate in judged)
+    assert reasons(judged) == []
+    assert len({gate.name for gate in judged}) == len(judged) >= 10
+
+
+@pytest.mark.parametrize(
+    ("gate", "spoil"),
+    [
+        ("books: responses", lambda r: changed(r, "app", outcomes={**r.app.outcomes, "hit": 1})),
+        ("books: upstream calls", lambda r: changed(r, "upstream", calls=r.upstream.calls + 1)),
+        ("books: responses and calls", lambda r: changed(r, "upstream", calls=r.upstream.calls - 1)),
+        ("errors", lambda r: changed(r, "load", outcomes={**r.load.outcomes, "error": 9})),
+        ("requests sent", lambda r: changed(r, "load", offered=r.load.requests * 2)),
+        ("generator CPU", lambda r: changed(r, "load", cpu_ratio=0.97)),
+        ("stolen CPU", lambda r: changed(r, "machine", stolen_ratio=0.2)),
+        ("clock step", lambda r: changed(r, "machine", clock_step_s=-1.0)),
+        ("RTT drift", lambda r: changed(r, "link", after_ms=r.link.achieved_ms * 2)),
+        ("rows", lambda r: changed(r, "load", requests=r.load.requests + 1, offered=r.load.requests + 1)),
+    ],
+)  # fmt: skip
+def test_each_gate_stops_what_it_is_there_for(
+    trial: stored.StoredTrial, gate: str, spoil: Callable[[TrialRecord], TrialRecord]
+) -> None:
+    judged = {found.name: found for found in gates(spoil(trial.record), trial.rows())}
+    assert not judged[gate].passed
+    assert judged[gate].reason in reasons(list(judged.values()))
+    assert judged[gate].figure
+    assert judged[gate].bound
+
+
+def test_late_sends_are_seen_in_the_rows(trial: stored.StoredTrial) -> None:
+    rows = trial.rows()
+    late = rows.assign(sent_us=rows["sent_us"] + 30_000, end_us=rows["end_us"] + 3_000)
+    failed = {gate.name for gate in gates(trial.record, late) if not gate.passed}
+    assert failed == {"send lag, p99"}
+
+
+def test_a_backlog_at_the_end_is_a_rate_that_was_not_achieved(trial: stored.StoredTrial) -> None:
+    rows = trial.rows()
+    behind = rows.assign(sent_us=(rows["sent_us"] * 1.1).astype("int64"))
+    assert "achieved rate" in {gate.name for gate in gates(trial.record, behind) if not gate.passed}
+
+
+def test_errors_that_the_scenario_asks_for_are_no_fault(trial: stored.StoredTrial, scenario_of: Any) -> None:
+    outcomes = {**trial.record.load.outcomes, "error": 20}
+    record = changed(changed(trial.record, "load", outcomes=outcomes), "app", outcomes=outcomes)
+    flaky = scenario_of(upstream={"error_ratio": 0.05}).variants[0]
+    assert "errors" in {gate.name for gate in gates(record) if not gate.passed}
+    assert "errors" not in {gate.name for gate in gates(record, variant=flaky) if not gate.passed}

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from reports import verdict
+from reports.metrics import BY_NAME
+from reports.statistics import Estimate
+
+LATENCY, HITS = BY_NAME["p50_ms"], BY_NAME["hit_ratio"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "of_latency", "of_hits"),
+    [
+        (0.2, 0.4, "worse", "better"),
+        (-0.4, -0.2, "better", "worse"),
+        (-0.05, 0.09, "equivalent", "equivalent"),
+        (0.02, 0.09, "equivalent", "equivalent"),  # certain, and too small to matter
+        (0.02, 0.4, "worse", "better"),
+        (-0.2, 0.4, "undecided", "undecided"),
+        (-0.05, 0.4, "undecided", "undecided"),
+        (None, None, "undecided", "undecided"),
+        (0.0, 0.0, "equivalent", "equivalent"),
+    ],
+)
+def test_an_interval_and_a_margin_make_one_word(
+    low: float | None, high: float | None, of_latency: str, of_hits: str
+) -> None:
+    difference = Estimate(0.0, low, high, 5)
+    assert verdict.decide(LATENCY, difference, margin=0.1) == of_latency
+    assert verdict.decide(HITS, difference, margin=0.1) == of_hits
