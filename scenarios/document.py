@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from scenarios import thresholds
 from scenarios.model import RunSettings, Scenario, Settings, Topology, Variant
 
 LIBRARY: Final = Path(__file__).parent
@@ -166,6 +167,12 @@ def build(document: Document) -> Scenario:
         if identity not in variants:
             variants[identity] = Variant(id=_variant_id(settings, used), levels=used, **dict(settings))
     _check_used(factors, variants.values(), document)
+    try:
+        thresholds.check(
+            run.thresholds, [name for found in variants.values() for name in (found.topology, found.id)]
+        )
+    except ValueError as error:
+        raise ScenarioError(f"{document.where(('thresholds',))}: {error}") from error
     return Scenario(**dict(run), factors=read_levels, variants=tuple(variants.values()))
 
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from scenarios.units import Bytes, Milliseconds, Seconds
+from scenarios.thresholds import Thresholds
+from scenarios.units import Bytes, Milliseconds, Seconds, Share
 
 Topology = Literal["sidecar", "separate", "none"]
 
@@ -145,7 +146,39 @@ class Schedule(Strict):
     )
     duration: Seconds = Field(10.0, gt=0, le=86_400, description="Time of a trial that is measured.")
     blocks: int = Field(5, ge=1, le=1000, description="Rounds in which every variant is tried once.")
+    most_blocks: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Blocks are added, up to so many, while a comparison is undecided; none: none is.",
+    )
+    budget: Seconds | None = Field(
+        None, gt=0, description="Wall-clock time after which no block is begun; none: no limit."
+    )
+    attempts: int = Field(2, ge=1, le=10, description="How often a trial that comes out invalid is tried.")
     timeout: Seconds = Field(30.0, gt=0, description="A request without an answer by then has failed.")
+
+    @model_validator(mode="after")
+    def _blocks_can_be_added(self) -> Schedule:
+        if self.most_blocks is not None and self.most_blocks < self.blocks:
+            raise ValueError(f"`most_blocks` ({self.most_blocks}) is less than `blocks` ({self.blocks})")
+        return self
+
+
+class Margin(Strict):
+    """Differences too small to matter: within them, two variants are equivalent."""
+
+    p50: Share = Field(0.05, ge=0, le=1, description="Of mean and median latencies, as a share of them.")
+    p99: Share = Field(0.15, ge=0, le=1, description="Of the 90th and 99th percentiles, as a share of them.")
+    hit_ratio: Share = Field(0.01, ge=0, le=1, description="Of ratios, in absolute terms (1pp).")
+
+
+class Precision(Strict):
+    """How narrow intervals are wanted: half their width. None: narrow enough to decide is enough."""
+
+    p50: Share | None = Field(None, gt=0, le=1, description="Of median latencies, as a share of them.")
+    p99: Share | None = Field(None, gt=0, le=1, description="Of 99th percentiles, as a share of them.")
+    hit_ratio: Share | None = Field(None, gt=0, le=1, description="Of hit ratios, in absolute terms (1pp).")
 
 
 class RunSettings(Strict):
@@ -155,6 +188,9 @@ class RunSettings(Strict):
     description: str = ""
     seed: int = Field(1, ge=0, lt=2**32, description="Seeds the order of trials, the arrivals and the keys.")
     schedule: Schedule = Schedule()
+    margin: Margin = Margin()
+    precision: Precision = Precision()
+    thresholds: Thresholds = Field((), description="What the run must keep to, such as `p99_ms <= 20`.")
 
 
 class Scenario(RunSettings):

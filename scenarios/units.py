@@ -26,6 +26,7 @@ _BYTES: Final = {
     "kb": 1000, "mb": 1000**2, "gb": 1000**3,
     "kib": 1024, "mib": 1024**2, "gib": 1024**3,
 }  # fmt: skip
+_SHARES: Final = {"": 1.0, "%": 0.01, "pp": 0.01}
 _QUANTITY: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+)\s*([^\s0-9]*)\s*")
 
 
@@ -75,6 +76,18 @@ def size(value: object) -> object:
     return value
 
 
+def share(value: object) -> object:
+    """Read a share: `5%` is 0.05, and `1pp` (a percentage point) is 0.01; a bare number is itself.
+
+    Raises:
+        ValueError: the text is no share.
+    """
+    if isinstance(value, str):
+        number, unit = _quantity(value, _SHARES, "5% or 1pp")
+        return round(number * _SHARES[unit], 12)
+    return value
+
+
 def _described(
     read: Callable[[object], object], number: str, example: str
 ) -> tuple[BeforeValidator, WithJsonSchema]:
@@ -84,4 +97,5 @@ def _described(
 
 Seconds = Annotated[float, *_described(seconds, "number", "5s")]
 Milliseconds = Annotated[float, *_described(_milliseconds, "number", "0.3ms")]
+Share = Annotated[float, *_described(share, "number", "5%")]
 Bytes = Annotated[int, *_described(size, "integer", "64MB")]
