@@ -1,0 +1,138 @@
+"""Child processes of a deployment: started together, watched while they get ready, ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from compose import launch
+from compose.stack import StackError, Usage
+
+_LAST_LINES: Final = 12
+_PATIENCE_S: Final = 3.0
+
+
+class Child:
+    """One process, its log, and what it is called."""
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.name = name
+        self.process = process
+        self.log = log
+        self._most_memory = 0
+
+    def last_words(self) -> str:
+        """Return the end of its log."""
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return "\n".join(lines[-_LAST_LINES:])
+
+    def usage(self) -> Usage:
+        """Return the CPU time and memory that it has used."""
+        try:
+            seen = psutil.Process(self.process.pid)
+            times = seen.cpu_times()
+            self._most_memory = max(self._most_memory, seen.memory_info().rss)
+        except psutil.Error:
+            return Usage(self.name, 0.0, self._most_memory)
+        return Usage(self.name, times.user + times.system, self._most_memory)
+
+
+class Children:
+    """All processes of one deployment."""
+
+    def __init__(self, run_id: str, cpus: Sequence[int], logs: Path) -> None:
+        self._run_id = run_id
+        self._cpus = cpus
+        self._logs = logs
+        self._children: list[Child] = []
+
+    def __iter__(self) -> object:
+        return iter(self._children)
+
+    def start(
+        self, name: str, command: Sequence[str], *, listener: socket.socket | None = None, **environment: str
+    ) -> Child:
+        """Start a process; a listening socket that it is to serve is handed down to it."""
+        log = self._logs / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                launch.command(command, cpus=self._cpus),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=launch.environment(self._run_id, **environment),
+                pass_fds=[listener.fileno()] if listener else [],
+                start_new_session=True,
+            )
+        child = Child(name, process, log)
+        self._children.append(child)
+        return child
+
+    def await_ready(self, child: Child, ready: Callable[[], bool], within_s: float) -> None:
+        """Wait until a condition holds.
+
+        Raises:
+            StackError: the process ended, or the time is over.
+        """
+        deadline = time.monotonic() + within_s
+        while not ready():
+            if child.process.poll() is not None:
+                code = child.process.returncode
+                raise StackError(
+                    f"{child.name} ended with exit code {code}; its log says:\n{child.last_words()}"
+                )
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"{child.name} was not ready after {within_s:g} s; its log says:\n{child.last_words()}"
+                )
+            time.sleep(0.01)
+
+    def usage(self) -> list[Usage]:
+        """Return what each has used since it was started."""
+        return [child.usage() for child in self._children]
+
+    def stop(self) -> None:
+        """End all of them, gently at first; return when the last is gone."""
+        for child in reversed(self._children):
+            child.process.terminate()
+        deadline = time.monotonic() + _PATIENCE_S
+        for child in self._children:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(deadline - time.monotonic(), 0.01))
+            if child.process.poll() is None:
+                child.process.kill()
+                child.process.wait()
+            if child.process.stdin:
+                child.process.stdin.close()
+        self._children.clear()
+
+
+def listening() -> tuple[socket.socket, int]:
+    """Return a socket that listens on a free loopback port, and the port: no one else can take it meanwhile."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    # Accepted connections inherit it; uvicorn takes a handed-down socket for a Unix one and would leave it off.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.set_inheritable(True)
+    return listener, listener.getsockname()[1]
+
+
+def free_port() -> int:
+    """Return a loopback port that is free now, for programs that open their port themselves."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+def joined(environment: Mapping[str, object]) -> dict[str, str]:
+    """Return an environment's values as text; None is left out."""
+    return {name: str(value) for name, value in environment.items() if value is not None}

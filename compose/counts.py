@@ -1,0 +1,80 @@
+"""Counts over HTTP: the app's own metrics, and those of the upstream."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from compose.stack import AppCounts, StackError, UpstreamCounts
+
+_TIMEOUT_S: Final = 5.0
+
+
+def get(url: str, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
+    """Ask a server of ours and return status and body.
+
+    Raises:
+        OSError: it does not answer.
+    """
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+    try:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except http.client.HTTPException as error:
+        raise OSError(f"{url}{path}: {error}") from error
+    finally:
+        connection.close()
+
+
+def ready(url: str, path: str = "/readyz") -> bool:
+    """Tell whether a server answers that it is ready."""
+    try:
+        return get(url, path)[0] == 200
+    except OSError:
+        return False
+
+
+def app_counts(targets: Sequence[str]) -> AppCounts:
+    """Add up what the replicas have counted.
+
+    Raises:
+        StackError: one does not answer.
+    """
+    outcomes: Counter[str] = Counter()
+    calls = errors = 0
+    for target in targets:
+        try:
+            _, text = get(target, "/metrics")
+        except OSError as error:
+            raise StackError(f"the replica at {target} does not tell its metrics: {error}") from error
+        for family in text_string_to_metric_families(text.decode()):
+            for sample in family.samples:
+                if sample.name == "cache_requests_total":
+                    outcomes[sample.labels["outcome"]] += int(sample.value)
+                elif sample.name == "upstream_requests_total":
+                    calls += int(sample.value)
+                elif sample.name == "cache_redis_errors_total":
+                    errors += int(sample.value)
+    return AppCounts({name: count for name, count in outcomes.items() if count}, calls, errors)
+
+
+def upstream_counts(url: str) -> UpstreamCounts:
+    """Ask the stub upstream for its counts.
+
+    Raises:
+        StackError: it does not answer.
+    """
+    try:
+        _, text = get(url, "/_stub/counts")
+    except OSError as error:
+        raise StackError(f"the upstream at {url} does not tell its counts: {error}") from error
+    counts = json.loads(text)
+    return UpstreamCounts(counts["calls"], counts["by_status"])

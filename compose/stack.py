@@ -1,0 +1,124 @@
+"""What a stack is: that which deploys a variant, tells where it answers, counts, and removes it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scenarios.model import Variant
+
+
+class StackError(Exception):
+    """A variant cannot be deployed. The message says what failed, its last words, and the remedy."""
+
+
+@dataclass(frozen=True)
+class LinkReport:
+    """The way from app to Redis, measured by PING from where the app stands."""
+
+    means: str
+    achieved_ms: float
+    achieved_p99_ms: float
+    samples: int
+    configured_ms: float | None = None
+    floor_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class AppCounts:
+    """What the replicas' metrics have counted, added up."""
+
+    outcomes: dict[str, int]
+    upstream_calls: int
+    redis_errors: int = 0
+
+
+@dataclass(frozen=True)
+class UpstreamCounts:
+    """What the upstream has counted itself."""
+
+    calls: int
+    by_status: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one process or container has used since it was started."""
+
+    name: str
+    cpu_s: float
+    memory_bytes: int
+    throttled_s: float | None = None
+
+
+class Deployment(ABC):
+    """One variant, deployed for one trial. On leaving its context nothing of it is left."""
+
+    targets: tuple[str, ...]
+    link: LinkReport | None
+    notes: tuple[str, ...] = ()
+
+    def __enter__(self) -> Deployment:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    @abstractmethod
+    def app_counts(self) -> AppCounts:
+        """Read the replicas' metrics.
+
+        Raises:
+            StackError: a replica does not answer.
+        """
+
+    @abstractmethod
+    def upstream_counts(self) -> UpstreamCounts:
+        """Ask the upstream for its own counts.
+
+        Raises:
+            StackError: it does not answer.
+        """
+
+    @abstractmethod
+    def measure_link(self) -> LinkReport:
+        """Measure the way to Redis now; meaningless in the topology without a cache.
+
+        Raises:
+            StackError: Redis does not answer.
+        """
+
+    @abstractmethod
+    def usage(self) -> Sequence[Usage]:
+        """Return what each part has used since it was started."""
+
+    @abstractmethod
+    def down(self) -> None:
+        """Remove the deployment; a second call does nothing."""
+
+
+class Stack(ABC):
+    """Deploys variants, one at a time, for one run."""
+
+    run_id: str
+    load_cpus: tuple[int, ...] = ()
+
+    def __enter__(self) -> Stack:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def deploy(self, variant: Variant, *, seed: int, folder: Path) -> Deployment:
+        """Deploy a variant and wait until every replica is ready; `folder` takes the logs.
+
+        Raises:
+            StackError: it cannot be deployed; nothing of it is left.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what was held for the run."""

@@ -1,0 +1,100 @@
+"""`python -m loadtests ORDER.json`: one trial's load, told on standard output in lines of JSON."""
+
+from __future__ import annotations
+
+# Locust patches the standard library for gevent, and so comes first.
+from locust.env import Environment  # isort: skip
+
+import gc
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+
+from loadtests.access_log import LogError
+from loadtests.client import TransportError
+from loadtests.keys import requests
+from loadtests.open_loop import OpenLoop
+from loadtests.order import Order
+from loadtests.recorder import Recorder
+from loadtests.users import OpenLoopUser
+
+_EVERY_S: Final = 0.5
+
+
+def main(order_path: str) -> int:
+    """Send a trial's load and store its rows; return the exit code."""
+    order = Order.model_validate_json(Path(order_path).read_text(encoding="utf-8"))
+    try:
+        planned = requests(order.workload, len(order.targets), order.warmup_s + order.duration_s, order.seed)
+    except LogError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    recorder = Recorder(planned)
+    loop = OpenLoop(planned, order.targets, order.timeout_s, recorder)
+    runner = _spawn_users(loop, order.workload.users)
+    try:
+        loop.connect()
+    except TransportError as error:
+        sys.stderr.write(f"a replica cannot be reached: {error}\n")
+        return 1
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    _say(event="started")
+    began_s, cpu_s = time.perf_counter(), time.process_time()
+    loop.start()
+    while not loop.done.wait(_EVERY_S):
+        outcomes = recorder.outcomes()
+        done = sum(outcomes.values())
+        _say(
+            event="progress",
+            t_s=loop.elapsed_s,
+            offered=loop.offered,
+            sent=done,
+            done=done,
+            outcomes=outcomes,
+        )
+    cpu_ratio = (time.process_time() - cpu_s) / (time.perf_counter() - began_s)
+    runner.quit()
+    loop.close()
+    recorder.write(order.rows)
+    outcomes = recorder.outcomes()
+    _say(
+        event="finished",
+        load={
+            "offered": int(planned.at_us.size),
+            "requests": sum(outcomes.values()),
+            "outcomes": outcomes,
+            "warmup_s": order.warmup_s,
+            "duration_s": planned.span_s - order.warmup_s,
+            "most_users": loop.most_users,
+            "cpu_ratio": cpu_ratio,
+        },
+    )
+    return 0
+
+
+def _spawn_users(loop: OpenLoop, count: int) -> Any:
+    user = type("TrialUser", (OpenLoopUser,), {"open_loop": loop, "abstract": False})
+    environment = Environment(user_classes=[user])
+    runner = environment.create_local_runner()
+    runner.start(count, spawn_rate=count)
+    while loop.free_users < count:
+        gevent.sleep(0.001)
+    return runner
+
+
+def _say(**event: object) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, sys.exit, 130)
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,40 @@
+"""When requests are sent: open-loop arrival processes, laid out whole before the first is sent."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Times = NDArray[np.int64]
+
+
+def arrivals(process: Literal["poisson", "constant"], rate: float, span_s: float, seed: int) -> Times:
+    """Return the arrival times in [0, span_s), in µs from the start, in order.
+
+    `poisson`: independent exponential gaps of mean 1/rate. `constant`: one request every 1/rate.
+    """
+    if process == "constant":
+        return np.arange(0, span_s * 1e6, 1e6 / rate).astype(np.int64)
+    random = np.random.default_rng([seed, 1])
+    chunks, last_s = [], 0.0
+    while last_s < span_s:
+        count = int((span_s - last_s) * rate * 1.05) + 100
+        times_s = last_s + np.cumsum(random.exponential(1 / rate, count))
+        chunks.append(times_s)
+        last_s = float(times_s[-1])
+    times_s = np.concatenate(chunks)
+    return (times_s[times_s < span_s] * 1e6).astype(np.int64)
+
+
+def log_arrivals(at_s: NDArray[np.float64], speedup: float) -> Times:
+    """Return a log's own times in µs from its first request, sped up.
+
+    Logs tell whole seconds: the requests of one second are spread evenly over it, in their order.
+    """
+    seconds = np.floor(at_s - at_s[0])
+    _, first, count = np.unique(seconds, return_index=True, return_counts=True)
+    place = np.arange(at_s.size) - np.repeat(first, count)
+    spread = seconds + place / np.repeat(count, count)
+    return (spread / speedup * 1e6).astype(np.int64)

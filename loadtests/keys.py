@@ -1,0 +1,78 @@
+"""Which path each request asks for, and of which replica: drawn from the seed, whatever the targets are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtests.access_log import AccessLog, read_log
+from loadtests.arrivals import Times, arrivals, log_arrivals
+from scenarios.model import Keys, Workload
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Every request of a trial: when (µs from the start), which key, of which replica; and the keys' paths."""
+
+    at_us: Times
+    keys: NDArray[np.int32]
+    replicas: NDArray[np.int16]
+    paths: tuple[str, ...]
+    span_s: float
+
+
+def requests(workload: Workload, replicas: int, span_s: float, seed: int) -> Requests:
+    """Lay out all requests of a trial of `span_s` seconds.
+
+    Raises:
+        LogError: the workload's log cannot be used.
+    """
+    if workload.log is None:
+        at_us = arrivals(_process(workload), workload.rate, span_s, seed)
+        keys = draw(workload.keys, at_us.size, seed)
+        paths = tuple(path_of(key) for key in range(workload.keys.count))
+        return Requests(at_us, keys, _replicas(replicas, at_us.size, seed), paths, span_s)
+    log = read_log(workload.log)
+    numbers, paths = _numbered(log)
+    if workload.arrivals == "log":
+        at_us = log_arrivals(np.array([request.at_s for request in log.requests]), workload.speedup)
+        at_us = at_us[at_us < span_s * 1e6]
+        keys = numbers[: at_us.size]
+        if at_us.size == numbers.size:
+            span_s = min(span_s, (float(at_us[-1]) + 1) / 1e6)
+    else:
+        at_us = arrivals(_process(workload), workload.rate, span_s, seed)
+        # A log shorter than the trial begins anew.
+        keys = np.resize(numbers, at_us.size)
+    return Requests(at_us, keys, _replicas(replicas, at_us.size, seed), paths, span_s)
+
+
+def draw(keys: Keys, count: int, seed: int) -> NDArray[np.int32]:
+    """Return `count` key numbers; key 0 is the one most asked for."""
+    random = np.random.default_rng([seed, 2])
+    if keys.distribution == "uniform":
+        return random.integers(0, keys.count, count, dtype=np.int32)
+    weights = np.arange(1, keys.count + 1, dtype=np.float64) ** -keys.exponent
+    cumulated = np.cumsum(weights / weights.sum())
+    return np.minimum(np.searchsorted(cumulated, random.random(count)), keys.count - 1).astype(np.int32)
+
+
+def path_of(key: int) -> str:
+    """Return a path as GitHub's contents API has it."""
+    return f"repos/octo/catalogue/contents/docs/{key:06d}.md"
+
+
+def _process(workload: Workload) -> str:
+    return workload.arrivals
+
+
+def _replicas(replicas: int, count: int, seed: int) -> NDArray[np.int16]:
+    return np.random.default_rng([seed, 3]).integers(0, replicas, count, dtype=np.int16)
+
+
+def _numbered(log: AccessLog) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    numbers: dict[str, int] = {}
+    keys = [numbers.setdefault(request.path, len(numbers)) for request in log.requests]
+    return np.array(keys, dtype=np.int32), tuple(numbers)

@@ -1,0 +1,156 @@
+"""The open loop: each request is sent when it is due, whatever became of those before it.
+
+The hub calls `OpenLoop` at each arrival's time. It hands the request to the free user that was busy last
+(its connection is the warmest); where none is free the request waits its turn, and the wait shows as
+send lag. Nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import deque
+from typing import Final
+
+import gevent
+from gevent.event import Event
+from greenlet import getcurrent, greenlet
+
+from loadtests.client import Connection, Target, TransportError
+from loadtests.keys import Requests
+from loadtests.recorder import ERROR, Recorder, outcome
+from loadtests.timer import Timer
+
+_WARM: Final = 8
+_LEAD_NS: Final = 20_000_000
+_SWEEP_S: Final = 0.1
+
+
+class _TimedOut(Exception):
+    """Thrown into a user whose request has no answer in time."""
+
+
+class OpenLoop:
+    """The requests of one trial on their way to the targets."""
+
+    def __init__(
+        self, requests: Requests, targets: tuple[str, ...], timeout_s: float, recorder: Recorder
+    ) -> None:
+        self._at_us = array("q", requests.at_us.tobytes())
+        self._keys = array("i", requests.keys.tobytes())
+        self._replicas = array("h", requests.replicas.tobytes())
+        self._lines = [f"GET /content/{path} HTTP/1.1\r\n".encode() for path in requests.paths]
+        self._targets = [Target.of(url) for url in targets]
+        self._tails = [f"Host: {target.host}:{target.port}\r\n\r\n".encode() for target in self._targets]
+        self._connections: list[list[Connection]] = [[] for _ in targets]
+        self._recorder = recorder
+        self._timeout_ns = int(timeout_s * 1e9)
+        self._hub = gevent.get_hub()
+        self._timer = Timer(self._arrive)
+        self._idle: list[greenlet] = []
+        self._backlog: deque[int] = deque()
+        self._busy: dict[greenlet, int] = {}
+        self._next = 0
+        self._origin_ns = 0
+        self.most_users = 0
+        self.done = Event()
+
+    @property
+    def free_users(self) -> int:
+        """How many users wait for a request."""
+        return len(self._idle)
+
+    @property
+    def offered(self) -> int:
+        """How many requests have been due."""
+        return self._next
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start of the schedule."""
+        return (time.perf_counter_ns() - self._origin_ns) / 1e9
+
+    def connect(self) -> None:
+        """Open a few connections to each target, so that the first requests do not pay for it.
+
+        Raises:
+            TransportError: a target refuses.
+        """
+        for connections, target in zip(self._connections, self._targets, strict=True):
+            for _ in range(_WARM):
+                connection = Connection(target)
+                connection.connect()
+                connections.append(connection)
+
+    def start(self) -> None:
+        """Begin the schedule a moment from now."""
+        self._origin_ns = time.perf_counter_ns() + _LEAD_NS
+        gevent.spawn(self._sweep)
+        self._rearm()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._timer.close()
+        for connections in self._connections:
+            for connection in connections:
+                connection.close()
+
+    def serve(self) -> None:
+        """What a user does all its life: take a request, send it, record it."""
+        me = getcurrent()
+        while True:
+            if self._backlog:
+                index = self._backlog.popleft()
+            else:
+                if self._next == len(self._at_us) and not self._busy:
+                    self.done.set()
+                self._idle.append(me)
+                index = self._hub.switch()
+            self._send(me, index)
+
+    def _send(self, me: greenlet, index: int) -> None:
+        replica = self._replicas[index]
+        connections = self._connections[replica]
+        connection = connections.pop() if connections else Connection(self._targets[replica])
+        request = self._lines[self._keys[index]] + self._tails[replica]
+        busy = self._busy
+        sent_ns = busy[me] = time.perf_counter_ns()
+        if len(busy) > self.most_users:
+            self.most_users = len(busy)
+        try:
+            status, head, length = connection.exchange(request)
+            ended_ns = time.perf_counter_ns()
+            code = outcome(status, head)
+        except (TransportError, _TimedOut):
+            ended_ns = time.perf_counter_ns()
+            status, code, length = 0, ERROR, 0
+        del busy[me]
+        connections.append(connection)
+        origin_ns = self._origin_ns
+        self._recorder.row(
+            index, (sent_ns - origin_ns) // 1000, (ended_ns - origin_ns) // 1000, status, code, length
+        )
+
+    def _arrive(self) -> None:
+        """Hand over every request that is due. Runs in the hub."""
+        at_us, count = self._at_us, len(self._at_us)
+        while self._next < count and self._origin_ns + at_us[self._next] * 1000 <= time.perf_counter_ns():
+            index = self._next
+            self._next = index + 1
+            if self._idle:
+                self._idle.pop().switch(index)
+            else:
+                self._backlog.append(index)
+        self._rearm()
+
+    def _rearm(self) -> None:
+        if self._next < len(self._at_us):
+            self._timer.set(self._origin_ns + self._at_us[self._next] * 1000)
+
+    def _sweep(self) -> None:
+        """Give up on requests that have waited too long for their answer."""
+        while not self.done.wait(_SWEEP_S):
+            limit_ns = time.perf_counter_ns() - self._timeout_ns
+            for user, since_ns in list(self._busy.items()):
+                if since_ns < limit_ns:
+                    user.throw(_TimedOut)
