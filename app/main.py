@@ -97,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             safe = confined(path)
         except PathError as error:
+            metrics.requests.labels("error").inc()
             return JSONResponse({"detail": str(error)}, 400)
         cache: Cache = request.app.state.cache
         return await cache.respond(safe, request.url.query)

@@ -85,7 +85,7 @@ class Connection:
             self.connect()
         try:
             return self._exchange(request)
-        except _Stale:
+        except _StaleError:
             self.close()
             if fresh:
                 raise TransportError("the server closed the connection before it answered") from None
@@ -103,7 +103,7 @@ class Connection:
         try:
             sent = self._socket.send(request)
         except (BrokenPipeError, ConnectionResetError):
-            raise _Stale from None
+            raise _StaleError from None
         if sent != len(request):
             raise TransportError("the request did not fit the socket's buffer")
         data = self._receive(first=True)
@@ -161,7 +161,7 @@ class Connection:
             if data:
                 return data
             if first:
-                raise _Stale
+                raise _StaleError
             raise TransportError("the connection broke in the middle of an answer")
 
     def _readable(self) -> None:
@@ -172,5 +172,5 @@ class Connection:
             self.close()
 
 
-class _Stale(Exception):
+class _StaleError(Exception):
     """The connection was closed before the first byte of an answer."""

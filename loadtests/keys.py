@@ -14,7 +14,7 @@ from scenarios.model import Keys, Workload
 
 @dataclass(frozen=True)
 class Requests:
-    """Every request of a trial: when (µs from the start), which key, of which replica; and the keys' paths."""
+    """Every request of a trial: when (µs from the start), which key, of which replica; and the paths."""
 
     at_us: Times
     keys: NDArray[np.int32]

@@ -26,7 +26,7 @@ _LEAD_NS: Final = 20_000_000
 _SWEEP_S: Final = 0.1
 
 
-class _TimedOut(Exception):
+class _TimedOutError(Exception):
     """Thrown into a user whose request has no answer in time."""
 
 
@@ -121,7 +121,7 @@ class OpenLoop:
             status, head, length = connection.exchange(request)
             ended_ns = time.perf_counter_ns()
             code = outcome(status, head)
-        except (TransportError, _TimedOut):
+        except (TransportError, _TimedOutError):
             ended_ns = time.perf_counter_ns()
             status, code, length = 0, ERROR, 0
         del busy[me]
@@ -153,4 +153,4 @@ class OpenLoop:
             limit_ns = time.perf_counter_ns() - self._timeout_ns
             for user, since_ns in list(self._busy.items()):
                 if since_ns < limit_ns:
-                    user.throw(_TimedOut)
+                    user.throw(_TimedOutError)

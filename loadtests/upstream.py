@@ -1,4 +1,4 @@
-"""A stub of GitHub's contents API: deterministic bodies, a latency, a rate limit, and an exact count of calls.
+"""A stub of GitHub's contents API: deterministic bodies, latency, a rate limit, and an exact count of calls.
 
 Configured by UPSTREAM_… variables, changed at run time by `PUT /_stub/settings`; `GET /_stub/counts` is the
 truth about upstream calls.
