@@ -60,18 +60,23 @@ class Children:
         return iter(self._children)
 
     def start(
-        self, name: str, command: Sequence[str], *, listener: socket.socket | None = None, **environment: str
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        hand_down: Sequence[socket.socket] = (),
+        **environment: str,
     ) -> Child:
-        """Start a process; a listening socket that it is to serve is handed down to it."""
+        """Start a process; sockets that it is to serve are handed down to it."""
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 launch.command(command, cpus=self._cpus),
-                stdin=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=launch.environment(self._run_id, **environment),
-                pass_fds=[listener.fileno()] if listener else [],
+                pass_fds=[handed.fileno() for handed in hand_down],
                 start_new_session=True,
             )
         child = Child(name, process, log)
@@ -112,15 +117,13 @@ class Children:
             if child.process.poll() is None:
                 child.process.kill()
                 child.process.wait()
-            if child.process.stdin:
-                child.process.stdin.close()
         self._children.clear()
 
 
 def listening() -> tuple[socket.socket, int]:
-    """Return a socket that listens on a free loopback port, and the port: no one else can take it meanwhile."""
+    """Return a socket that listens on a free loopback port, which nobody can take meanwhile, and the port."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    # Accepted connections inherit it; uvicorn takes a handed-down socket for a Unix one and would leave it off.
+    # Accepted connections inherit it; uvicorn takes a handed-down socket for a Unix one and leaves it off.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.set_inheritable(True)
     return listener, listener.getsockname()[1]

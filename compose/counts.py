@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -64,6 +64,18 @@ def app_counts(targets: Sequence[str]) -> AppCounts:
                 elif sample.name == "cache_redis_errors_total":
                     errors += int(sample.value)
     return AppCounts({name: count for name, count in outcomes.items() if count}, calls, errors)
+
+
+def set_upstream(url: str, settings: Mapping[str, object]) -> None:
+    """Change how the stub upstream answers.
+
+    Raises:
+        StackError: it does not answer.
+    """
+    try:
+        get(url, "/_stub/settings", "PUT", json.dumps(settings).encode())
+    except OSError as error:
+        raise StackError(f"the upstream at {url} does not take new settings: {error}") from error
 
 
 def upstream_counts(url: str) -> UpstreamCounts:

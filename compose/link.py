@@ -2,10 +2,11 @@
 
 It stands in for the network where the kernel has no `tc netem`. Each chunk is due at its arrival plus the
 delay, so that chunks under way overlap as packets do. The waiting is done by a timerfd, since the timeouts
-of epoll are whole milliseconds. One process, one thread, no copy beyond the chunk itself.
+of epoll are whole milliseconds. One process, one thread, standard library only.
 
-`python -m compose.link --listen-fd FD --to HOST:PORT|SOCKET --delay-us N`; a line `delay N` or `cut` or
-`heal` on standard input changes it.
+`python -m compose.link --listen HOST:PORT --to HOST:PORT --delay-us N`. Through its control, a line
+`delay N`, `cut` or `heal` changes it, and is answered by `ok`. A cut link loses nothing: what was under
+way arrives after it is healed, as TCP would see to by sending again.
 """
 
 from __future__ import annotations
@@ -17,20 +18,39 @@ import heapq
 import os
 import select
 import socket
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 _CHUNK: Final = 262_144
-_MOST_HELD: Final = 4_194_304
+MOST_HELD: Final = 4_194_304  # bytes that one direction of a connection holds before it stops reading
+_CONNECT_S: Final = 1.0
+_ABSOLUTE: Final = 1  # TFD_TIMER_ABSTIME
 
 
 class _Spec(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_long) for name in ("interval_s", "interval_ns", "value_s", "value_ns"))
 
 
-class Flow:
+class _Alarm:
+    """A timer of the kernel's that makes a file descriptor readable at a monotonic time, to the µs."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self.fd: int = self._libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+
+    def set(self, at_ns: int) -> None:
+        spec = _Spec(0, 0, *divmod(max(at_ns, 1), 1_000_000_000))
+        self._libc.timerfd_settime(self.fd, _ABSOLUTE, ctypes.byref(spec), None)
+
+    def silence(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 8)
+
+
+class _Flow:
     """One direction of one connection: what is held, and what could not be sent yet."""
 
     def __init__(self, source: socket.socket, sink: socket.socket) -> None:
@@ -38,7 +58,9 @@ class Flow:
         self.sink = sink
         self.unsent = bytearray()
         self.held = 0
-        self.ended = False
+        self.ended = False  # the source says no more
+        self.end_due = False  # … and that has crossed the link
+        self.passed_on = False  # … and the sink was told
 
 
 class Relay:
@@ -47,159 +69,194 @@ class Relay:
     def __init__(self, listener: socket.socket, to: str, delay_us: float) -> None:
         self._listener = listener
         self._to = to
-        self.delay_ns = int(delay_us * 1000)
+        self._delay_ns = int(delay_us * 1000)
         self._cut = False
-        self._epoll = select.epoll()
-        self._due: list[tuple[int, int, Flow, bytes]] = []
+        self._due: list[tuple[int, int, _Flow, bytes]] = []
+        self._alarm_ns = 0
         self._count = 0
-        self._actions: dict[int, Callable[[int], None]] = {}
-        self._flows: dict[int, tuple[Flow, Flow]] = {}
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._timer = self._libc.timerfd_create(1, os.O_NONBLOCK | os.O_CLOEXEC)
-        listener.setblocking(False)
-        self._watch(listener.fileno(), self._accept)
-        self._watch(self._timer, self._timer_due)
+        self._epoll = select.epoll()
+        self._actions: dict[int, Callable[[int, int], None]] = {}
+        self._watched: dict[int, int] = {}
+        self._flows: dict[
+            int, tuple[_Flow, _Flow]
+        ] = {}  # by fd: the flow that it is read for, and written for
+        self._controls: dict[int, socket.socket] = {}
+        self._ended = False
+        self._alarm = _Alarm()
+        self._watch(self._alarm.fd, lambda _fd, _events: self._alarm.silence())
+        self._listen(listener, self._accept)
 
-    def watch_control(self, fd: int) -> None:
-        """Take commands from a file descriptor, line by line; its end ends the relay."""
-        os.set_blocking(fd, False)
-        self._watch(fd, self._command)
+    def take_commands_from(self, control: socket.socket) -> None:
+        """Take commands from a connected socket; its end is the relay's end."""
+        self._add_control(control, last=True)
+
+    def take_commands_at(self, listener: socket.socket) -> None:
+        """Take commands from whoever connects to a listening socket."""
+        self._listen(listener, lambda _fd, _events: self._add_control(listener.accept()[0], last=False))
 
     def run(self) -> None:
         """Relay until the control ends."""
         poll, actions = self._epoll.poll, self._actions
-        while True:
+        while not self._ended:
             for fd, events in poll():
                 action = actions.get(fd)
                 if action is not None:
-                    action(events)
+                    action(fd, events)
+            self._deliver()
 
-    def _watch(self, fd: int, action: Callable[[int], None]) -> None:
+    def _listen(self, listener: socket.socket, accept: Callable[[int, int], None]) -> None:
+        listener.setblocking(False)
+        self._watch(listener.fileno(), accept)
+
+    def _watch(self, fd: int, action: Callable[[int, int], None]) -> None:
         self._actions[fd] = action
-        self._epoll.register(fd, select.EPOLLIN)
+        self._heed(fd, select.EPOLLIN)
 
-    def _command(self, _: int) -> None:
-        data = os.read(0, 4096)
-        if not data:
-            sys.exit(0)
-        for line in data.decode().splitlines():
-            word, _, value = line.partition(" ")
-            if word == "delay":
-                self.delay_ns = int(float(value) * 1000)
-            elif word in ("cut", "heal"):
-                self._cut = word == "cut"
-                if not self._cut:
-                    self._timer_due(0)
-            sys.stdout.write("ok\n")
-            sys.stdout.flush()
-
-    def _accept(self, _: int) -> None:
-        near, _address = self._listener.accept()
-        try:
-            far = _connected(self._to)
-        except OSError:
-            near.close()
+    def _heed(self, fd: int, events: int) -> None:
+        """Watch for these events only; for none, not at all, since epoll reports hang-ups unasked for."""
+        before = self._watched.get(fd, 0)
+        if events == before:
             return
-        for end in (near, far):
-            end.setblocking(False)
-            if end.family == socket.AF_INET:
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        there, back = Flow(near, far), Flow(far, near)
-        self._flows[near.fileno()] = (there, back)
-        self._flows[far.fileno()] = (back, there)
-        self._watch(near.fileno(), lambda events, fd=near.fileno(): self._ready(fd, events))  # type: ignore[misc]
-        self._watch(far.fileno(), lambda events, fd=far.fileno(): self._ready(fd, events))  # type: ignore[misc]
+        if not events:
+            self._epoll.unregister(fd)
+        elif not before:
+            self._epoll.register(fd, events)
+        else:
+            self._epoll.modify(fd, events)
+        self._watched[fd] = events
+
+    def _forget(self, fd: int) -> None:
+        self._heed(fd, 0)
+        del self._watched[fd], self._actions[fd]
+
+    def _add_control(self, control: socket.socket, *, last: bool) -> None:
+        control.setblocking(False)
+        self._controls[control.fileno()] = control
+        self._watch(control.fileno(), lambda fd, _events: self._commands(fd, last=last))
+
+    def _commands(self, fd: int, *, last: bool) -> None:
+        control = self._controls[fd]
+        try:
+            lines = control.recv(4096).decode().splitlines()
+        except OSError:
+            lines = []
+        if not lines:
+            self._ended = last
+            self._forget(fd)
+            self._controls.pop(fd).close()
+        for line in lines:
+            with contextlib.suppress(OSError):
+                control.send(f"{self._command(line)}\n".encode())
+
+    def _command(self, line: str) -> str:
+        match line.split():
+            case ["delay", microseconds] if microseconds.replace(".", "", 1).isdigit():
+                self._delay_ns = int(float(microseconds) * 1000)
+            case ["cut"]:
+                self._cut = True
+            case ["heal"]:
+                self._cut = False
+            case _:
+                return "there is no such command; delay N (microseconds), cut, heal"
+        return "ok"
+
+    def _accept(self, _fd: int, _events: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            near, _address = self._listener.accept()
+            try:
+                far = _connected(self._to)
+            except OSError:
+                near.close()
+                return
+            for end in (near, far):
+                end.setblocking(False)
+                if end.family == socket.AF_INET:
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            there, back = _Flow(near, far), _Flow(far, near)
+            self._flows[near.fileno()] = (there, back)
+            self._flows[far.fileno()] = (back, there)
+            self._watch(near.fileno(), self._ready)
+            self._watch(far.fileno(), self._ready)
 
     def _ready(self, fd: int, events: int) -> None:
         read, written = self._flows[fd]
         if events & select.EPOLLOUT:
             self._flush(written)
-        if events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+        if events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR) and not read.ended:
             self._read(read)
 
-    def _read(self, flow: Flow) -> None:
+    def _read(self, flow: _Flow) -> None:
+        if flow.source.fileno() < 0:
+            return
         try:
             data = flow.source.recv(_CHUNK)
         except BlockingIOError:
             return
         except OSError:
             data = b""
-        if not data:
-            flow.ended = True
-            self._interest(flow.source)
+        flow.ended = not data
         flow.held += len(data)
-        due = time.monotonic_ns() + self.delay_ns
         self._count += 1
-        heapq.heappush(self._due, (due, self._count, flow, data))
-        if flow.held > _MOST_HELD:
-            self._interest(flow.source)
-        if self._due[0][1] == self._count:
-            self._set_timer(due)
+        heapq.heappush(self._due, (time.monotonic_ns() + self._delay_ns, self._count, flow, data))
+        if flow.ended or flow.held > MOST_HELD:
+            self._heed_end(flow.source)
 
-    def _timer_due(self, _: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._timer, 8)
+    def _deliver(self) -> None:
+        """Send what is due, and set the alarm for what is due next."""
+        due = self._due
         if self._cut:
             return
-        while self._due and self._due[0][0] <= time.monotonic_ns():
-            _at, _number, flow, data = heapq.heappop(self._due)
-            if not data:
-                self._end(flow)
-                continue
+        while due and due[0][0] <= time.monotonic_ns():
+            _at, _number, flow, data = heapq.heappop(due)
             flow.unsent += data
+            flow.end_due = flow.end_due or not data
             self._flush(flow)
-        if self._due:
-            self._set_timer(self._due[0][0])
+        if due and due[0][0] != self._alarm_ns:
+            self._alarm_ns = due[0][0]
+            self._alarm.set(self._alarm_ns)
 
-    def _set_timer(self, at_ns: int) -> None:
-        spec = _Spec(0, 0, *divmod(max(at_ns, 1), 1_000_000_000))
-        self._libc.timerfd_settime(self._timer, 1, ctypes.byref(spec), None)
-
-    def _flush(self, flow: Flow) -> None:
-        if not flow.unsent or flow.sink.fileno() < 0:
+    def _flush(self, flow: _Flow) -> None:
+        if flow.sink.fileno() < 0:
             return
         try:
-            sent = flow.sink.send(flow.unsent)
+            sent = flow.sink.send(flow.unsent) if flow.unsent else 0
         except BlockingIOError:
             sent = 0
         except OSError:
             self._drop(flow)
             return
-        was_full = flow.held > _MOST_HELD
         del flow.unsent[:sent]
         flow.held -= sent
-        self._interest(flow.sink)
-        if was_full and flow.held <= _MOST_HELD:
-            self._interest(flow.source)
+        if flow.end_due and not flow.unsent and not flow.passed_on:
+            self._pass_end_on(flow)
+            return
+        self._heed_end(flow.sink)
+        self._heed_end(flow.source)
 
-    def _interest(self, end: socket.socket) -> None:
+    def _heed_end(self, end: socket.socket) -> None:
         """Watch an end for what it can still do."""
         fd = end.fileno()
-        if fd < 0:
-            return
         read, written = self._flows[fd]
-        events = 0
-        if not read.ended and read.held <= _MOST_HELD:
-            events |= select.EPOLLIN
-        if written.unsent:
-            events |= select.EPOLLOUT
-        self._epoll.modify(fd, events)
+        reads = not read.ended and read.held <= MOST_HELD
+        self._heed(fd, (select.EPOLLIN if reads else 0) | (select.EPOLLOUT if written.unsent else 0))
 
-    def _end(self, flow: Flow) -> None:
-        """Pass on the end of a direction; with both ended the connection goes."""
-        other = self._flows.get(flow.sink.fileno(), (None, None))[0]
+    def _pass_end_on(self, flow: _Flow) -> None:
+        """Tell the sink that no more comes; with both directions ended the connection goes."""
+        flow.passed_on = True
         with contextlib.suppress(OSError):
             flow.sink.shutdown(socket.SHUT_WR)
-        if other is None or other.ended:
+        back, _ = self._flows[flow.sink.fileno()]
+        if back.passed_on:
             self._drop(flow)
+        else:
+            self._heed_end(flow.sink)
 
-    def _drop(self, flow: Flow) -> None:
+    def _drop(self, flow: _Flow) -> None:
         for end in (flow.source, flow.sink):
             fd = end.fileno()
-            if fd >= 0:
-                self._epoll.unregister(fd)
-                del self._actions[fd], self._flows[fd]
-                end.close()
+            self._forget(fd)
+            del self._flows[fd]
+            end.close()
 
 
 def _connected(to: str) -> socket.socket:
@@ -207,19 +264,36 @@ def _connected(to: str) -> socket.socket:
         end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         end.connect(to)
         return end
-    host, _, port = to.rpartition(":")
-    return socket.create_connection((host, int(port)), timeout=1)
+    return socket.create_connection(_address(to), timeout=_CONNECT_S)
 
 
-def main() -> None:
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run a relay from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m compose.link")
-    parser.add_argument("--listen-fd", type=int, required=True)
-    parser.add_argument("--to", required=True, help="HOST:PORT or the path of a Unix socket")
-    parser.add_argument("--delay-us", type=float, default=0.0)
-    options = parser.parse_args()
-    relay = Relay(socket.socket(fileno=options.listen_fd), options.to, options.delay_us)
-    relay.watch_control(0)
+    parser = argparse.ArgumentParser(prog="python -m compose.link", description=__doc__.partition("\n")[0])
+    listens = parser.add_mutually_exclusive_group(required=True)
+    listens.add_argument("--listen", metavar="HOST:PORT")
+    listens.add_argument("--listen-fd", metavar="FD", type=int)
+    parser.add_argument(
+        "--to", required=True, metavar="ADDRESS", help="HOST:PORT or the path of a Unix socket"
+    )
+    parser.add_argument("--delay-us", type=float, default=0.0, help="in each direction")
+    parser.add_argument("--control", metavar="HOST:PORT", help="where it takes commands")
+    parser.add_argument("--control-fd", metavar="FD", type=int, help="a socket; the relay ends with it")
+    options = parser.parse_args(arguments)
+    if options.listen:
+        listener = socket.create_server(_address(options.listen), backlog=1024)
+    else:
+        listener = socket.socket(fileno=options.listen_fd)
+    relay = Relay(listener, options.to, options.delay_us)
+    if options.control:
+        relay.take_commands_at(socket.create_server(_address(options.control)))
+    if options.control_fd is not None:
+        relay.take_commands_from(socket.socket(fileno=options.control_fd))
     relay.run()
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from typing import Final
 
 from compose import counts, launch, redis_binary
 from compose.children import Child, Children, free_port, joined, listening
+from compose.control import LinkControl
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
 from scenarios.model import Variant
 
@@ -22,6 +24,10 @@ FOLDER_PREFIX: Final = "sidecar-bench-"
 _READY_S: Final = 20.0
 _PINGS: Final = 300
 _TRIES: Final = 5
+_UVICORN: Final = (
+    sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools",
+    "--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "120",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class ProcessDeployment(Deployment):
         self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
         self._children = Children(stack.run_id, stack.cpus, logs)
         self._addresses: list[_RedisAddress] = []
-        self._relay: Child | None = None
+        self._relay: LinkControl | None = None
         self._upstream_url = ""
         self.targets = ()
         self.link = None
@@ -103,11 +109,16 @@ class ProcessDeployment(Deployment):
     def upstream_counts(self) -> UpstreamCounts:
         return counts.upstream_counts(self._upstream_url)
 
+    def set_upstream(self, **settings: object) -> None:
+        counts.set_upstream(self._upstream_url, settings)
+
     def usage(self) -> list[Usage]:
         return self._children.usage()
 
     def down(self) -> None:
         self._children.stop()
+        if self._relay:
+            self._relay.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def measure_link(self) -> LinkReport:
@@ -161,11 +172,8 @@ class ProcessDeployment(Deployment):
     def _serve(self, name: str, application: str, environment: dict[str, str]) -> tuple[Child, str]:
         listener, port = listening()
         with listener:
-            command = [
-                sys.executable, "-m", "uvicorn", application, "--fd", str(listener.fileno()), "--no-access-log",
-                "--loop", "uvloop", "--http", "httptools", "--timeout-keep-alive", "120", "--log-level", "warning",
-            ]  # fmt: skip
-            child = self._children.start(name, command, listener=listener, **environment)
+            command = [*_UVICORN, application, "--fd", str(listener.fileno())]
+            child = self._children.start(name, command, hand_down=[listener], **environment)
         return child, f"http://127.0.0.1:{port}"
 
     def _start_sidecar(self, number: int, maxmemory: int) -> _RedisAddress:
@@ -180,11 +188,14 @@ class ProcessDeployment(Deployment):
             return self._on_a_free_port("redis", maxmemory)
         behind = self._start_redis("redis", maxmemory, _RedisAddress(socket=self._folder / "redis.sock"))
         listener, port = listening()
-        with listener:
+        ours, its = socket.socketpair()
+        self._relay = LinkControl(ours)
+        with listener, its:
             command = [
-                sys.executable, "-m", "compose.link", "--listen-fd", str(listener.fileno()), "--to", str(behind.socket),
-            ]  # fmt: skip
-            self._relay = self._children.start("link", command, listener=listener)
+                *(sys.executable, "-m", "compose.link", "--to", str(behind.socket)),
+                *("--listen-fd", str(listener.fileno()), "--control-fd", str(its.fileno())),
+            ]
+            self._children.start("link", command, hand_down=[listener, its])
         return _RedisAddress(port=port)
 
     def _on_a_free_port(self, name: str, maxmemory: int) -> _RedisAddress:
@@ -244,18 +255,13 @@ class ProcessDeployment(Deployment):
         if wanted_us not in known:
             delay_us = max(wanted_us - known[0.0], 0) / 2
             for _ in range(3):
-                self._command_relay(f"delay {delay_us:.1f}")
+                relay.delay(delay_us)
                 delay_us = max(delay_us + (wanted_us - self._ping(_PINGS)["median_us"]) / 2, 0)
             known[wanted_us] = delay_us
-        self._command_relay(f"delay {known[wanted_us]:.1f}")
+        relay.delay(known[wanted_us])
         if wanted_us < known[0.0]:
             self.notes = (
                 *self.notes,
-                f"The relay cannot be faster than {self._floor_ms:.2f} ms; {wanted_us / 1000:g} ms was asked for",
+                f"the relay cannot be faster than {self._floor_ms:.2f} ms; "
+                f"{wanted_us / 1000:g} ms was asked for",
             )
-
-    def _command_relay(self, line: str) -> None:
-        assert self._relay is not None
-        assert self._relay.process.stdin is not None
-        self._relay.process.stdin.write(f"{line}\n".encode())
-        self._relay.process.stdin.flush()

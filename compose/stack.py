@@ -83,6 +83,14 @@ class Deployment(ABC):
         """
 
     @abstractmethod
+    def set_upstream(self, **settings: object) -> None:
+        """Change how the stub upstream answers from now on: latency_ms, error_ratio, rate_limit, stalled.
+
+        Raises:
+            StackError: it does not answer.
+        """
+
+    @abstractmethod
     def measure_link(self) -> LinkReport:
         """Measure the way to Redis now; meaningless in the topology without a cache.
 
