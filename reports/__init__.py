@@ -1,6 +1,6 @@
 """What a run means: stored trials in, statistics, theory, verdict, figures and one HTML page out.
 
-The two functions below are all that a caller needs. They import the scientific libraries when they
+The functions below are all that a caller needs. They import the scientific libraries when they
 are called, not before: the conductor reads `reports.records` and `reports.validity` while it
 measures, and wants to be light.
 """
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from reports.errors import ResultsError
 
 if TYPE_CHECKING:
+    from reports.stopping import Decision
     from reports.summary import Summary
 
-__all__ = ["ResultsError", "summarize", "write"]
+__all__ = ["ResultsError", "decide", "summarize", "write"]
 
 
 def summarize(run: Path) -> Summary:
@@ -43,3 +44,14 @@ def write(run: Path) -> Summary:
     put(run / "summary.json", analysis.summary.model_dump_json(indent=2, by_alias=True) + "\n")
     put(run / "report.html", page(analysis))
     return analysis.summary
+
+
+def decide(run: Path) -> Decision:
+    """Say, after a block, whether a run may end: `stop`, and a sentence on why.
+
+    Raises:
+        ResultsError: the run cannot be read, or holds no trial yet.
+    """
+    from reports.analysis import decision
+
+    return decision(run)

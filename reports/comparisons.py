@@ -35,7 +35,7 @@ def pairs(scenario: Scenario) -> list[Pair]:
 def baseline(scenario: Scenario, variant: Variant) -> Variant | None:
     """Return the variant without a cache that a variant's saving is counted from, where the run has it."""
     for other in scenario.variants:
-        if other.topology == "none" and _agree(other, variant):
+        if other.topology == "none" and agree(other, variant):
             return other
     return None
 
@@ -43,7 +43,7 @@ def baseline(scenario: Scenario, variant: Variant) -> Variant | None:
 def _across_topologies(scenario: Scenario) -> Iterator[Pair]:
     for place, one in enumerate(scenario.variants):
         for other in scenario.variants[place + 1 :]:
-            if one.topology != other.topology and _agree(one, other):
+            if one.topology != other.topology and agree(one, other):
                 a, b = sorted((one, other), key=lambda variant: _ORDER[variant.topology])
                 yield Pair(a, b, described({**_levels(a), **_levels(b)}))
 
@@ -59,7 +59,8 @@ def _across_levels(scenario: Scenario) -> Iterator[Pair]:
                     yield Pair(a, b, described({name: b.levels[name] for name in sorted(others)}))
 
 
-def _agree(one: Variant, other: Variant) -> bool:
+def agree(one: Variant, other: Variant) -> bool:
+    """Whether two variants stand at equal levels of every factor that both use, topology aside."""
     first, second = _levels(one), _levels(other)
     return all(first[name] == second[name] for name in first.keys() & second.keys())
 

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reports.fills import Fills, explain
 from reports.records import TrialRecord
+from reports.statistics import quantile_error
 from reports.stored import StoredTrial
 from reports.validity import Gate, gates, reasons
 from scenarios.model import Variant
@@ -45,7 +47,12 @@ class Measures:
     outcomes: dict[str, int]
     upstream_calls: int
     latency: dict[str, Latency]
-    service_p50_ms: float | None
+    # Share and mean service time (ms) of each kind of request: hit, miss, other.
+    kinds: dict[str, tuple[float, float]]
+    fills: Fills
+    # Standard errors that the number of requests alone causes, by metric.
+    sampling: dict[str, float]
+    lag_mean_ms: float
     fill_s: float
     send_lag_p50_ms: float
     send_lag_p99_ms: float
@@ -98,8 +105,10 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
     latency_us = (measured["end_us"] - measured["intended_us"]).to_numpy()
     service_us = (measured["end_us"] - measured["sent_us"]).to_numpy()
     lag_us = (measured["sent_us"] - measured["intended_us"]).to_numpy()
-    outcome = measured["outcome"].astype(str).to_numpy()
+    outcome = np.asarray(measured["outcome"], dtype=np.str_)
     calling = np.isin(outcome, _CALLING)
+    fill_s = float(service_us[calling].mean()) / 1e6 if calling.any() else 0.0
+    joined = bool((rows["outcome"] == "delayed").any())
     span_us = record.load.duration_s * 1e6
     sent_in_window = rows["sent_us"].between(begin_us, begin_us + span_us, inclusive="left")
     return Measures(
@@ -115,13 +124,16 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
             "hit": _latency(latency_us[outcome == "hit"]),
             "miss": _latency(latency_us[calling]),
         },
-        service_p50_ms=float(np.median(service_us)) / 1000,
-        fill_s=float(service_us[calling].mean()) / 1e6 if calling.any() else 0.0,
+        kinds=_kinds(outcome, calling, service_us),
+        fills=explain(rows, variant, fill_s, joined),
+        sampling=_sampling(latency_us, outcome),
+        lag_mean_ms=float(lag_us.mean()) / 1000,
+        fill_s=fill_s,
         send_lag_p50_ms=float(np.quantile(lag_us, 0.5)) / 1000,
         send_lag_p99_ms=float(np.quantile(lag_us, 0.99)) / 1000,
         achieved_rate=int(sent_in_window.sum()) / record.load.duration_s,
         calls_by_second=_calls_by_second(rows, record),
-        joined=bool((rows["outcome"] == "delayed").any()),
+        joined=joined,
     )
 
 
@@ -133,6 +145,27 @@ def _latency(latency_us: NDArray[np.int64]) -> Latency:
         quantiles[name] = float(np.quantile(latency_us, at)) / 1000 if enough else None
     mean_ms = float(latency_us.mean()) / 1000 if latency_us.size else None
     return Latency(int(latency_us.size), mean_ms, quantiles, counts)
+
+
+def _kinds(
+    outcome: NDArray[np.str_], calling: NDArray[np.bool_], service_us: NDArray[np.int64]
+) -> dict[str, tuple[float, float]]:
+    hit = outcome == "hit"
+    found = {"hit": hit, "miss": calling, "other": ~hit & ~calling}
+    return {
+        kind: (float(mask.mean()), float(service_us[mask].mean()) / 1000)
+        for kind, mask in found.items()
+        if mask.any()
+    }
+
+
+def _sampling(latency_us: NDArray[np.int64], outcome: NDArray[np.str_]) -> dict[str, float]:
+    ratio = float((outcome == "hit").mean())
+    return {
+        "p50_ms": quantile_error(latency_us, 0.5) / 1000,
+        "p99_ms": quantile_error(latency_us, 0.99) / 1000,
+        "hit_ratio": float(np.sqrt(ratio * (1 - ratio) / outcome.size)),
+    }
 
 
 def _calls_by_second(rows: pd.DataFrame, record: TrialRecord) -> Counts:

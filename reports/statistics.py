@@ -1,4 +1,4 @@
-"""Estimates over blocks: a mean, and Student's interval around it.
+"""Estimates over blocks: a mean, Student's interval around it, and what more blocks would bring.
 
 Blocks are few (3 to 30) and each gives one figure per variant, itself an average or a quantile of
 thousands of requests, so that Student's t over blocks is close to exact, where the bootstrap over so
@@ -9,48 +9,74 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
+
+MOST_BLOCKS: Final = 2000
+POWER: Final = 0.8
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over blocks; the interval is None where fewer than two blocks stand behind it."""
+    """A mean over blocks and the standard deviation between them; None where there is one block."""
 
     value: float
-    low: float | None
-    high: float | None
     blocks: int
-    spread: float | None = None
+    spread: float | None
 
-    @property
-    def ci95(self) -> tuple[float, float] | None:
-        """Both ends of the interval, or None."""
-        return (self.low, self.high) if self.low is not None and self.high is not None else None
+    def interval(
+        self, alpha: float = 0.05, least: float | None = None, most: float | None = None
+    ) -> tuple[float, float] | None:
+        """Return the two-sided interval at level 1 − alpha.
+
+        `least` and `most` are what the quantity cannot leave. None where there is no spread to judge by.
+        """
+        if self.spread is None:
+            return None
+        half = half_width(self.spread, self.blocks, alpha)
+        low, high = self.value - half, self.value + half
+        return (low if least is None else max(low, least), high if most is None else min(high, most))
 
 
-def mean(
-    values: Sequence[float], alpha: float = 0.05, least: float | None = None, most: float | None = None
-) -> Estimate | None:
-    """Return the mean of one figure per block with its two-sided interval at level 1 − alpha.
-
-    `least` and `most` are what the quantity cannot leave. None where there are no values.
-    """
-    if not values:
+def mean(values: Sequence[float]) -> Estimate | None:
+    """Return the mean of one figure per block; None where there are no figures."""
+    if len(values) == 0:
         return None
     sample = np.asarray(values, dtype=np.float64)
-    centre = float(sample.mean())
-    if sample.size < 2:
-        return Estimate(centre, None, None, 1)
-    spread = float(sample.std(ddof=1))
-    half = half_width(spread, sample.size, alpha)
-    low, high = centre - half, centre + half
-    low = low if least is None else max(low, least)
-    high = high if most is None else min(high, most)
-    return Estimate(centre, low, high, int(sample.size), spread)
+    spread = float(sample.std(ddof=1)) if sample.size > 1 else None
+    return Estimate(float(sample.mean()), int(sample.size), spread)
 
 
 def half_width(spread: float, blocks: int, alpha: float = 0.05) -> float:
     """Return half the width of Student's interval, given the standard deviation between blocks."""
     return float(stats.t.ppf(1 - alpha / 2, blocks - 1)) * spread / float(np.sqrt(blocks))
+
+
+def detectable(spread: float, blocks: int, alpha: float = 0.05) -> float:
+    """Return the smallest true difference that so many blocks would have found four times in five."""
+    return (
+        float(stats.t.ppf(1 - alpha / 2, blocks - 1) + stats.t.ppf(POWER, blocks - 1))
+        * spread
+        / float(np.sqrt(blocks))
+    )
+
+
+def blocks_for(spread: float, half: float, alpha: float = 0.05) -> int | None:
+    """Return how many blocks make an interval of this half width; None where none of up to 2,000 do."""
+    blocks = np.arange(2, MOST_BLOCKS + 1)
+    reached = stats.t.ppf(1 - alpha / 2, blocks - 1) * spread / np.sqrt(blocks) <= half
+    return int(blocks[reached.argmax()]) if reached.any() else None
+
+
+def quantile_error(sample: NDArray[np.int64], at: float) -> float:
+    """Return the standard error of a sample's quantile, from the order statistics about it.
+
+    Half the distance between the order statistics one binomial standard deviation below and above.
+    """
+    ordered = np.sort(sample)
+    middle, off = ordered.size * at, np.sqrt(ordered.size * at * (1 - at))
+    low, high = (int(np.clip(np.floor(middle + sign * off), 0, ordered.size - 1)) for sign in (-1, 1))
+    return float(ordered[high] - ordered[low]) / 2

@@ -16,6 +16,7 @@ SCHEMA: Final = "sidecar-bench/summary/1"
 SCHEMA_PATH: Final = Path(__file__).with_name("summary.schema.json")
 
 Decision = Literal["better", "worse", "equivalent", "undecided"]
+Kept = Literal["pass", "fail", "undecided"]
 Interval = tuple[float, float]
 
 
@@ -60,6 +61,16 @@ class Theory(Part):
     fill_time_ms: float = Field(description="The time of a fill that the expectation was worked out with.")
 
 
+class FillCauses(Part):
+    """Why misses happened in the mean trial, warm-up included, and what a shared cache would have called."""
+
+    cold: float = Field(description="The cache had never been asked for the key.")
+    concurrent: float = Field(description="A call for the key was under way.")
+    expired: float = Field(description="The copy had outlived its TTL.")
+    lost: float = Field(description="The copy should have been there: evicted, or never stored.")
+    shared: float = Field(description="Calls that one cache for all replicas would have made.")
+
+
 class VariantSummary(Part):
     """One variant, over its valid trials."""
 
@@ -75,6 +86,7 @@ class VariantSummary(Part):
     valid_trials: int
     metrics: Metrics
     theory: Theory | None = Field(description="Null without a cache, and where a log gives the requests.")
+    fills: FillCauses | None = Field(description="Null without a cache.")
 
 
 class Comparison(Part):
@@ -85,10 +97,40 @@ class Comparison(Part):
     b: str
     difference: float | None = Field(description="b − a, the mean over blocks that have both.")
     ci95: Interval | None = Field(description="95% interval of the difference, over blocks.")
+    decision_ci: Interval | None = Field(
+        description="The interval that decided: wider than ci95 while the run could still have gone on."
+    )
     better: str | None = Field(description="The better variant's id; null where neither was found better.")
     decision: Decision = Field(description="How b does against a.")
+    reference: float = Field(description="The mean of a over the same blocks.")
     margin: float = Field(description="Differences within ± this are equivalent; in the metric's unit.")
     blocks: int = Field(description="Blocks in which both variants have a valid trial.")
+    more_blocks: int | None = Field(
+        description="About how many more blocks would decide; null where decided, or out of reach."
+    )
+    detectable: float | None = Field(
+        description="The smallest true difference that this run would have found four times in five."
+    )
+
+
+class ThresholdResult(Part):
+    """One threshold of the scenario, for one variant (or two): judged by its interval."""
+
+    text: str
+    variant: str
+    outcome: Kept
+    value: float | None = Field(description="The metric; of two variants, left − factor × right.")
+    interval: Interval | None
+    bound: float
+
+
+class Stopping(Part):
+    """Whether the run had reason to end where it did."""
+
+    stop: bool
+    reason: str
+    undecided: list[str] = Field(description="Comparisons for which blocks would still be added.")
+    more_blocks: int | None = Field(description="About how many more would decide all of them.")
 
 
 class TrialSummary(Part):
@@ -97,6 +139,7 @@ class TrialSummary(Part):
     id: str
     variant: str
     block: int
+    attempt: int
     valid: bool
     reasons: list[str] = Field(description="Why it is invalid.")
     requests: int
@@ -111,6 +154,7 @@ class TrialSummary(Part):
     rtt_achieved_ms: float | None
     expected_calls: float | None = Field(description="Upstream calls that theory expects of the whole trial.")
     expected_calls_error: float | None = Field(description="The standard error of that expectation.")
+    z: float | None = Field(description="Counted less expected, in standard errors.")
 
 
 class Summary(Part):
@@ -128,8 +172,10 @@ class Summary(Part):
         "a request."
     )
     blocks: int = Field(description="Blocks with at least one valid trial.")
+    stopping: Stopping
     variants: list[VariantSummary]
     comparisons: list[Comparison]
+    thresholds: list[ThresholdResult]
     trials: list[TrialSummary]
     notes: list[str] = Field(description="What a reader should know, in sentences.")
 

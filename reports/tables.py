@@ -128,11 +128,11 @@ def percentiles(analysis: Analysis) -> Table:
 
 def _percentile(trials: Sequence[Measures], name: str, at: str) -> Cell:
     values = [value for trial in trials if (value := trial.latency[name].quantiles_ms[at]) is not None]
-    estimate = mean(values, least=0.0) if len(values) == len(trials) else None
+    estimate = mean(values) if values and len(values) == len(trials) else None
     if estimate is None:
         return Cell("–", "too few samples")
     metric = BY_NAME["p50_ms"]
-    return Cell(metric.text(estimate.value), _interval(metric, estimate.ci95, sign=False))
+    return Cell(metric.text(estimate.value), _interval(metric, estimate.interval(least=0.0), sign=False))
 
 
 def theory(analysis: Analysis) -> Table:

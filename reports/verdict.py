@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from reports.comparisons import Pair
+from reports.effects import Compared
 from reports.metrics import BY_NAME, Metric
-from reports.statistics import Estimate
 from reports.summary import Comparison, Decision
 
 # What the sentence speaks of, in this order; the other metrics are in the table.
 SPOKEN: Final = ("upstream_calls_per_1000", "hit_ratio", "p50_ms", "p99_ms")
 _NAMES: Final = {"sidecar": "the sidecar", "separate": "a separate Redis", "none": "no cache"}
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A pair of variants and all that was found about it."""
-
-    pair: Pair
-    comparisons: tuple[Comparison, ...]
-
-    def of(self, metric: str) -> Comparison | None:
-        """Return the comparison of a metric, where there is one."""
-        return next((found for found in self.comparisons if found.metric == metric), None)
-
-
-def decide(metric: Metric, difference: Estimate, margin: float) -> Decision:
-    """Say how b does against a, given the interval of b − a.
-
-    Equivalent: the whole interval lies within the margin. Better or worse: it excludes zero.
-    """
-    if difference.low is None or difference.high is None:
-        return "undecided"
-    if -margin <= difference.low and difference.high <= margin:
-        return "equivalent"
-    if difference.low > 0:
-        return "better" if metric.better == "higher" else "worse"
-    if difference.high < 0:
-        return "better" if metric.better == "lower" else "worse"
-    return "undecided"
 
 
 def sentence(compared: Sequence[Compared], valid_blocks: int, trials: int) -> str:

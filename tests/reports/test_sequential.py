@@ -45,7 +45,7 @@ def test_one_look_spends_all() -> None:
     assert sequential.level(3, 5, None) == pytest.approx(0.05)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(2, 20), st.integers(0, 40))
 def test_no_look_is_laxer_than_5_percent(blocks: int, more: int) -> None:
     found = sequential.levels(sequential.looks(blocks, blocks + more))

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from reports import verdict
+from reports import effects
 from reports.metrics import BY_NAME
-from reports.statistics import Estimate
 
 LATENCY, HITS = BY_NAME["p50_ms"], BY_NAME["hit_ratio"]
 
@@ -26,6 +25,6 @@ LATENCY, HITS = BY_NAME["p50_ms"], BY_NAME["hit_ratio"]
 def test_an_interval_and_a_margin_make_one_word(
     low: float | None, high: float | None, of_latency: str, of_hits: str
 ) -> None:
-    difference = Estimate(0.0, low, high, 5)
-    assert verdict.decide(LATENCY, difference, margin=0.1) == of_latency
-    assert verdict.decide(HITS, difference, margin=0.1) == of_hits
+    ends = None if low is None or high is None else (low, high)
+    assert effects.decide(LATENCY, ends, margin=0.1) == of_latency
+    assert effects.decide(HITS, ends, margin=0.1) == of_hits

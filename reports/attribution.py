@@ -1,0 +1,78 @@
+"""Where the time goes: the difference in mean latency between two variants, split into its causes.
+
+The mean latency of a trial is  lag + Σ wₖ·sₖ  over the kinds k of requests (hit, miss, other): the
+generator's mean send lag, and each kind's share times its mean service time. Between two trials of a
+block the difference then splits without a rest (a Shapley split of products, L. Shapley 1953):
+
+    Δlag  +  Σ Δwₖ·s̄ₖ  +  Σ w̄ₖ·Δsₖ
+
+The second term is what more or fewer waits on upstream do. Of the third, ΔRTT times the Redis commands
+of a request is the hop; what is left is queueing and work in the app, Redis and the upstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from reports import statistics
+from reports.comparisons import Pair
+from reports.measures import Measures
+from reports.statistics import Estimate
+
+# One GET for a hit; GET, then SET with its expiry, for a miss.
+COMMANDS: Final = {"hit": 1, "miss": 2, "other": 1}
+LAG: Final = "late sends of the load generator"
+MIX: Final = "waits on upstream, by the hit ratio"
+HOP: Final = "the Redis hop (achieved RTT × commands)"
+REST: Final = "queueing and work in app, Redis and upstream"
+TERMS: Final = (HOP, MIX, REST, LAG)
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The difference b − a in mean latency (ms), and each cause's part of it, over blocks."""
+
+    pair: Pair
+    total: Estimate
+    parts: Mapping[str, Estimate]
+
+
+def attribute(pair: Pair, trials: Sequence[Measures]) -> Attribution | None:
+    """Split the difference of a pair; None where no block has a valid trial of both."""
+    of_a, of_b = (
+        {trial.record.block: trial for trial in trials if trial.valid and trial.record.variant == variant.id}
+        for variant in (pair.a, pair.b)
+    )
+    splits = [split(of_a[block], of_b[block]) for block in sorted(of_a.keys() & of_b.keys())]
+    if not splits:
+        return None
+    parts = {term: statistics.mean([found[term] for found in splits]) for term in TERMS}
+    total = statistics.mean([sum(found.values()) for found in splits])
+    if total is None:
+        return None
+    return Attribution(pair, total, {term: part for term, part in parts.items() if part is not None})
+
+
+def split(a: Measures, b: Measures) -> dict[str, float]:
+    """Split the difference in mean latency of two trials (ms)."""
+    parts = dict.fromkeys(TERMS, 0.0)
+    parts[LAG] = b.lag_mean_ms - a.lag_mean_ms
+    hop_ms = _rtt_ms(b) - _rtt_ms(a)
+    for kind in sorted({*a.kinds, *b.kinds}):
+        share_a, service_a = a.kinds.get(kind, (0.0, None))
+        share_b, service_b = b.kinds.get(kind, (0.0, None))
+        # A kind that one side lacks is given the other side's time: its part is all in the shares.
+        before = service_a if service_a is not None else service_b or 0.0
+        after = service_b if service_b is not None else service_a or 0.0
+        share, commands = (share_a + share_b) / 2, COMMANDS[kind]
+        parts[MIX] += (share_b - share_a) * (before + after) / 2
+        hop = share * hop_ms * commands if service_a is not None and service_b is not None else 0.0
+        parts[HOP] += hop
+        parts[REST] += share * (after - before) - hop
+    return parts
+
+
+def _rtt_ms(trial: Measures) -> float:
+    return trial.record.link.achieved_ms if trial.record.link is not None else 0.0

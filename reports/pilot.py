@@ -1,0 +1,105 @@
+"""Where the spread comes from, and so how many blocks, and how long a trial, a precision takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from reports import sequential, statistics
+from reports.effects import Compared, Values
+from reports.metrics import BY_NAME, DECISIVE
+from scenarios.model import Scenario
+
+# Where the requests of one trial explain more of the spread than this, longer trials help most.
+_MOSTLY: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How one metric scatters, as standard deviations in its own unit.
+
+    between: from block to block, the same for all variants of it; pairing removes it. within: what
+    two trials of one block differ by, beyond their variants. sampling: the part of `within` that is
+    due to a trial's finite number of requests alone.
+    """
+
+    metric: str
+    between: float
+    within: float
+    sampling: float
+    blocks_wanted: int | None
+    wanted: float
+
+    @property
+    def longer_trials_help(self) -> bool:
+        """Whether longer trials narrow the intervals, rather than more blocks alone."""
+        return self.within > 0 and (self.sampling / self.within) ** 2 > _MOSTLY
+
+
+def spreads(
+    scenario: Scenario, values: Values, sampling: Mapping[str, Sequence[float]], compared: Sequence[Compared]
+) -> list[Spread]:
+    """Return the spread of each metric that decides; nothing where fewer than two blocks are whole."""
+    found = []
+    for metric in DECISIVE:
+        table = _table(scenario, values, metric)
+        if table.shape[0] < 2 or table.shape[1] < 2 or not sampling.get(metric):
+            continue
+        between, within = components(table)
+        wanted = _wanted(metric, scenario, float(table.mean()))
+        spread = _widest(metric, compared)
+        alpha = sequential.level(
+            scenario.schedule.most_blocks or scenario.schedule.blocks,
+            scenario.schedule.blocks,
+            scenario.schedule.most_blocks,
+        )
+        blocks = statistics.blocks_for(spread, wanted, alpha) if spread is not None else None
+        each = float(np.sqrt(np.mean(np.square(sampling[metric]))))
+        found.append(Spread(metric, between, within, each, blocks, wanted))
+    return found
+
+
+def components(table: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the standard deviations between and within blocks of a blocks × variants table.
+
+    The two-way analysis of variance without replication: E[MS residual] = σ²_within,
+    E[MS blocks] = σ²_within + V·σ²_between (H. Scheffé, "The Analysis of Variance", 1959, chapter 4).
+    """
+    blocks, variants = table.shape
+    residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0, keepdims=True) + table.mean()
+    within = float((residual**2).sum() / ((blocks - 1) * (variants - 1)))
+    of_blocks = float(variants * table.mean(axis=1).var(ddof=1))
+    return float(np.sqrt(max(of_blocks - within, 0) / variants)), float(np.sqrt(within))
+
+
+def _table(scenario: Scenario, values: Values, metric: str) -> NDArray[np.float64]:
+    by_variant = [values[variant.id] for variant in scenario.variants]
+    whole = sorted(set.intersection(*({b for b in found if metric in found[b]} for found in by_variant)))
+    return np.array([[found[block][metric] for found in by_variant] for block in whole]).reshape(
+        len(whole), len(by_variant)
+    )
+
+
+def _wanted(metric: str, scenario: Scenario, value: float) -> float:
+    """Return the half width of interval that is asked for: the precision, or the margin where none is."""
+    asked = scenario.precision
+    share = {"p50_ms": asked.p50, "p99_ms": asked.p99, "hit_ratio": asked.hit_ratio}[metric]
+    if share is None:
+        return BY_NAME[metric].margin(value, scenario.margin)
+    return share if metric == "hit_ratio" else share * abs(value)
+
+
+def _widest(metric: str, compared: Sequence[Compared]) -> float | None:
+    """Return the largest standard deviation of a paired difference."""
+    found = []
+    for one in compared:
+        comparison = one.of(metric)
+        if comparison is not None and comparison.ci95 is not None:
+            half = (comparison.ci95[1] - comparison.ci95[0]) / 2
+            found.append(half * np.sqrt(comparison.blocks) / stats.t.ppf(0.975, comparison.blocks - 1))
+    return float(max(found)) if found else None

@@ -1,0 +1,103 @@
+"""The parts of a summary that speak of one variant and of one trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports import statistics, theory
+from reports.effects import Values
+from reports.measures import Measures
+from reports.metrics import METRICS, Metric
+from reports.summary import FillCauses, Metrics, MetricValue, Theory, TrialSummary, VariantSummary
+from reports.theory import Expected
+from scenarios.model import Variant
+
+
+def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -> VariantSummary:
+    """Sum up a variant over its valid trials."""
+    trials = [trial for trial in measures if trial.valid and trial.record.variant == variant.id]
+    links = [trial.record.link.achieved_ms for trial in trials if trial.record.link is not None]
+    cached = variant.topology != "none"
+    return VariantSummary(
+        id=variant.id,
+        topology=variant.topology,
+        ttl_s=variant.cache.ttl if cached else None,
+        replicas=variant.replicas,
+        rtt_ms=variant.link.rtt_ms if variant.topology == "separate" else None,
+        rtt_achieved_ms=sum(links) / len(links) if links else None,
+        levels=variant.levels,
+        valid_trials=len(trials),
+        metrics=Metrics(**{metric.name: _value(metric, values, variant.id) for metric in METRICS}),
+        theory=_theory(variant, trials),
+        fills=_fills(trials) if cached else None,
+    )
+
+
+def _value(metric: Metric, values: Values, variant: str) -> MetricValue | None:
+    found = statistics.mean([of[metric.name] for of in values[variant].values() if metric.name in of])
+    if found is None:
+        return None
+    least = None if metric.name == "upstream_reduction" else 0.0
+    return MetricValue(value=found.value, ci95=found.interval(least=least, most=metric.most))
+
+
+def _theory(variant: Variant, trials: Sequence[Measures]) -> Theory | None:
+    if not trials:
+        return None
+    load = trials[0].record.load
+    fill_s = sum(trial.fill_s for trial in trials) / len(trials)
+    window = (load.warmup_s, load.warmup_s + load.duration_s)
+    expected = theory.of_variant(variant, window, fill_s, any(trial.joined for trial in trials))
+    if expected is None:
+        return None
+    return Theory(
+        hit_ratio=expected.hit_ratio,
+        upstream_calls=expected.calls,
+        delayed_ratio=expected.delayed_ratio,
+        fill_time_ms=fill_s * 1000,
+    )
+
+
+def _fills(trials: Sequence[Measures]) -> FillCauses | None:
+    if not trials:
+        return None
+    names = ("cold", "concurrent", "expired", "lost", "shared")
+    return FillCauses(
+        **{name: sum(getattr(trial.fills, name) for trial in trials) / len(trials) for name in names}
+    )
+
+
+def whole_trial(trial: Measures, variant: Variant) -> Expected | None:
+    """Return what theory expects of a trial from its cold start to its end."""
+    load = trial.record.load
+    return theory.of_variant(variant, (0.0, load.warmup_s + load.duration_s), trial.fill_s, trial.joined)
+
+
+def of_trial(trial: Measures, variant: Variant) -> TrialSummary:
+    """Sum up a trial, valid or not."""
+    record = trial.record
+    outcomes, expected = record.load.outcomes, whole_trial(trial, variant)
+    z = None
+    if expected is not None and expected.calls_error:
+        z = (record.upstream.calls - expected.calls) / expected.calls_error
+    return TrialSummary(
+        id=record.id,
+        variant=record.variant,
+        block=record.block,
+        attempt=record.attempt,
+        valid=trial.valid,
+        reasons=trial.reasons,
+        requests=record.load.requests,
+        hits=outcomes.get("hit", 0),
+        misses=outcomes.get("miss", 0),
+        errors=outcomes.get("error", 0),
+        upstream_calls=record.upstream.calls,
+        app_hits=record.app.outcomes.get("hit", 0),
+        app_misses=record.app.outcomes.get("miss", 0),
+        achieved_rate=trial.achieved_rate,
+        send_lag_p99_ms=trial.send_lag_p99_ms,
+        rtt_achieved_ms=record.link.achieved_ms if record.link is not None else None,
+        expected_calls=expected.calls if expected else None,
+        expected_calls_error=expected.calls_error if expected else None,
+        z=z,
+    )

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+import reports
+from reports import effects, stopping
+from scenarios.model import Scenario
+
+
+def values(p50: Sequence[float]) -> dict[str, dict[int, dict[str, float]]]:
+    """Two variants that agree in all but the median latency, which differs by these amounts."""
+    calm = {"p99_ms": 20.0, "hit_ratio": 0.7}
+    return {
+        "sidecar": {block: {"p50_ms": 1.0, **calm} for block in range(len(p50))},
+        "separate": {block: {"p50_ms": 1.0 + by, **calm} for block, by in enumerate(p50)},
+    }
+
+
+def decide(scenario: Scenario, p50: Sequence[float]) -> stopping.Decision:
+    done = len(p50)
+    return stopping.decide(scenario, effects.compare(scenario, values(p50), done), done)
+
+
+CLEAR = [0.30, 0.31, 0.29, 0.30, 0.31]
+OPEN = [0.30, -0.2, 0.25, 0.0, 0.1]
+
+
+def adaptive(scenario_of: Any, **fields: Any) -> Scenario:
+    scenario: Scenario = scenario_of(schedule={"blocks": 5, "most_blocks": 20}, **fields)
+    return scenario
+
+
+def test_a_clear_difference_ends_the_run_at_the_first_look(scenario_of: Any) -> None:
+    scenario = adaptive(scenario_of)
+    assert not decide(scenario, CLEAR[:4]).stop
+    found = decide(scenario, CLEAR)
+    assert found.stop
+    assert found.undecided == ()
+    assert "decided after 5 blocks" in found.reason
+
+
+def test_an_open_question_goes_on_and_says_how_far(scenario_of: Any) -> None:
+    found = decide(adaptive(scenario_of), OPEN)
+    assert not found.stop
+    assert found.undecided == ("median latency of separate against sidecar",)
+    assert found.more_blocks is not None
+    assert found.more_blocks > 1
+    assert "next look is after block 7" in found.reason
+
+
+def test_between_looks_a_run_goes_on_even_if_all_is_clear(scenario_of: Any) -> None:
+    assert not decide(adaptive(scenario_of), [*CLEAR, 0.3]).stop
+
+
+def test_at_its_most_blocks_a_run_ends_decided_or_not(scenario_of: Any) -> None:
+    found = decide(adaptive(scenario_of), OPEN * 4)
+    assert found.stop
+    assert "all 20 blocks" in found.reason
+
+
+def test_a_fixed_run_ends_with_its_blocks(scenario_of: Any) -> None:
+    fixed = scenario_of(schedule={"blocks": 5})
+    assert not decide(fixed, OPEN[:4]).stop
+    assert decide(fixed, OPEN).stop
+
+
+def test_a_precision_that_was_asked_for_keeps_a_run_going(scenario_of: Any) -> None:
+    assert decide(adaptive(scenario_of, precision={"p50": "5%"}), CLEAR).stop
+    assert not decide(adaptive(scenario_of, precision={"p50": "0.1%"}), CLEAR).stop
+
+
+def test_margins_make_equivalent(scenario_of: Any) -> None:
+    close = [0.04, -0.04, 0.0, 0.02, -0.02]
+    assert not decide(adaptive(scenario_of), close).stop
+    assert decide(adaptive(scenario_of, margin={"p50": "20%"}), close).stop
+
+
+def test_a_stored_run_can_be_asked(made_up: Any) -> None:
+    run = made_up(schedule={"warmup": 0, "duration": 6, "blocks": 3})
+    assert reports.decide(run).stop
+    summary = reports.summarize(run)
+    assert summary.stopping.stop
+    assert {comparison.detectable is None for comparison in summary.comparisons} == {False}
+
+
+@pytest.mark.parametrize(("d", "wanted"), [(0.0, "equivalent"), (0.5, "worse")])
+def test_the_blocks_promised_decide(scenario_of: Any, d: float, wanted: str) -> None:
+    """Were difference and spread to stay, the promised blocks would bring the decision."""
+    scenario = scenario_of(schedule={"blocks": 3, "most_blocks": 400})
+    start = [d - 0.4, d, d + 0.4]
+    comparison = effects.compare(scenario, values(start), 3)[0].of("p50_ms")
+    assert comparison is not None
+    assert comparison.decision == "undecided"
+    assert comparison.more_blocks is not None
+    grown = (start * 200)[: 3 + comparison.more_blocks * 2]
+    fixed = scenario_of(schedule={"blocks": len(grown)})
+    later = effects.compare(fixed, values(grown), len(grown))[0].of("p50_ms")
+    assert later is not None
+    assert later.decision == wanted
