@@ -91,10 +91,15 @@ class _Attempt:
         trial, variant = self.trial, self.scenario.variant(self.trial.variant)
         started, began = datetime.now(UTC), time.monotonic()
         self.listener.stage("deploying")
-        with self.stack.deploy(variant, seed=trial.seed, folder=self.folder / "logs") as deployment:
+        with (
+            self.start_load(
+                run_id=self.stack.run_id, cpus=self.stack.load_cpus, folder=self.folder
+            ) as generator,
+            self.stack.deploy(variant, seed=trial.seed, folder=self.folder / "logs") as deployment,
+        ):
             up_s = time.monotonic() - began
             used = {usage.name: usage.cpu_s for usage in deployment.usage()}
-            load, machine = self._load(variant, deployment)
+            load, machine = self._load(variant, deployment, generator)
             self.listener.stage("counting")
             facts = _count(deployment, used)
             self.listener.stage("removing")
@@ -115,7 +120,9 @@ class _Attempt:
             **facts,
         )
 
-    def _load(self, variant: Variant, deployment: Deployment) -> tuple[LoadFacts, MachineFacts]:
+    def _load(
+        self, variant: Variant, deployment: Deployment, generator: Load
+    ) -> tuple[LoadFacts, MachineFacts]:
         schedule = self.scenario.schedule
         order = Order(
             targets=deployment.targets,
@@ -128,14 +135,11 @@ class _Attempt:
         )
         self.listener.stage("loading")
         before = Moment.now()
-        with self.start_load(
-            order, run_id=self.stack.run_id, cpus=self.stack.load_cpus, folder=self.folder
-        ) as load:
-            for event in load.events():
-                if event["event"] == "started":
-                    before = Moment.now()
-                self.listener.progress(event)
-            return load.facts(), before.until(Moment.now())
+        for event in generator.events(order):
+            if event["event"] == "started":
+                before = Moment.now()
+            self.listener.progress(event)
+        return generator.facts(), before.until(Moment.now())
 
 
 def _count(deployment: Deployment, cpu_before_s: Mapping[str, float]) -> dict[str, Any]:

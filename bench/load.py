@@ -23,11 +23,10 @@ class LoadError(Exception):
 
 
 class Load:
-    """A load generator at work. Used as a context manager: on leaving, its process is gone."""
+    """A load generator, made ready while its targets are deployed. On leaving its context it is gone."""
 
-    def __init__(self, order: Order, *, run_id: str, cpus: Sequence[int], folder: Path) -> None:
+    def __init__(self, *, run_id: str, cpus: Sequence[int], folder: Path) -> None:
         self._order_path = folder / "order.json"
-        self._order_path.write_text(order.model_dump_json(indent=2), encoding="utf-8")
         self._log_path = folder / "logs" / "load.log"
         self._run_id = run_id
         self._cpus = tuple(cpus)
@@ -37,8 +36,8 @@ class Load:
     def __enter__(self) -> Load:
         with self._log_path.open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                launch.command([sys.executable, "-m", "loadtests", str(self._order_path)], cpus=self._cpus),
-                stdin=subprocess.DEVNULL,
+                launch.command([sys.executable, "-m", "loadtests", "-"], cpus=self._cpus),
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -58,19 +57,25 @@ class Load:
         if process.poll() is None:
             process.kill()
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Yield what the generator reports until it has finished; afterwards `facts()` answers.
+    def events(self, order: Order) -> Iterator[dict[str, Any]]:
+        """Have an order carried out, and yield what the generator reports; afterwards `facts()` answers.
 
         Raises:
             UserError: the workload cannot be sent (its log is missing or holds no request).
             LoadError: the generator broke.
         """
         process = self._process
-        if process is None or process.stdout is None:
+        if process is None or process.stdin is None or process.stdout is None:
             raise LoadError("the load generator was not started")
+        self._order_path.write_text(order.model_dump_json(indent=2), encoding="utf-8")
+        with contextlib.suppress(BrokenPipeError):  # it has ended already: its exit code says why
+            process.stdin.write(f"{self._order_path}\n")
+            process.stdin.close()
         for line in process.stdout:
             event: dict[str, Any] = json.loads(line)
             if event["event"] == "finished":

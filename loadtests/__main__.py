@@ -1,4 +1,8 @@
-"""`python -m loadtests ORDER.json`: one trial's load, told on standard output in lines of JSON."""
+"""`python -m loadtests ORDER.json`: one trial's load, told on standard output in lines of JSON.
+
+With `-` for the file its path is read from standard input, so that the generator can be made ready while
+the variant is being deployed.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,10 @@ _EVERY_S: Final = 0.5
 
 def main(order_path: str) -> int:
     """Send a trial's load and store its rows; return the exit code."""
+    if order_path == "-":
+        order_path = sys.stdin.readline().strip()
+        if not order_path:
+            return 130
     order = Order.model_validate_json(Path(order_path).read_text(encoding="utf-8"))
     try:
         planned = requests(order.workload, len(order.targets), order.warmup_s + order.duration_s, order.seed)

@@ -89,7 +89,7 @@ def test_both_topologies_meet_the_same_requests(summary: dict[str, Any]) -> None
 
 
 def test_a_shared_cache_spares_calls_that_two_sidecars_make(summary: dict[str, Any]) -> None:
-    calls = {topology: 0 for topology in ("sidecar", "separate")}
+    calls = dict.fromkeys(("sidecar", "separate"), 0)
     for trial in summary["trials"]:
         calls[trial["variant"]] += trial["upstream_calls"]
     assert calls["separate"] < calls["sidecar"]
@@ -100,7 +100,9 @@ def test_nothing_is_left_running_after_a_run(summary: dict[str, Any]) -> None:
     assert ours() == []
 
 
-@pytest.mark.skipif(not TRACE.is_file(), reason="the access log of ../shared/traces is not beside this checkout")
+@pytest.mark.skipif(
+    not TRACE.is_file(), reason="the access log of ../shared/traces is not beside this checkout"
+)
 def test_a_real_access_log_is_replayed(tmp_path: Path) -> None:
     ended = sidecar_bench(
         "run", "access-log", "--stack", "processes", "--blocks", "1", "--duration", "3s",
@@ -121,7 +123,9 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         [str(COMMAND), "run", "quick", *SMALL, "--duration", "60s"],
         cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    assert eventually(lambda: "-m loadtests" in " ".join(str(p.cmdline()) for p in ours()).replace("', '", " "), 30)
+    assert eventually(
+        lambda: "-m loadtests" in " ".join(str(p.cmdline()) for p in ours()).replace("', '", " "), 30
+    )
     yield process
     if process.poll() is None:
         process.kill()
@@ -154,7 +158,10 @@ def test_a_killed_run_leaves_nothing_once_cleaned(running: subprocess.Popen[str]
 def test_an_interrupt_while_deploying_leaves_nothing(tmp_path: Path) -> None:
     for _ in range(3):
         process = subprocess.Popen(
-            [str(COMMAND), "run", "quick", *SMALL], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [str(COMMAND), "run", "quick", *SMALL],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         assert eventually(lambda: len(ours()) >= 1, 20)
         process.send_signal(signal.SIGINT)
