@@ -65,7 +65,7 @@ class Children:
         command: Sequence[str],
         *,
         hand_down: Sequence[socket.socket] = (),
-        **environment: str,
+        **variables: str,
     ) -> Child:
         """Start a process; sockets that it is to serve are handed down to it."""
         log = self._logs / f"{name}.log"
@@ -75,7 +75,7 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=launch.environment(self._run_id, **environment),
+                env=launch.environment(self._run_id, **variables),
                 pass_fds=[handed.fileno() for handed in hand_down],
                 start_new_session=True,
             )

@@ -77,9 +77,7 @@ class Relay:
         self._epoll = select.epoll()
         self._actions: dict[int, Callable[[int, int], None]] = {}
         self._watched: dict[int, int] = {}
-        self._flows: dict[
-            int, tuple[_Flow, _Flow]
-        ] = {}  # by fd: the flow that it is read for, and written for
+        self._flows: dict[int, tuple[_Flow, _Flow]] = {}
         self._controls: dict[int, socket.socket] = {}
         self._ended = False
         self._alarm = _Alarm()
@@ -278,9 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     listens = parser.add_mutually_exclusive_group(required=True)
     listens.add_argument("--listen", metavar="HOST:PORT")
     listens.add_argument("--listen-fd", metavar="FD", type=int)
-    parser.add_argument(
-        "--to", required=True, metavar="ADDRESS", help="HOST:PORT or the path of a Unix socket"
-    )
+    parser.add_argument("--to", required=True, metavar="ADDRESS", help="HOST:PORT, or a Unix socket")
     parser.add_argument("--delay-us", type=float, default=0.0, help="in each direction")
     parser.add_argument("--control", metavar="HOST:PORT", help="where it takes commands")
     parser.add_argument("--control-fd", metavar="FD", type=int, help="a socket; the relay ends with it")
