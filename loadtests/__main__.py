@@ -11,6 +11,7 @@ from locust.env import Environment  # isort: skip
 
 import gc
 import json
+import logging
 import signal
 import sys
 import time
@@ -50,6 +51,8 @@ def main(order_path: str) -> int:
     except TransportError as error:
         sys.stderr.write(f"a replica cannot be reached: {error}\n")
         return 1
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, sys.exit, 130)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -91,6 +94,8 @@ def _spawn_users(loop: OpenLoop, count: int) -> Any:
     user = type("TrialUser", (OpenLoopUser,), {"open_loop": loop, "abstract": False})
     environment = Environment(user_classes=[user])
     runner = environment.create_local_runner()
+    # Locust warns of more than 100 users a second; these only wait, and are there at once.
+    logging.getLogger("locust.runners").setLevel(logging.ERROR)
     runner.start(count, spawn_rate=count)
     while loop.free_users < count:
         gevent.sleep(0.001)
@@ -102,7 +107,12 @@ def _say(**event: object) -> None:
     sys.stdout.flush()
 
 
+def _stop(*_: object) -> None:
+    sys.exit(130)
+
+
 if __name__ == "__main__":
-    for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, sys.exit, 130)
+    # The hub does not run yet, and so gevent would not hear of a signal.
+    for early in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(early, _stop)
     sys.exit(main(sys.argv[1]))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 _LINE: Final = re.compile(
-    r'\S+ \S+ .*?\[(?P<time>[^\]]+)\] "(?P<method>[A-Z]+) (?P<target>\S+)(?: [^"]*)?" (?P<status>\d{3}) (?P<size>\d+|-)'
+    r'\S+ \S+ .*?\[(?P<time>[^\]]+)\] "(?P<method>[A-Z]+) (?P<target>\S+)(?: [^"]*)?" '
+    r"(?P<status>\d{3}) (?P<size>\d+|-)"
 )
-_TIME: Final = "%d/%b/%Y:%H:%M:%S %z"
 
 
 class LogError(Exception):
@@ -71,18 +71,14 @@ def read_log(path: Path) -> AccessLog:
 def _lines(path: Path) -> Iterator[str]:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8", errors="replace")
-        if packed
-        else path.open(encoding="utf-8", errors="replace")
-    )
-    with opened as text:
+    opener = gzip.open if packed else open
+    with opener(path, "rt", encoding="utf-8", errors="replace") as text:
         yield from text
 
 
 def _seconds(text: str) -> float | None:
     try:
-        return datetime.strptime(text, _TIME).timestamp()
+        return datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").timestamp()
     except ValueError:
         return None
 

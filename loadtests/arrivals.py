@@ -37,4 +37,5 @@ def log_arrivals(at_s: NDArray[np.float64], speedup: float) -> Times:
     _, first, count = np.unique(seconds, return_index=True, return_counts=True)
     place = np.arange(at_s.size) - np.repeat(first, count)
     spread = seconds + place / np.repeat(count, count)
-    return (spread / speedup * 1e6).astype(np.int64)
+    times: Times = (spread / speedup * 1e6).astype(np.int64)
+    return times

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import gevent
 import gevent.monkey
 import gevent.socket
-from greenlet import getcurrent
 
 # gevent has replaced the class of the standard library; the watcher needs the plain one.
 _plain_socket = gevent.monkey.get_original("socket", "socket")
@@ -40,7 +39,7 @@ class Target:
 
 
 class Connection:
-    """A connection to one target, kept alive. The socket's watcher stays registered from request to request."""
+    """A connection to one target, kept alive; its watcher stays registered from request to request."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -147,7 +146,7 @@ class Connection:
     def _receive(self, first: bool = False) -> bytes:
         assert self._socket is not None
         while True:
-            self._waiting = getcurrent()
+            self._waiting = gevent.getcurrent()
             try:
                 self._hub.switch()
             finally:

@@ -29,24 +29,28 @@ def requests(workload: Workload, replicas: int, span_s: float, seed: int) -> Req
     Raises:
         LogError: the workload's log cannot be used.
     """
+    if workload.arrivals == "log":
+        return _replay(workload, replicas, span_s, seed)
+    at_us = arrivals(workload.arrivals, workload.rate, span_s, seed)
     if workload.log is None:
-        at_us = arrivals(_process(workload), workload.rate, span_s, seed)
         keys = draw(workload.keys, at_us.size, seed)
         paths = tuple(path_of(key) for key in range(workload.keys.count))
-        return Requests(at_us, keys, _replicas(replicas, at_us.size, seed), paths, span_s)
+    else:
+        numbers, paths = _numbered(read_log(workload.log))
+        keys = np.resize(numbers, at_us.size)  # a log shorter than the trial begins anew
+    return Requests(at_us, keys, _replicas(replicas, at_us.size, seed), paths, span_s)
+
+
+def _replay(workload: Workload, replicas: int, span_s: float, seed: int) -> Requests:
+    """Lay out a log's requests at the log's own times; a log that is over ends the trial."""
+    assert workload.log is not None, "the model sees to it"
     log = read_log(workload.log)
     numbers, paths = _numbered(log)
-    if workload.arrivals == "log":
-        at_us = log_arrivals(np.array([request.at_s for request in log.requests]), workload.speedup)
-        at_us = at_us[at_us < span_s * 1e6]
-        keys = numbers[: at_us.size]
-        if at_us.size == numbers.size:
-            span_s = min(span_s, (float(at_us[-1]) + 1) / 1e6)
-    else:
-        at_us = arrivals(_process(workload), workload.rate, span_s, seed)
-        # A log shorter than the trial begins anew.
-        keys = np.resize(numbers, at_us.size)
-    return Requests(at_us, keys, _replicas(replicas, at_us.size, seed), paths, span_s)
+    at_us = log_arrivals(np.array([request.at_s for request in log.requests]), workload.speedup)
+    at_us = at_us[at_us < span_s * 1e6]
+    if at_us.size == numbers.size:
+        span_s = min(span_s, (float(at_us[-1]) + 1) / 1e6)
+    return Requests(at_us, numbers[: at_us.size], _replicas(replicas, at_us.size, seed), paths, span_s)
 
 
 def draw(keys: Keys, count: int, seed: int) -> NDArray[np.int32]:
@@ -62,10 +66,6 @@ def draw(keys: Keys, count: int, seed: int) -> NDArray[np.int32]:
 def path_of(key: int) -> str:
     """Return a path as GitHub's contents API has it."""
     return f"repos/octo/catalogue/contents/docs/{key:06d}.md"
-
-
-def _process(workload: Workload) -> str:
-    return workload.arrivals
 
 
 def _replicas(replicas: int, count: int, seed: int) -> NDArray[np.int16]:

@@ -14,7 +14,6 @@ from typing import Final
 
 import gevent
 from gevent.event import Event
-from greenlet import getcurrent, greenlet
 
 from loadtests.client import Connection, Target, TransportError
 from loadtests.keys import Requests
@@ -47,9 +46,9 @@ class OpenLoop:
         self._timeout_ns = int(timeout_s * 1e9)
         self._hub = gevent.get_hub()
         self._timer = Timer(self._arrive)
-        self._idle: list[greenlet] = []
+        self._idle: list[gevent.Greenlet] = []
         self._backlog: deque[int] = deque()
-        self._busy: dict[greenlet, int] = {}
+        self._busy: dict[gevent.Greenlet, int] = {}
         self._next = 0
         self._origin_ns = 0
         self.most_users = 0
@@ -97,7 +96,7 @@ class OpenLoop:
 
     def serve(self) -> None:
         """What a user does all its life: take a request, send it, record it."""
-        me = getcurrent()
+        me = gevent.getcurrent()
         while True:
             if self._backlog:
                 index = self._backlog.popleft()
@@ -108,7 +107,7 @@ class OpenLoop:
                 index = self._hub.switch()
             self._send(me, index)
 
-    def _send(self, me: greenlet, index: int) -> None:
+    def _send(self, me: gevent.Greenlet, index: int) -> None:
         replica = self._replicas[index]
         connections = self._connections[replica]
         connection = connections.pop() if connections else Connection(self._targets[replica])

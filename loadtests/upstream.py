@@ -166,7 +166,8 @@ async def _body(receive: Receive) -> bytes:
     data = b""
     while True:
         message = await receive()
-        data += message.get("body", b"")
+        part: bytes = message.get("body", b"")
+        data += part
         if not message.get("more_body"):
             return data
 
