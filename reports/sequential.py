@@ -42,6 +42,7 @@ def looks(blocks: int, most: int | None) -> tuple[int, ...]:
     return tuple(plan)
 
 
+@lru_cache(maxsize=4096)
 def level(done: int, blocks: int, most: int | None) -> float:
     """Return the two-sided significance level at which a run of so many blocks is judged now.
 

@@ -7,8 +7,10 @@ few blocks is known to be too narrow (docs/statistics.md has the comparison).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -52,23 +54,32 @@ def mean(values: Sequence[float]) -> Estimate | None:
 
 def half_width(spread: float, blocks: int, alpha: float = 0.05) -> float:
     """Return half the width of Student's interval, given the standard deviation between blocks."""
-    return float(stats.t.ppf(1 - alpha / 2, blocks - 1)) * spread / float(np.sqrt(blocks))
+    return _quantile(1 - alpha / 2, blocks - 1) * spread / math.sqrt(blocks)
 
 
 def detectable(spread: float, blocks: int, alpha: float = 0.05) -> float:
     """Return the smallest true difference that so many blocks would have found four times in five."""
-    return (
-        float(stats.t.ppf(1 - alpha / 2, blocks - 1) + stats.t.ppf(POWER, blocks - 1))
-        * spread
-        / float(np.sqrt(blocks))
-    )
+    quantiles = _quantile(1 - alpha / 2, blocks - 1) + _quantile(POWER, blocks - 1)
+    return quantiles * spread / math.sqrt(blocks)
 
 
 def blocks_for(spread: float, half: float, alpha: float = 0.05) -> int | None:
     """Return how many blocks make an interval of this half width; None where none of up to 2,000 do."""
+    reached = _half_widths(alpha) * spread <= half
+    return int(reached.argmax()) + 2 if reached.any() else None
+
+
+@lru_cache(maxsize=4096)
+def _quantile(at: float, freedom: int) -> float:
+    return float(stats.t.ppf(at, freedom))
+
+
+@lru_cache(maxsize=64)
+def _half_widths(alpha: float) -> NDArray[np.float64]:
+    """Return the half width, in standard deviations, of the interval over 2, 3, … blocks."""
     blocks = np.arange(2, MOST_BLOCKS + 1)
-    reached = stats.t.ppf(1 - alpha / 2, blocks - 1) * spread / np.sqrt(blocks) <= half
-    return int(blocks[reached.argmax()]) if reached.any() else None
+    widths: NDArray[np.float64] = stats.t.ppf(1 - alpha / 2, blocks - 1) / np.sqrt(blocks)
+    return widths
 
 
 def quantile_error(sample: NDArray[np.int64], at: float) -> float:
