@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import reports
 from bench.load import Load
 from bench.machine import Moment
 from bench.store import RunFolder
@@ -28,15 +29,18 @@ from scenarios import plan
 from scenarios.model import Scenario, Variant
 from scenarios.plan import Trial
 
+if TYPE_CHECKING:
+    from reports.stopping import Decision
+
 
 class Listener(Protocol):
     """Who is told how the run goes."""
 
     def begins(self, trials: Sequence[Trial], ended: int) -> None:
-        """The run begins, or goes on, with `ended` of its trials stored already."""
+        """The run begins, or goes on with `ended` trials stored already; more may be added."""
 
-    def trial_begins(self, trial: Trial, number: int) -> None:
-        """The trial of this number, counted from 1, begins."""
+    def trial_begins(self, trial: Trial) -> None:
+        """A trial is next: to be tried, or stored already."""
 
     def stage(self, stage: str) -> None:
         """The trial under way enters a stage: `deploying`, `loading`, `counting` or `removing`."""
@@ -45,7 +49,10 @@ class Listener(Protocol):
         """The load generator reports."""
 
     def trial_ended(self, record: TrialRecord, judged: Sequence[Gate]) -> None:
-        """A trial is stored."""
+        """A trial was tried and is stored."""
+
+    def says(self, sentence: str) -> None:
+        """The run as a whole has something to say: why it goes on, or ends."""
 
 
 def conduct(
@@ -54,25 +61,55 @@ def conduct(
     stack: Stack,
     listener: Listener,
     start_load: Callable[..., Load] = Load,
+    decide: Callable[[Path], Decision] = reports.decide,
 ) -> None:
     """Try every variant of every block that is not stored yet, and store each trial as it ends.
+
+    A trial that comes out invalid is tried again, up to the schedule's `attempts`. After the planned
+    blocks more are added while the schedule allows it and a comparison is undecided.
 
     Raises:
         UserError: the workload or the disk is not usable.
         StackError: a variant cannot be deployed.
         LoadError: the load generator broke.
     """
-    trials = [trial for block in plan.blocks(scenario) for trial in block]
+    schedule, began = scenario.schedule, time.monotonic()
     ended = run.ended()
-    listener.begins(trials, len(ended))
-    for number, trial in enumerate(trials, start=1):
-        if trial.id in ended:
+    listener.begins([trial for block in plan.blocks(scenario) for trial in block], len(ended))
+    number = 0
+    while True:
+        number += 1
+        for trial in plan.block(scenario, number):
+            listener.trial_begins(trial)
+            for attempt in range(1, schedule.attempts + 1):
+                if (trial.id, attempt) in ended:
+                    record, again = ended[trial.id, attempt], False
+                else:
+                    folder = run.begin_trial(trial.id, attempt)
+                    tried = _Attempt(trial, attempt, scenario, stack, folder, listener, start_load)
+                    record, again = tried.record(), True
+                    run.end_trial(record)
+                judged = _judge(run, record, scenario)
+                if again:
+                    listener.trial_ended(record, judged)
+                if all(gate.passed for gate in judged):
+                    break
+        if number < schedule.blocks:
             continue
-        listener.trial_begins(trial, number)
-        attempt = _Attempt(trial, scenario, stack, run.begin_trial(trial.id), listener, start_load)
-        record = attempt.record()
-        run.end_trial(record)
-        listener.trial_ended(record, gates(record))
+        decision = decide(run.path)
+        if decision.stop:
+            return
+        if schedule.budget is not None and time.monotonic() - began > schedule.budget:
+            listener.says(f"the budget of {schedule.budget:g} s is spent: {decision.reason}")
+            return
+        listener.says(decision.reason)
+
+
+def _judge(run: RunFolder, record: TrialRecord, scenario: Scenario) -> list[Gate]:
+    from reports.stored import StoredTrial  # pandas: read once there is something to judge
+
+    rows = StoredTrial(record, run.trial_folder(record.id, record.attempt)).rows()
+    return gates(record, rows, scenario.variant(record.variant))
 
 
 @dataclass(frozen=True)
@@ -80,6 +117,7 @@ class _Attempt:
     """One try of one trial."""
 
     trial: Trial
+    attempt: int
     scenario: Scenario
     stack: Stack
     folder: Path
@@ -110,6 +148,7 @@ class _Attempt:
             id=trial.id,
             variant=variant.id,
             block=trial.block,
+            attempt=self.attempt,
             seed=trial.seed,
             started=started.isoformat(timespec="seconds"),
             up_s=up_s,

@@ -73,9 +73,10 @@ class PlainListener:
         stored = f", {ended} of them stored already" if ended else ""
         self._print(f"{self._total} trials{stored}")
 
-    def trial_begins(self, trial: Trial, number: int) -> None:
-        """Remember which one it is."""
-        self._number = number
+    def trial_begins(self, trial: Trial) -> None:
+        """Count it."""
+        self._number += 1
+        self._total = max(self._total, self._number)
         self._clock.trial_begins()
 
     def stage(self, stage: str) -> None:
@@ -90,6 +91,10 @@ class PlainListener:
         left_s = self._clock.left_s(self._total - self._number)
         left = f" (about {_minutes(left_s)} left)" if left_s else ""
         self._print(f"[{self._number}/{self._total}] {_judged(record, judged)}{left}")
+
+    def says(self, sentence: str) -> None:
+        """Say it."""
+        self._print(sentence)
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False)
@@ -130,13 +135,20 @@ class LiveListener:
             "starting", total=self._total, completed=ended, done=f"{ended} of {self._total} trials", live=""
         )
 
-    def trial_begins(self, trial: Trial, number: int) -> None:
+    def trial_begins(self, trial: Trial) -> None:
         """Show which trial is under way, and what is left."""
-        self._number = number
+        self._number += 1
+        self._total = max(self._total, self._number)
         self._clock.trial_begins()
-        left_s = self._clock.left_s(self._total - number + 1)
+        left_s = self._clock.left_s(self._total - self._number + 1)
         left = f", {_minutes(left_s)} left" if left_s else ""
-        self._update(description=trial.id, done=f"trial {number} of {self._total}{left}", live="")
+        self._update(
+            description=trial.id,
+            total=self._total,
+            completed=self._number - 1,
+            done=f"trial {self._number} of {self._total}{left}",
+            live="",
+        )
 
     def stage(self, stage: str) -> None:
         """Show it."""
@@ -164,8 +176,10 @@ class LiveListener:
         self._progress.console.print(
             f"[{self._number}/{self._total}] {_judged(record, judged)}", markup=False, highlight=False
         )
-        if self._task is not None:
-            self._progress.advance(self._task)
+
+    def says(self, sentence: str) -> None:
+        """Leave it above the bar."""
+        self._progress.console.print(sentence, markup=False, highlight=False)
 
     def _update(self, **fields: Any) -> None:
         if self._task is not None:

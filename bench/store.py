@@ -109,17 +109,17 @@ class RunFolder:
         except (OSError, ValidationError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: is damaged and cannot be read; run the scenario anew") from error
 
-    def trial_folder(self, trial_id: str) -> Path:
-        """Say where a trial's rows and logs belong."""
-        return self.path / "trials" / trial_id
+    def trial_folder(self, trial_id: str, attempt: int = 1) -> Path:
+        """Say where the rows and logs of one attempt at a trial belong."""
+        return self.path / "trials" / (trial_id if attempt == 1 else f"{trial_id}-attempt{attempt}")
 
-    def begin_trial(self, trial_id: str) -> Path:
-        """Return an empty folder for a trial; what an unfinished try left there goes.
+    def begin_trial(self, trial_id: str, attempt: int = 1) -> Path:
+        """Return an empty folder for an attempt at a trial; what an unfinished one left there goes.
 
         Raises:
             UserError: it cannot be written.
         """
-        folder = self.trial_folder(trial_id)
+        folder = self.trial_folder(trial_id, attempt)
         with _disk_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
@@ -132,10 +132,10 @@ class RunFolder:
         Raises:
             UserError: it cannot be written.
         """
-        _write(self.trial_folder(record.id) / _TRIAL, record)
+        _write(self.trial_folder(record.id, record.attempt) / _TRIAL, record)
 
-    def ended(self) -> dict[str, TrialRecord]:
-        """Return the trials that ended, by id; unfinished ones are not among them.
+    def ended(self) -> dict[tuple[str, int], TrialRecord]:
+        """Return the trials that ended, by id and attempt; unfinished ones are not among them.
 
         Raises:
             UserError: a trial's file is damaged.
@@ -148,7 +148,7 @@ class RunFolder:
                 raise UserError(
                     f"{path}: is damaged; remove the folder {path.parent} and go on with --resume"
                 ) from error
-            ended[record.id] = record
+            ended[record.id, record.attempt] = record
         return ended
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bench import conductor
@@ -13,10 +15,25 @@ from bench.store import RunFolder
 from compose.stack import AppCounts, LinkReport, UpstreamCounts, Usage
 from loadtests.order import Order
 from reports.records import LoadFacts, RunRecord, StackChoice, TrialRecord
+from reports.stopping import Decision
 from scenarios import document, plan
-from scenarios.model import Variant
+from scenarios.model import Scenario, Variant
 
-SCENARIO = document.load("quick", {"schedule.blocks": 2})
+SCENARIO = document.load("quick", {"schedule.blocks": 2, "schedule.warmup": 0, "schedule.attempts": 1})
+# Ten requests, each sent when it was due and answered a millisecond later.
+DUE_US = [100_000 * number for number in range(10)]
+ROWS = pa.table(
+    {
+        "intended_us": DUE_US,
+        "sent_us": DUE_US,
+        "end_us": [due + 1000 for due in DUE_US],
+        "status": [200] * 10,
+        "outcome": ["hit"] * 6 + ["miss"] * 4,
+        "replica": [0] * 10,
+        "key": list(range(10)),
+        "bytes": [100] * 10,
+    }
+)
 
 
 class NotedDeployment:
@@ -82,6 +99,7 @@ class NotedLoad:
     def events(self, order: Order) -> Iterator[dict[str, Any]]:
         self.order = order
         self.notes.append("load")
+        pq.write_table(ROWS, order.rows)
         yield {"event": "started"}
 
     def facts(self) -> LoadFacts:
@@ -93,10 +111,11 @@ class NotedLoad:
 
 class NoListener:
     def begins(self, trials: Sequence[plan.Trial], ended: int) -> None: ...
-    def trial_begins(self, trial: plan.Trial, number: int) -> None: ...
+    def trial_begins(self, trial: plan.Trial) -> None: ...
     def stage(self, stage: str) -> None: ...
     def progress(self, event: dict[str, Any]) -> None: ...
     def trial_ended(self, record: TrialRecord, judged: Sequence[Any]) -> None: ...
+    def says(self, sentence: str) -> None: ...
 
 
 @pytest.fixture
@@ -108,8 +127,8 @@ def run(tmp_path: Path) -> RunFolder:
     return RunFolder.create(tmp_path, record)
 
 
-def conduct(run: RunFolder, stack: NotedStack) -> None:
-    conductor.conduct(run, SCENARIO, stack, NoListener(), start_load=stack.start_load)  # type: ignore[arg-type]
+def conduct(run: RunFolder, stack: NotedStack, scenario: Scenario = SCENARIO) -> None:
+    conductor.conduct(run, scenario, stack, NoListener(), start_load=stack.start_load)  # type: ignore[arg-type]
 
 
 def test_each_trial_is_deployed_loaded_and_removed_in_the_planned_order(run: RunFolder) -> None:
@@ -121,7 +140,7 @@ def test_each_trial_is_deployed_loaded_and_removed_in_the_planned_order(run: Run
 
 def test_a_stored_trial_has_what_every_party_counted(run: RunFolder) -> None:
     conduct(run, NotedStack())
-    trial = run.ended()["b01-sidecar"]
+    trial = run.ended()["b01-sidecar", 1]
     assert trial.load.outcomes == trial.app.outcomes == {"hit": 6, "miss": 4}
     assert trial.upstream.calls == 4
     assert trial.link is not None
@@ -156,3 +175,65 @@ def test_a_resumed_run_tries_only_what_is_missing(run: RunFolder) -> None:
     conduct(run, stack)
     assert stack.notes == [f"up {first.variant}", "load", "down"]
     assert len(run.ended()) == 4
+
+
+def changed(run: RunFolder, **schedule: object) -> Scenario:
+    """The scenario with another schedule, stored as the run's own."""
+    scenario = SCENARIO.model_copy(update={"schedule": SCENARIO.schedule.model_copy(update=schedule)})
+    record = run.record().model_copy(update={"scenario": scenario})
+    (run.path / "run.json").write_text(record.model_dump_json())
+    return scenario
+
+
+def test_an_invalid_trial_is_tried_again_kept_and_superseded(run: RunFolder) -> None:
+    class LosesACallAtFirst(NotedDeployment):
+        def upstream_counts(self) -> UpstreamCounts:
+            return UpstreamCounts(calls=3 if self._notes.count("load") == 1 else 4, by_status={})
+
+    class Stack(NotedStack):
+        def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
+            super().deploy(variant, seed=seed, folder=folder)
+            return LosesACallAtFirst(self.notes)
+
+    conduct(run, Stack(), changed(run, attempts=2, blocks=1))
+    first = plan.block(SCENARIO, 1)[0].id
+    assert sorted(attempt for trial, attempt in run.ended() if trial == first) == [1, 2]
+    assert len(run.ended()) == 3
+
+
+def test_a_trial_that_stays_invalid_is_given_up_after_its_attempts(run: RunFolder) -> None:
+    class Stack(NotedStack):
+        def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
+            deployment = super().deploy(variant, seed=seed, folder=folder)
+            deployment.upstream_counts = lambda: UpstreamCounts(calls=0, by_status={})  # type: ignore[method-assign]
+            return deployment
+
+    conduct(run, Stack(), changed(run, attempts=3, blocks=1))
+    assert len(run.ended()) == 6
+
+
+def test_blocks_are_added_while_a_comparison_is_undecided(run: RunFolder) -> None:
+    decisions = iter([False, False, True])
+    stack = NotedStack()
+    conductor.conduct(
+        run,
+        changed(run, blocks=2, most_blocks=9),
+        stack,  # type: ignore[arg-type]
+        NoListener(),
+        start_load=stack.start_load,  # type: ignore[arg-type]
+        decide=lambda _: Decision(next(decisions), "because", 2, (), None),
+    )
+    assert {record.block for record in run.ended().values()} == {1, 2, 3, 4}
+
+
+def test_no_block_is_begun_once_the_budget_is_spent(run: RunFolder) -> None:
+    stack = NotedStack()
+    conductor.conduct(
+        run,
+        changed(run, blocks=2, most_blocks=9, budget=1e-9),
+        stack,  # type: ignore[arg-type]
+        NoListener(),
+        start_load=stack.start_load,  # type: ignore[arg-type]
+        decide=lambda _: Decision(False, "because", 2, (), None),
+    )
+    assert {record.block for record in run.ended().values()} == {1, 2}

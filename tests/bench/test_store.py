@@ -62,7 +62,7 @@ def test_what_is_stored_is_read_back(tmp_path: Path) -> None:
     run.end_trial(trial("b01-sidecar"))
     found = RunFolder.find(tmp_path, RUN.run_id)
     assert found.record() == RUN
-    assert found.ended() == {"b01-sidecar": trial("b01-sidecar")}
+    assert found.ended() == {("b01-sidecar", 1): trial("b01-sidecar")}
     assert RunFolder.find(tmp_path, "last").path == RunFolder.find(tmp_path, str(run.path)).path == run.path
     assert [stored.path for stored in runs(tmp_path)] == [run.path]
 
