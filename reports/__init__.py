@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reports.stopping import Decision
     from reports.summary import Summary
 
-__all__ = ["ResultsError", "decide", "summarize", "write"]
+__all__ = ["ResultsError", "decide", "exit_code", "summarize", "write"]
 
 
 def summarize(run: Path) -> Summary:
@@ -55,3 +55,15 @@ def decide(run: Path) -> Decision:
     from reports.analysis import decision
 
     return decision(run)
+
+
+def exit_code(summary: Summary) -> int:
+    """Return what the command that made a run should exit with.
+
+    0: every threshold is kept (or there is none). 1: one is broken, by its interval. 3: one is undecided,
+    or no trial is valid. (2 is for what the user can mend.)
+    """
+    outcomes = {result.outcome for result in summary.thresholds}
+    if "fail" in outcomes:
+        return 1
+    return 3 if "undecided" in outcomes or not any(trial.valid for trial in summary.trials) else 0

@@ -51,7 +51,10 @@ def analyse(folder: Path) -> Analysis:
     values = by_block(scenario, measures)
     done = complete(scenario, measures)
     compared = effects.compare(scenario, values, done)
-    sampling = {metric: [trial.sampling[metric] for trial in measures if trial.valid] for metric in DECISIVE}
+    sampling = {
+        metric: [trial.sampling[metric] for trial in measures if trial.valid and metric in trial.sampling]
+        for metric in DECISIVE
+    }
     blocks = {block for of_variant in values.values() for block in of_variant}
     attributions = (attribute(found.pair, measures) for found in compared)
     summary = Summary(

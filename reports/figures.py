@@ -1,32 +1,18 @@
-"""The figures of a report."""
+"""The figures of a report; those with a row for each variant are drawn here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from reports import theory
+from reports import curves
 from reports.analysis import Analysis
-from reports.ink import INK, MUTED, SERIES, Picture, canvas, picture
-from reports.measures import LOG_EDGES_US
-from reports.theory import Caches, Demand
+from reports.ink import INK, RULE, Picture, canvas, picture
+from reports.looks import Looks
 from scenarios.model import Variant
-
-_TOPOLOGIES: Final = ("sidecar", "separate", "none")
-Dashes = tuple[float, tuple[float, ...]]
-_DASHES: Final[tuple[Dashes, ...]] = (
-    (0, ()),
-    (0, (5, 2)),
-    (0, (1.5, 1.5)),
-    (0, (6, 2, 1.5, 2)),
-)
-_MOST_LEGEND: Final = 8
 
 
 def pictures(analysis: Analysis) -> dict[str, Picture]:
@@ -34,108 +20,16 @@ def pictures(analysis: Analysis) -> dict[str, Picture]:
     measured = [variant for variant in analysis.scenario.variants if analysis.valid(variant.id)]
     if not measured:
         return {}
-    drawn = [latency(analysis, measured), calls(analysis, measured), over_time(analysis, measured)]
+    drawn = [
+        curves.latency(analysis, measured),
+        calls(analysis, measured),
+        curves.over_time(analysis, measured),
+    ]
     if any(variant.topology != "none" for variant in measured):
         drawn.append(hits(analysis, measured))
+    if any(trial.valid and trial.z is not None for trial in analysis.summary.trials):
+        drawn.append(witness(analysis, measured))
     return {figure.name: figure for figure in drawn}
-
-
-class Looks:
-    """Colour tells the topology, dashes tell the rest; where there is one topology, colour tells all."""
-
-    def __init__(self, variants: Sequence[Variant]) -> None:
-        topologies = {variant.topology for variant in variants}
-        self._colour: dict[str, str] = {}
-        self._dashes: dict[str, Dashes] = {}
-        seen = dict.fromkeys(_TOPOLOGIES, 0)
-        for number, variant in enumerate(variants):
-            if len(topologies) > 1:
-                self._colour[variant.id] = SERIES[_TOPOLOGIES.index(variant.topology)]
-                self._dashes[variant.id] = _DASHES[seen[variant.topology] % len(_DASHES)]
-                seen[variant.topology] += 1
-            else:
-                self._colour[variant.id] = SERIES[number % len(SERIES)]
-                self._dashes[variant.id] = _DASHES[number // len(SERIES) % len(_DASHES)]
-
-    def colour(self, variant: Variant) -> str:
-        """Return a variant's colour."""
-        return self._colour[variant.id]
-
-    def dashes(self, variant: Variant) -> Dashes:
-        """Return a variant's line style."""
-        return self._dashes[variant.id]
-
-
-def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
-    """Draw the distribution of latencies, hits and misses apart."""
-    looks = Looks(variants)
-    misses = (
-        "Misses and uncached requests"
-        if any(variant.topology == "none" for variant in variants)
-        else "Misses"
-    )
-    classes = [
-        (name, title)
-        for name, title in (("hit", "Hits"), ("miss", misses))
-        if any(trial.latency[name].requests for variant in variants for trial in analysis.valid(variant.id))
-    ]
-
-    def draw(narrow: bool) -> Figure:
-        panels = len(classes)
-        legend = _legend_height(variants, narrow)
-        figure, axes = canvas(
-            narrow,
-            (250 * panels if narrow else 300) + legend,
-            panels if narrow else 1,
-            1 if narrow else panels,
-        )
-        for axis, (name, title) in zip(axes, classes, strict=True):
-            _ecdf(axis, analysis, variants, name, looks)
-            axis.set_title(title)
-            axis.set_xlabel("latency from the intended send")
-        axes[0].set_ylabel("share of requests")
-        _legend(figure, variants, looks, narrow)
-        return figure
-
-    return picture(
-        "latency",
-        "How long requests took, on a logarithmic axis, all valid trials together. "
-        "A curve further left is faster; the height is the share of requests answered by then.",
-        "Empirical distribution functions of latency per variant, hits and misses in panels of their own; "
-        "the table below holds the percentiles.",
-        draw,
-    )
-
-
-def _ecdf(axis: Axes, analysis: Analysis, variants: Sequence[Variant], name: str, looks: Looks) -> None:
-    low, high = len(LOG_EDGES_US), 0
-    for variant in variants:
-        counts = np.sum([trial.latency[name].histogram for trial in analysis.valid(variant.id)], axis=0)
-        total = counts.sum()
-        if total == 0:
-            continue
-        share = np.concatenate([[0.0], np.cumsum(counts) / total])
-        low = min(low, int(np.searchsorted(share, 0.0005)))
-        high = max(high, int(np.searchsorted(share, 0.9995)))
-        axis.plot(
-            LOG_EDGES_US / 1000,
-            share,
-            color=looks.colour(variant),
-            linestyle=looks.dashes(variant),
-            label=variant.id,
-        )
-    axis.set_xscale("log")
-    edges = LOG_EDGES_US / 1000
-    axis.set_xlim(edges[max(low - 12, 0)], edges[min(high + 12, edges.size - 1)])
-    axis.set_ylim(0, 1.01)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, 0))
-    axis.yaxis.set_tick_params(labelcolor=MUTED)
-    wide = edges[min(high + 12, edges.size - 1)] / edges[max(low - 12, 0)] > 30
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    axis.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:g} ms" if value < 1000 else f"{value / 1000:g} s")
-    )
-    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def hits(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
@@ -213,55 +107,40 @@ def calls(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
     )
 
 
-def over_time(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
-    """Draw the upstream calls of each second since the cold start, and what theory expects."""
-    looks = Looks(variants)
+def witness(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
+    """Draw the counted upstream calls against the expected ones, trial by trial."""
+    scores = {
+        variant.id: [
+            trial.z for trial in analysis.summary.trials
+            if trial.variant == variant.id and trial.valid and trial.z is not None
+        ]
+        for variant in variants
+    }  # fmt: skip
+    shown = [variant for variant in variants if scores[variant.id]]
 
     def draw(narrow: bool) -> Figure:
-        figure, axes = canvas(narrow, (260 if narrow else 300) + _legend_height(variants, narrow))
-        axis = axes[0]
-        for variant in variants:
-            trials = [trial.calls_by_second for trial in analysis.valid(variant.id)]
-            seconds = min(len(counts) for counts in trials)
-            if seconds == 0:
-                continue
-            mean = np.mean([counts[:seconds] for counts in trials], axis=0)
-            axis.stairs(mean, np.arange(seconds + 1), color=looks.colour(variant), linewidth=1.8,
-                        linestyle=looks.dashes(variant), label=variant.id, baseline=None)  # fmt: skip
-            expected = _expected_per_second(analysis, variant, seconds)
-            if expected is not None:
-                axis.plot(np.arange(seconds) + 0.5, expected, ".", markersize=5, color=INK)
-        warmup = analysis.scenario.schedule.warmup
-        if warmup > 0:
-            axis.axvline(warmup, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
-        axis.set_ylim(bottom=0)
-        axis.set_xlim(left=0)
-        axis.yaxis.set_tick_params(labelcolor=MUTED)
-        axis.xaxis.set_major_locator(MaxNLocator(5 if narrow else 10, integer=True, steps=(1, 2, 5, 10)))
-        axis.set_xlabel("seconds since the cold start")
-        axis.set_ylabel("upstream calls per second")
-        _legend(figure, variants, looks, narrow)
+        figure, axes = _rows_canvas(narrow, len(shown))
+        looks = Looks(variants)
+        axes.axvspan(-2, 2, color=RULE, alpha=0.5, linewidth=0)
+        axes.axvline(0, color=INK, linewidth=1.2)
+        for row, variant in enumerate(shown):
+            each = scores[variant.id]
+            axes.plot(each, [row] * len(each), "o", color=looks.colour(variant), markersize=7, alpha=0.75)
+        _variant_axis(axes, [variant.id for variant in shown], narrow)
+        edge = max(3.0, *(abs(score) + 0.3 for each in scores.values() for score in each))
+        axes.set_xlim(-edge, edge)
+        axes.set_xlabel(
+            "counted less expected calls, in standard errors" if not narrow else "counted less expected (SE)"
+        )
         return figure
 
     return picture(
-        "over-time",
-        "Upstream calls of each second, averaged over trials. Every trial begins with empty caches. "
-        "Dots: what theory expects. Dashed upright: the end of the warm-up, which statistics leave out.",
-        "Upstream calls per second against time since the cold start, for each variant.",
+        "witness",
+        "Theory as a witness: the upstream calls of each trial, from its cold start to its end, less those "
+        "that theory expects, in standard errors. The band is where 95% belong.",
+        "For each variant, counted less expected upstream calls of every trial, in standard errors.",
         draw,
     )
-
-
-def _expected_per_second(analysis: Analysis, variant: Variant, seconds: int) -> np.ndarray | None:
-    summary = next(found for found in analysis.summary.variants if found.id == variant.id)
-    if summary.theory is None:
-        return None
-    workload, trials = variant.workload, analysis.valid(variant.id)
-    caches = Caches(
-        variant.cache.ttl, variant.replicas, variant.topology == "separate",
-        summary.theory.fill_time_ms / 1000, any(trial.joined for trial in trials),
-    )  # fmt: skip
-    return np.diff(theory.calls_by(Demand.of(workload.keys, workload.rate), caches, range(seconds + 1)))
 
 
 def _rows_canvas(narrow: bool, rows: int) -> tuple[Figure, Axes]:
@@ -292,24 +171,3 @@ def _variant_axis(axis: Axes, names: Sequence[str], narrow: bool) -> None:
         axis.annotate(
             name, (0, row - 0.36), xycoords=("axes fraction", "data"), va="center", annotation_clip=False
         )
-
-
-def _legend_height(variants: Sequence[Variant], narrow: bool) -> int:
-    return (
-        20 * (min(len(variants), _MOST_LEGEND) if narrow else (min(len(variants), _MOST_LEGEND) + 3) // 4) + 8
-    )
-
-
-def _legend(figure: Figure, variants: Sequence[Variant], looks: Looks, narrow: bool) -> None:
-    named = {variant.id: variant for variant in variants}
-    if (
-        len(named) > _MOST_LEGEND
-    ):  # too many to tell apart by a legend: one entry a colour, the rest is in the tables
-        named = {f"{variant.topology} …": variant for variant in variants}
-    handles = [
-        Line2D([], [], color=looks.colour(variant), linestyle=looks.dashes(variant), label=name)
-        for name, variant in named.items()
-    ]
-    figure.legend(
-        handles=handles, loc="outside upper left", ncols=1 if narrow else 4, handlelength=2.6, borderaxespad=0
-    )

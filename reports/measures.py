@@ -50,7 +50,8 @@ class Measures:
     # Share and mean service time (ms) of each kind of request: hit, miss, other.
     kinds: dict[str, tuple[float, float]]
     fills: Fills
-    # Standard errors that the number of requests alone causes, by metric.
+    # Standard errors that the number of requests alone causes. None of the hit ratio: a block's trials
+    # meet the same requests, which pairing takes out.
     sampling: dict[str, float]
     lag_mean_ms: float
     fill_s: float
@@ -126,7 +127,7 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
         },
         kinds=_kinds(outcome, calling, service_us),
         fills=explain(rows, variant, fill_s, joined),
-        sampling=_sampling(latency_us, outcome),
+        sampling=_sampling(latency_us),
         lag_mean_ms=float(lag_us.mean()) / 1000,
         fill_s=fill_s,
         send_lag_p50_ms=float(np.quantile(lag_us, 0.5)) / 1000,
@@ -159,12 +160,10 @@ def _kinds(
     }
 
 
-def _sampling(latency_us: NDArray[np.int64], outcome: NDArray[np.str_]) -> dict[str, float]:
-    ratio = float((outcome == "hit").mean())
+def _sampling(latency_us: NDArray[np.int64]) -> dict[str, float]:
     return {
         "p50_ms": quantile_error(latency_us, 0.5) / 1000,
         "p99_ms": quantile_error(latency_us, 0.99) / 1000,
-        "hit_ratio": float(np.sqrt(ratio * (1 - ratio) / outcome.size)),
     }
 
 

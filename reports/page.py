@@ -9,7 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import comparisons, tables
+from reports import comparisons, evidence, tables
 from reports.analysis import Analysis
 from reports.figures import pictures
 from scenarios.model import Variant
@@ -48,6 +48,14 @@ def content(analysis: Analysis) -> dict[str, Any]:
         "quotas": tables.quotas(analysis),
         "usage": tables.usage(analysis),
         "trials": tables.trials(analysis),
+        "attribution": evidence.attribution(analysis),
+        "fills": evidence.fills(analysis),
+        "spread": evidence.spread(analysis),
+        "advice": evidence.advice(analysis.spreads),
+        "gates": evidence.gates(analysis),
+        "certificates": evidence.certificates(analysis),
+        "witness": evidence.witness(analysis),
+        "thresholds": evidence.thresholds(summary.thresholds),
         "environment": tables.environment(analysis),
         "pictures": pictures(analysis),
         "command": shlex.join(record.command),

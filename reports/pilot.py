@@ -25,20 +25,20 @@ class Spread:
 
     between: from block to block, the same for all variants of it; pairing removes it. within: what
     two trials of one block differ by, beyond their variants. sampling: the part of `within` that is
-    due to a trial's finite number of requests alone.
+    due to a trial's finite number of requests alone (None: not known).
     """
 
     metric: str
     between: float
     within: float
-    sampling: float
+    sampling: float | None
     blocks_wanted: int | None
     wanted: float
 
     @property
     def longer_trials_help(self) -> bool:
         """Whether longer trials narrow the intervals, rather than more blocks alone."""
-        return self.within > 0 and (self.sampling / self.within) ** 2 > _MOSTLY
+        return self.sampling is not None and self.within > 0 and (self.sampling / self.within) ** 2 > _MOSTLY
 
 
 def spreads(
@@ -48,7 +48,7 @@ def spreads(
     found = []
     for metric in DECISIVE:
         table = _table(scenario, values, metric)
-        if table.shape[0] < 2 or table.shape[1] < 2 or not sampling.get(metric):
+        if table.shape[0] < 2 or table.shape[1] < 2:
             continue
         between, within = components(table)
         wanted = _wanted(metric, scenario, float(table.mean()))
@@ -59,7 +59,8 @@ def spreads(
             scenario.schedule.most_blocks,
         )
         blocks = statistics.blocks_for(spread, wanted, alpha) if spread is not None else None
-        each = float(np.sqrt(np.mean(np.square(sampling[metric]))))
+        errors = sampling.get(metric)
+        each = float(np.sqrt(np.mean(np.square(errors)))) if errors else None
         found.append(Spread(metric, between, within, each, blocks, wanted))
     return found
 

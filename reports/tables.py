@@ -87,7 +87,16 @@ def _difference(metric: Metric, comparison: Comparison | None) -> list[Cell]:
     difference = Cell(
         metric.text(comparison.difference, sign=True), _interval(metric, comparison.ci95, sign=True)
     )
-    return [difference, Cell(comparison.decision, kind=comparison.decision)]
+    return [difference, Cell(comparison.decision, _more(comparison), kind=comparison.decision)]
+
+
+def _more(comparison: Comparison) -> str:
+    """Say how many blocks an open question would take."""
+    if comparison.decision != "undecided":
+        return ""
+    if comparison.more_blocks is None:
+        return "out of reach"
+    return f"about {comparison.more_blocks} more block{'s' if comparison.more_blocks != 1 else ''}"
 
 
 def _difference_and_word(metric: Metric, comparison: Comparison | None) -> Cell:

@@ -24,6 +24,9 @@ ERROR_RATIO: Final = 0.001
 DRIFT_RATIO: Final = 0.25
 DRIFT_MS: Final = 0.1
 LAG_MS: Final = 5.0
+BUSY_RATIO: Final = 0.97
+LITTLE_OFF: Final = 0.1
+THROTTLED_RATIO: Final = 0.01
 # Outcomes for which the app made exactly one call of its own while the request waited.
 _ONE_CALL: Final = ("miss", "bypass")
 
@@ -54,6 +57,8 @@ def gates(
         _generator(record.load),
         *_machine(record.machine),
     ]
+    if variant is None or variant.resources.cpus is None:
+        judged.append(_throttled(record))
     if record.link is not None and record.link.after_ms is not None:
         judged.append(_drift(record.link, record.link.after_ms))
     if rows is not None:
@@ -147,6 +152,13 @@ def _machine(machine: MachineFacts) -> Iterator[Gate]:
         machine.stolen_ratio <= STOLEN_RATIO,
         f"the hypervisor took {machine.stolen_ratio:.1%} of the CPU time",
     )
+    yield Gate(
+        "CPU in use",
+        f"{machine.busy_ratio:.0%} of all CPUs",
+        f"≤ {BUSY_RATIO:.0%}",
+        machine.busy_ratio <= BUSY_RATIO,
+        f"{machine.busy_ratio:.0%} of all CPU time was in use, so requests waited for a CPU",
+    )
     step_ms = machine.clock_step_s * 1000
     yield Gate(
         "clock step",
@@ -154,6 +166,19 @@ def _machine(machine: MachineFacts) -> Iterator[Gate]:
         f"≤ {CLOCK_STEP_S * 1000:.0f} ms",
         abs(machine.clock_step_s) <= CLOCK_STEP_S,
         f"the wall clock, by which Redis expires keys, was moved by {step_ms:+.0f} ms",
+    )
+
+
+def _throttled(record: TrialRecord) -> Gate:
+    """Judge throttling where no limit was asked for; where one was, it is part of what is measured."""
+    seconds = max((used.throttled_s or 0.0 for used in record.usage), default=0.0)
+    ratio = seconds / max(record.load.warmup_s + record.load.duration_s, 1e-9)
+    return Gate(
+        "throttled CPU",
+        f"{ratio:.1%}",
+        f"≤ {THROTTLED_RATIO:.0%}",
+        ratio <= THROTTLED_RATIO,
+        f"a process was held back by a CPU limit for {ratio:.0%} of the time, though the scenario sets none",
     )
 
 
@@ -191,6 +216,7 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
     measured = rows[rows["intended_us"] >= begin]
     if len(measured) == 0:
         return
+    yield _little(measured, begin, end)
     lag_ms = float((measured["sent_us"] - measured["intended_us"]).quantile(0.99)) / 1000
     median_ms = float((measured["end_us"] - measured["intended_us"]).median()) / 1000
     bound = max(LAG_MS, median_ms)
@@ -200,4 +226,23 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
         f"≤ {bound:.1f} ms",
         lag_ms <= bound,
         f"requests were sent late (p99 {lag_ms:.1f} ms, where the median latency is {median_ms:.1f} ms)",
+    )
+
+
+def _little(measured: pd.DataFrame, begin: float, end: float) -> Gate:
+    """Judge by Little's law: requests under way = their rate × the time that each takes.
+
+    It holds while the system is in balance; where a backlog grows or drains, the requests under way
+    within the window are not those that came in it. (J. D. C. Little, Operations Research 9, 1961.)
+    """
+    span = end - begin
+    under_way = (measured["end_us"].clip(upper=end) - measured["intended_us"]).clip(lower=0).sum() / span
+    expected = (measured["end_us"] - measured["intended_us"]).sum() / span
+    off = abs(under_way - expected) / expected if expected else 0.0
+    return Gate(
+        "Little's law",
+        f"{under_way:.2f} under way, rate × latency {expected:.2f}",
+        f"within {LITTLE_OFF:.0%}",
+        bool(off <= LITTLE_OFF),
+        f"requests piled up: {under_way:.1f} under way where rate × latency makes {expected:.1f}",
     )

@@ -24,7 +24,8 @@ def test_a_run_says_how_many_blocks_its_margin_takes(quick_run: Path) -> None:
     spreads = {spread.metric: spread for spread in analyse(quick_run).spreads}
     assert set(spreads) == {"p50_ms", "p99_ms", "hit_ratio"}
     assert spreads["hit_ratio"].wanted == pytest.approx(0.01)
-    assert spreads["hit_ratio"].sampling == pytest.approx(0.013, abs=0.003)
+    assert spreads["hit_ratio"].sampling is None
+    assert spreads["p50_ms"].sampling == pytest.approx(0.02, rel=0.5)
     for spread in spreads.values():
         assert spread.blocks_wanted is not None
         assert spread.blocks_wanted >= 2

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reports import stored
-from reports.records import TrialRecord
+from reports.records import TrialRecord, UsageFacts
 from reports.validity import gates, reasons
 
 
@@ -18,6 +18,10 @@ def trial(quick_run: Path) -> stored.StoredTrial:
 
 def changed(record: TrialRecord, part: str, **fields: Any) -> TrialRecord:
     return record.model_copy(update={part: getattr(record, part).model_copy(update=fields)})
+
+
+def throttled(usage: UsageFacts) -> UsageFacts:
+    return usage.model_copy(update={"throttled_s": 1.0})
 
 
 def test_an_undisturbed_trial_passes_every_gate(trial: stored.StoredTrial) -> None:
@@ -37,6 +41,8 @@ def test_an_undisturbed_trial_passes_every_gate(trial: stored.StoredTrial) -> No
         ("requests sent", lambda r: changed(r, "load", offered=r.load.requests * 2)),
         ("generator CPU", lambda r: changed(r, "load", cpu_ratio=0.97)),
         ("stolen CPU", lambda r: changed(r, "machine", stolen_ratio=0.2)),
+        ("CPU in use", lambda r: changed(r, "machine", busy_ratio=0.99)),
+        ("throttled CPU", lambda r: r.model_copy(update={"usage": [throttled(r.usage[0])]})),
         ("clock step", lambda r: changed(r, "machine", clock_step_s=-1.0)),
         ("RTT drift", lambda r: changed(r, "link", after_ms=r.link.achieved_ms * 2)),
         ("rows", lambda r: changed(r, "load", requests=r.load.requests + 1, offered=r.load.requests + 1)),
@@ -63,6 +69,20 @@ def test_a_backlog_at_the_end_is_a_rate_that_was_not_achieved(trial: stored.Stor
     rows = trial.rows()
     behind = rows.assign(sent_us=(rows["sent_us"] * 1.1).astype("int64"))
     assert "achieved rate" in {gate.name for gate in gates(trial.record, behind) if not gate.passed}
+
+
+def test_a_growing_backlog_breaks_littles_law(trial: stored.StoredTrial) -> None:
+    rows = trial.rows()
+    growing = rows.assign(end_us=rows["end_us"] + rows["intended_us"] // 2)
+    assert "Little's law" in {gate.name for gate in gates(trial.record, growing) if not gate.passed}
+
+
+def test_a_throttle_that_the_scenario_asks_for_is_no_fault(
+    trial: stored.StoredTrial, scenario_of: Any
+) -> None:
+    record = trial.record.model_copy(update={"usage": [throttled(trial.record.usage[0])]})
+    limited = scenario_of(resources={"cpus": 0.5}).variants[0]
+    assert "throttled CPU" not in {gate.name for gate in gates(record, variant=limited)}
 
 
 def test_errors_that_the_scenario_asks_for_are_no_fault(trial: stored.StoredTrial, scenario_of: Any) -> None:

@@ -1,0 +1,142 @@
+"""The figures with curves: how long requests took, and the upstream calls of each second."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from numpy.typing import NDArray
+
+from reports import theory
+from reports.analysis import Analysis
+from reports.ink import INK, MUTED, Picture, canvas, picture
+from reports.looks import Looks, legend, legend_height
+from reports.measures import LOG_EDGES_US
+from reports.theory import Caches, Demand
+from scenarios.model import Variant
+
+
+def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
+    """Draw the distribution of latencies, hits and misses apart."""
+    looks = Looks(variants)
+    misses = (
+        "Misses and uncached requests"
+        if any(variant.topology == "none" for variant in variants)
+        else "Misses"
+    )
+    classes = [
+        (name, title)
+        for name, title in (("hit", "Hits"), ("miss", misses))
+        if any(trial.latency[name].requests for variant in variants for trial in analysis.valid(variant.id))
+    ]
+
+    def draw(narrow: bool) -> Figure:
+        panels = len(classes)
+        above = legend_height(variants, narrow)
+        figure, axes = canvas(
+            narrow,
+            (250 * panels if narrow else 300) + above,
+            panels if narrow else 1,
+            1 if narrow else panels,
+        )
+        for axis, (name, title) in zip(axes, classes, strict=True):
+            _ecdf(axis, analysis, variants, name, looks)
+            axis.set_title(title)
+            axis.set_xlabel("latency from the intended send")
+        axes[0].set_ylabel("share of requests")
+        legend(figure, variants, looks, narrow)
+        return figure
+
+    return picture(
+        "latency",
+        "How long requests took, on a logarithmic axis, all valid trials together. "
+        "A curve further left is faster; the height is the share of requests answered by then.",
+        "Empirical distribution functions of latency per variant, hits and misses in panels of their own; "
+        "the table below holds the percentiles.",
+        draw,
+    )
+
+
+def _ecdf(axis: Axes, analysis: Analysis, variants: Sequence[Variant], name: str, looks: Looks) -> None:
+    low, high = len(LOG_EDGES_US), 0
+    for variant in variants:
+        counts = np.sum([trial.latency[name].histogram for trial in analysis.valid(variant.id)], axis=0)
+        total = counts.sum()
+        if total == 0:
+            continue
+        share = np.concatenate([[0.0], np.cumsum(counts) / total])
+        low = min(low, int(np.searchsorted(share, 0.0005)))
+        high = max(high, int(np.searchsorted(share, 0.9995)))
+        axis.plot(
+            LOG_EDGES_US / 1000,
+            share,
+            color=looks.colour(variant),
+            linestyle=looks.dashes(variant),
+            label=variant.id,
+        )
+    axis.set_xscale("log")
+    edges = LOG_EDGES_US / 1000
+    axis.set_xlim(edges[max(low - 12, 0)], edges[min(high + 12, edges.size - 1)])
+    axis.set_ylim(0, 1.01)
+    axis.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    axis.yaxis.set_tick_params(labelcolor=MUTED)
+    wide = edges[min(high + 12, edges.size - 1)] / edges[max(low - 12, 0)] > 30
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:g} ms" if value < 1000 else f"{value / 1000:g} s")
+    )
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+def over_time(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
+    """Draw the upstream calls of each second since the cold start, and what theory expects."""
+    looks = Looks(variants)
+
+    def draw(narrow: bool) -> Figure:
+        figure, axes = canvas(narrow, (260 if narrow else 300) + legend_height(variants, narrow))
+        axis = axes[0]
+        for variant in variants:
+            trials = [trial.calls_by_second for trial in analysis.valid(variant.id)]
+            seconds = min(len(counts) for counts in trials)
+            if seconds == 0:
+                continue
+            mean = np.mean([counts[:seconds] for counts in trials], axis=0)
+            axis.stairs(mean, np.arange(seconds + 1), color=looks.colour(variant), linewidth=1.8,
+                        linestyle=looks.dashes(variant), label=variant.id, baseline=None)  # fmt: skip
+            expected = _expected_per_second(analysis, variant, seconds)
+            if expected is not None:
+                axis.plot(np.arange(seconds) + 0.5, expected, ".", markersize=5, color=INK)
+        warmup = analysis.scenario.schedule.warmup
+        if warmup > 0:
+            axis.axvline(warmup, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+        axis.set_ylim(bottom=0)
+        axis.set_xlim(left=0)
+        axis.yaxis.set_tick_params(labelcolor=MUTED)
+        axis.xaxis.set_major_locator(MaxNLocator(5 if narrow else 10, integer=True, steps=(1, 2, 5, 10)))
+        axis.set_xlabel("seconds since the cold start")
+        axis.set_ylabel("upstream calls per second")
+        legend(figure, variants, looks, narrow)
+        return figure
+
+    return picture(
+        "over-time",
+        "Upstream calls of each second, averaged over trials. Every trial begins with empty caches. "
+        "Dots: what theory expects. Dashed upright: the end of the warm-up, which statistics leave out.",
+        "Upstream calls per second against time since the cold start, for each variant.",
+        draw,
+    )
+
+
+def _expected_per_second(analysis: Analysis, variant: Variant, seconds: int) -> NDArray[np.float64] | None:
+    summary = next(found for found in analysis.summary.variants if found.id == variant.id)
+    if summary.theory is None:
+        return None
+    workload, trials = variant.workload, analysis.valid(variant.id)
+    caches = Caches(
+        variant.cache.ttl, variant.replicas, variant.topology == "separate",
+        summary.theory.fill_time_ms / 1000, any(trial.joined for trial in trials),
+    )  # fmt: skip
+    return np.diff(theory.calls_by(Demand.of(workload.keys, workload.rate), caches, range(seconds + 1)))

@@ -1,0 +1,180 @@
+"""The tables by which a reader can check the verdict: causes, spread, gates, theory, thresholds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from reports.analysis import Analysis
+from reports.attribution import TERMS, Attribution
+from reports.metrics import BY_NAME, Metric
+from reports.pilot import Spread
+from reports.statistics import Estimate
+from reports.summary import ThresholdResult
+from reports.tables import Cell, Table
+from reports.validity import Gate
+
+
+def attribution(analysis: Analysis) -> Table:
+    """Return the difference in mean latency by cause: a column for each comparison."""
+    found = analysis.attributions
+    heads = ["Cause", *(f"{one.pair.b.id} − {one.pair.a.id}" for one in found)]
+    rows = [[Cell(term[:1].upper() + term[1:]), *(_part(one, term) for one in found)] for term in TERMS]
+    rows.append([Cell("Mean latency in all"), *(_milliseconds(one.total) for one in found)])
+    return Table("attribution", heads, rows)
+
+
+def _part(found: Attribution, term: str) -> Cell:
+    return _milliseconds(found.parts[term])
+
+
+def _milliseconds(estimate: Estimate) -> Cell:
+    metric, ends = BY_NAME["mean_ms"], estimate.interval()
+    under = " to ".join(metric.text(end, sign=True, unit=False) for end in ends) if ends else ""
+    return Cell(metric.text(estimate.value, sign=True), under)
+
+
+def fills(analysis: Analysis) -> Table:
+    """Return why upstream was called, in the mean trial, and what a shared cache would have called."""
+    rows = []
+    for variant in analysis.summary.variants:
+        found = variant.fills
+        if found is None:
+            continue
+        calls = found.cold + found.concurrent + found.expired + found.lost
+        counts = (
+            found.cold,
+            found.expired,
+            found.concurrent,
+            found.lost,
+            calls,
+            found.shared,
+            calls - found.shared,
+        )
+        rows.append([Cell(variant.id), *(Cell(f"{count:,.0f}".replace("-", "−")) for count in counts)])
+    heads = [
+        "Variant",
+        "Cold",
+        "Expired",
+        "Under way",
+        "Lost",
+        "All misses",
+        "One shared cache",
+        "Spared by sharing",
+    ]
+    return Table("fills", heads, rows)
+
+
+def spread(analysis: Analysis) -> Table:
+    """Return how figures scatter, what could have been found, and how many blocks a precision takes."""
+    rows = []
+    for found in analysis.spreads:
+        metric = BY_NAME[found.metric]
+        blocks = f"{found.blocks_wanted}" if found.blocks_wanted is not None else "over 2,000"
+        rows.append([
+            Cell(metric.label[:1].upper() + metric.label[1:]),
+            Cell(_plain(metric, found.between)),
+            Cell(_plain(metric, found.within)),
+            Cell(_plain(metric, found.sampling)),
+            Cell(_plain(metric, _detectable(analysis, found.metric))),
+            Cell(blocks, f"for ± {_plain(metric, found.wanted)}"),
+        ])  # fmt: skip
+    heads = [
+        "Metric",
+        "Between blocks",
+        "Within blocks",
+        "of which sampling",
+        "Smallest effect found",
+        "Blocks wanted",
+    ]
+    return Table("spread", heads, rows)
+
+
+def advice(spreads: Sequence[Spread]) -> str:
+    """Say whether longer trials or more blocks narrow the intervals."""
+    longer = [BY_NAME[found.metric].label for found in spreads if found.longer_trials_help]
+    if longer:
+        return (
+            f"Most of the spread of {' and '.join(longer)} is due to how few requests a trial has: "
+            "longer trials (schedule.duration) narrow the intervals."
+        )
+    return (
+        "Most of the spread lies between trials, not within: more blocks narrow intervals, not longer trials."
+    )
+
+
+def _detectable(analysis: Analysis, metric: str) -> float | None:
+    found = [comparison.detectable for one in analysis.compared if (comparison := one.of(metric)) is not None]
+    known = [value for value in found if value is not None]
+    return max(known) if known else None
+
+
+def _plain(metric: Metric, value: float | None) -> str:
+    """Show a difference or a spread, which has no sign."""
+    return metric.text(value, sign=True).lstrip("+−")
+
+
+def gates(analysis: Analysis) -> Table:
+    """Return each gate over the whole run: its bound, how many trials passed it, and which did not."""
+    judged: dict[str, list[tuple[str, Gate]]] = {}
+    for trial in analysis.measures:
+        for gate in trial.gates:
+            judged.setdefault(gate.name, []).append((trial.record.id, gate))
+    rows = []
+    for name, each in judged.items():
+        failed = [(trial, gate) for trial, gate in each if not gate.passed]
+        bounds = list(dict.fromkeys(gate.bound for _, gate in each))
+        said = "; ".join(f"{trial}: {gate.figure}" for trial, gate in failed)
+        rows.append([
+            Cell(name[:1].upper() + name[1:]),
+            Cell(bounds[0] if len(bounds) == 1 else "by trial"),
+            Cell(f"{len(each) - len(failed)} of {len(each)}", said, kind="worse" if failed else "better"),
+        ])  # fmt: skip
+    return Table("gates", ["Gate", "Bound", "Passed"], rows)
+
+
+def certificates(analysis: Analysis) -> list[tuple[str, str, Table]]:
+    """Return each trial's own certificate: its id, a word, and every gate with figure and bound."""
+    found = []
+    for trial in analysis.measures:
+        rows = [
+            [Cell(gate.name[:1].upper() + gate.name[1:]), Cell(gate.figure), Cell(gate.bound), _passed(gate)]
+            for gate in trial.gates
+        ]
+        word = "valid" if trial.valid else "invalid"
+        found.append((trial.record.id, word, Table("certificate", ["Gate", "Figure", "Bound", ""], rows)))
+    return found
+
+
+def _passed(gate: Gate) -> Cell:
+    return Cell("passed", kind="better") if gate.passed else Cell("failed", gate.reason, kind="worse")
+
+
+def witness(analysis: Analysis) -> str:
+    """Say how the counted upstream calls of all valid trials stand to theory."""
+    scores = [trial.z for trial in analysis.summary.trials if trial.valid and trial.z is not None]
+    if len(scores) < 2:
+        return ""
+    outside = sum(abs(score) > 2 for score in scores)
+    mean, deviation = statistics.fmean(scores), statistics.stdev(scores)
+    by_chance = math.ceil(0.0455 * len(scores))
+    return (
+        f"Over {len(scores)} valid trials the counted calls lie {mean:+.2f} standard errors from the "
+        f"expected ones in the mean, with a standard deviation of {deviation:.2f}; {outside} lie beyond ±2, "
+        f"where chance alone puts about {by_chance}."
+    ).replace("-", "−")
+
+
+def thresholds(results: Sequence[ThresholdResult]) -> Table:
+    """Return each threshold with its interval and whether it is kept."""
+    kinds = {"pass": "better", "fail": "worse", "undecided": "undecided"}
+    rows = []
+    for result in results:
+        ends = " to ".join(f"{end:.4g}" for end in result.interval) if result.interval else ""
+        value = f"{result.value:.4g}" if result.value is not None else "–"
+        rows.append([
+            Cell(result.text), Cell(result.variant), Cell(value.replace("-", "−"), ends.replace("-", "−")),
+            Cell(result.outcome, kind=kinds[result.outcome]),
+        ])  # fmt: skip
+    return Table("thresholds", ["Threshold", "Variant", "Measured", "Kept"], rows)
