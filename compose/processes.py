@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from compose import counts, launch, redis_binary
+from compose.calibration import STALE, Calibration, Ping, tolerance
 from compose.children import Child, Children, free_port, joined, listening
 from compose.control import LinkControl
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
@@ -22,7 +23,8 @@ from scenarios.model import Variant
 
 FOLDER_PREFIX: Final = "sidecar-bench-"
 _READY_S: Final = 20.0
-_PINGS: Final = 300
+_PINGS: Final = (50, 300)  # as many as take _PING_MS, within these bounds
+_PING_MS: Final = 150.0
 _TRIES: Final = 5
 _UVICORN: Final = (
     sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools",
@@ -55,7 +57,7 @@ class ProcessStack(Stack):
         self.load_cpus = tuple(cores[-1:]) if len(cores) > 1 else ()
         self.cpus = tuple(cores[:-1]) if len(cores) > 1 else ()
         self.redis = redis_binary.find()
-        self.calibration: dict[float, float] = {}
+        self.calibration = Calibration()
 
     def deploy(self, variant: Variant, *, seed: int, folder: Path) -> ProcessDeployment:
         deployment = ProcessDeployment(self, variant, folder)
@@ -80,6 +82,7 @@ class ProcessDeployment(Deployment):
         self._children = Children(stack.run_id, stack.cpus, logs)
         self._addresses: list[_RedisAddress] = []
         self._relay: LinkControl | None = None
+        self._floor_ms: float | None = None
         self._upstream_url = ""
         self.targets = ()
         self.link = None
@@ -100,8 +103,7 @@ class ProcessDeployment(Deployment):
         for replica, target in zip(replicas, self.targets, strict=True):
             self._children.await_ready(replica, lambda url=target: counts.ready(url), _READY_S)  # type: ignore[misc]
         if self._addresses:
-            self._calibrate()
-            self.link = self.measure_link()
+            self.link = self._link_report(self._calibrated(self._relay) if self._relay else self._ping())
 
     def app_counts(self) -> AppCounts:
         return counts.app_counts(self.targets)
@@ -122,16 +124,18 @@ class ProcessDeployment(Deployment):
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def measure_link(self) -> LinkReport:
-        figures = self._ping(_PINGS)
+        return self._link_report(self._ping())
+
+    def _link_report(self, seen: Ping) -> LinkReport:
         separate = self._variant.topology == "separate"
         means = "relay" if self._relay else "unix" if self._addresses[0].socket else "loopback"
         return LinkReport(
             means=means,
-            achieved_ms=figures["median_us"] / 1000,
-            achieved_p99_ms=figures["p99_us"] / 1000,
-            samples=int(figures["samples"]),
+            achieved_ms=seen.median_us / 1000,
+            achieved_p99_ms=seen.p99_us / 1000,
+            samples=seen.samples,
             configured_ms=self._variant.link.rtt_ms if separate else None,
-            floor_ms=self._floor_ms if self._relay else None,
+            floor_ms=self._floor_ms,
         )
 
     def _numbers(self) -> range:
@@ -229,10 +233,11 @@ class ProcessDeployment(Deployment):
         )
         return address
 
-    def _ping(self, samples: int) -> dict[str, float]:
+    def _ping(self) -> Ping:
         """Measure from where the app stands: the replica's CPUs and the replica's own settings."""
+        count = int(min(max(_PING_MS / max(self._variant.link.rtt_ms, 0.1), _PINGS[0]), _PINGS[1]))
         command = launch.command(
-            [sys.executable, "-m", "app.ping", "--count", str(samples)], cpus=self._stack.cpus
+            [sys.executable, "-m", "app.ping", "--count", str(count)], cpus=self._stack.cpus
         )
         environment = launch.environment(
             self._stack.run_id, UPSTREAM_URL=self._upstream_url, **self._redis_environment(1)
@@ -240,28 +245,18 @@ class ProcessDeployment(Deployment):
         measured = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if measured.returncode != 0:
             raise StackError(f"the link cannot be measured: {measured.stderr.strip()}")
-        figures: dict[str, float] = json.loads(measured.stdout)
-        return figures
+        figures = json.loads(measured.stdout)
+        return Ping(figures["median_us"], figures["p99_us"], figures["samples"])
 
-    def _calibrate(self) -> None:
-        """Set the relay's delay so that PING takes the configured time; once a run for each."""
-        relay, wanted_us = self._relay, self._variant.link.rtt_ms * 1000
-        if relay is None:
-            return
-        known = self._stack.calibration
-        if 0.0 not in known:
-            known[0.0] = self._ping(_PINGS)["median_us"]
-        self._floor_ms = known[0.0] / 1000
-        if wanted_us not in known:
-            delay_us = max(wanted_us - known[0.0], 0) / 2
-            for _ in range(3):
-                relay.delay(delay_us)
-                delay_us = max(delay_us + (wanted_us - self._ping(_PINGS)["median_us"]) / 2, 0)
-            known[wanted_us] = delay_us
-        relay.delay(known[wanted_us])
-        if wanted_us < known[0.0]:
+    def _calibrated(self, relay: LinkControl) -> Ping:
+        """Have the relay's delay make PING take the configured time."""
+        wanted_us = self._variant.link.rtt_ms * 1000
+        seen, floor_us = self._stack.calibration.reach(wanted_us, relay.delay, self._ping)
+        self._floor_ms = floor_us / 1000
+        if abs(seen.median_us - wanted_us) > tolerance(wanted_us, STALE):
             self.notes = (
                 *self.notes,
-                f"the relay cannot be faster than {self._floor_ms:.2f} ms; "
-                f"{wanted_us / 1000:g} ms was asked for",
+                f"a round trip of {wanted_us / 1000:g} ms was asked for and {seen.median_us / 1000:.2f} ms "
+                f"achieved; the relay's floor is {self._floor_ms:.2f} ms",
             )
+        return seen
