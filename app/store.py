@@ -1,37 +1,27 @@
-"""The cache in Redis. Whatever Redis does, an answer comes within a bounded time: a value, nothing, or why not."""
+"""The cache in Redis. Whatever Redis does, it tells within a bounded time: a value, nothing, or why not."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from redis import exceptions
 from redis.asyncio import Redis
-from redis.asyncio.connection import Connection, ConnectionPool, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    ConnectionError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    TimeoutError,
-)
 
 from app.envelope import Envelope, EnvelopeError
 from app.settings import Settings
 
 TIMEOUT_S: Final = 0.1
 # The first that fits names the reason; subclasses stand before their parents.
-_REASONS: Final = (
-    (AuthenticationError, "redis-auth"),
-    (NoPermissionError, "redis-denied"),
-    (BusyLoadingError, "redis-loading"),
-    (ReadOnlyError, "redis-readonly"),
-    (OutOfMemoryError, "redis-full"),
-    (TimeoutError, "redis-timeout"),
-    (ConnectionError, "redis-down"),
+_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (exceptions.AuthenticationError, "redis-auth"),
+    (exceptions.NoPermissionError, "redis-denied"),
+    (exceptions.BusyLoadingError, "redis-loading"),
+    (exceptions.ReadOnlyError, "redis-readonly"),
+    (exceptions.OutOfMemoryError, "redis-full"),
+    (exceptions.TimeoutError, "redis-timeout"),
+    (exceptions.ConnectionError, "redis-down"),
 )
 
 
@@ -47,24 +37,17 @@ class Store:
     """Responses by path, kept for the time to live."""
 
     def __init__(self, settings: Settings) -> None:
-        options = {
-            "username": settings.redis_user,
-            "password": settings.redis_password,
-            "socket_timeout": TIMEOUT_S,
-            "socket_connect_timeout": TIMEOUT_S,
+        self._redis = Redis(
+            host=settings.redis_host or "localhost",
+            port=settings.redis_port,
+            unix_socket_path=settings.redis_socket,
+            username=settings.redis_user,
+            password=settings.redis_password,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
             # One try: a retry would only make the caller wait longer for the upstream.
-            "retry": Retry(NoBackoff(), 0),
-            "health_check_interval": 0,
-        }
-        if settings.redis_socket:
-            options |= {"connection_class": UnixDomainSocketConnection, "path": settings.redis_socket}
-        else:
-            options |= {
-                "connection_class": Connection,
-                "host": settings.redis_host,
-                "port": settings.redis_port,
-            }
-        self._redis = Redis(connection_pool=ConnectionPool(**options))
+            retry=Retry(NoBackoff(), 0),
+        )
         self._ttl_ms = max(round(settings.ttl_s * 1000), 1)
 
     async def get(self, path: str) -> Envelope | None:
@@ -74,8 +57,8 @@ class Store:
             StoreError: Redis could not be asked.
         """
         try:
-            data = await self._redis.get(f"content:{path}")
-        except (RedisError, OSError) as error:
+            data: bytes | None = await self._redis.get(f"content:{path}")  # type: ignore[assignment]
+        except (exceptions.RedisError, OSError) as error:
             raise StoreError(_reason(error)) from error
         if data is None:
             return None
@@ -92,7 +75,7 @@ class Store:
         """
         try:
             await self._redis.set(f"content:{path}", envelope.pack(), px=self._ttl_ms)
-        except (RedisError, OSError) as error:
+        except (exceptions.RedisError, OSError) as error:
             raise StoreError(_reason(error)) from error
 
     async def ping(self) -> None:
@@ -103,7 +86,7 @@ class Store:
         """
         try:
             await self._redis.ping()
-        except (RedisError, OSError) as error:
+        except (exceptions.RedisError, OSError) as error:
             raise StoreError(_reason(error)) from error
 
     async def close(self) -> None:

@@ -63,15 +63,13 @@ class Upstream:
         url = URL(f"{self._base}/{path}" + (f"?{query}" if query else ""), encoded=True)
         try:
             async with self._session.get(url, allow_redirects=False) as response:
-                body = (
-                    await response.content.read(MOST_BYTES + 1) if response.content_length is None else None
-                )
-                if body is None:
-                    if (response.content_length or 0) > MOST_BYTES:
+                body = bytearray()
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > MOST_BYTES:
                         raise UpstreamError("the body is too large")
-                    body = await response.read()
                 headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
-                return response.status, headers, body
+                return response.status, headers, bytes(body)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UpstreamError(type(error).__name__) from error
 

@@ -1,0 +1,98 @@
+"""No path leaves the configured upstream, however it is spelled."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from servers import get, serving
+
+from app.main import create_app
+from app.settings import Settings
+from app.upstream import PathError, confined
+
+SEEN: list[str] = []
+
+
+async def noting(scope: dict[str, Any], _: Any, send: Any) -> None:
+    """An upstream below /api that notes what it is asked for."""
+    if scope["type"] == "http":
+        SEEN.append(scope["raw_path"].decode("latin-1"))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[str]:
+    with serving(noting) as upstream, serving(create_app(Settings(f"{upstream}/api"))) as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secret", "a/../../secret", "%2e%2e/secret", "a/%2E%2E/b", "..%2fsecret", "a%2f..%2f..%2fsecret",
+        "./a", "a/.", "..", "%5c..%5csecret", "a%00b", "a%0d%0aHost:%20evil", "a%7f",
+    ],
+)  # fmt: skip
+def test_tricks_are_refused_before_anything_is_asked(app: str, path: str) -> None:
+    SEEN.clear()
+    answer = get(app, f"/content/{path}")
+    assert answer.status in (400, 404)
+    assert SEEN == []
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("repos/a/b", "/api/repos/a/b"),
+        ("http://192.0.2.1/x", "/api/http://192.0.2.1/x"),
+        ("//192.0.2.1/x", "/api///192.0.2.1/x"),
+        ("@192.0.2.1/x", "/api/@192.0.2.1/x"),
+        ("a%252e%252e/b", "/api/a%252e%252e/b"),
+        ("caf%C3%A9", "/api/caf%C3%A9"),
+        ("a%20b", "/api/a%20b"),
+        ("a%3Fb%23c", "/api/a%3Fb%23c"),
+        ("...", "/api/..."),
+        ("", "/api/"),
+        ("a/", "/api/a/"),
+    ],
+)
+def test_everything_else_stays_below_the_upstreams_url(app: str, path: str, asked: str) -> None:
+    SEEN.clear()
+    assert get(app, f"/content/{path}").status == 200
+    assert [asked] == SEEN
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_refused_or_asked_for_as_it_is(app: str, text: str) -> None:
+    try:
+        encoded = quote(text, safe="/")
+    except UnicodeEncodeError:
+        return
+    SEEN.clear()
+    answer = get(app, f"/content/{encoded}")
+    if answer.status == 200:
+        assert [unquote(path) for path in SEEN] == [f"/api/{text}"]
+    else:
+        assert answer.status in (400, 404)
+        assert SEEN == []
+
+
+@given(st.text())
+def test_what_is_confined_has_no_way_up_and_no_controls(text: str) -> None:
+    try:
+        spelled = confined(text)
+    except (PathError, UnicodeEncodeError):
+        return
+    assert spelled.isascii()
+    assert spelled.isprintable()
+    assert not {".", ".."} & set(spelled.split("/"))
+    assert not set("?#\\ ") & set(spelled)
+
+
+def test_a_very_long_path_is_no_fault_of_ours(app: str) -> None:
+    assert get(app, "/content/" + "a" * 20_000).status == 200
