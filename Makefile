@@ -16,8 +16,9 @@ $(INSTALLED): pyproject.toml requirements.lock
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Exit code 3 says that too little could be believed on this machine, not that anything failed.
 run: install
-	$(BIN)/sidecar-bench run $(SCENARIO)
+	@$(BIN)/sidecar-bench run $(SCENARIO) || [ $$? -eq 3 ]
 
 test: install
 	$(BIN)/pytest --ignore=tests/benchmarks

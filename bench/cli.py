@@ -12,15 +12,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import reports
 from bench import conductor, doctor, machine, options, progress, show
 from bench.errors import UserError
 from bench.load import LoadError
-from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs
+from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs, write_text
 from compose import clean as cleaning
 from compose import stacks
 from compose.stack import StackError
 from loadtests.access_log import LogError, read_log
 from reports import ResultsError
+from reports.junit import render as as_junit
+from reports.markdown import render as as_markdown
 from reports.records import RunRecord, StackChoice
 from scenarios import document
 from scenarios.document import ScenarioError
@@ -59,8 +62,14 @@ def run(
         str | None, typer.Option(metavar="RUN", help="Go on with a run that was interrupted.")
     ] = None,
     results: Results = DEFAULT_ROOT,
+    markdown: Annotated[Path | None, typer.Option(help="Write the findings as Markdown, too.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write thresholds and trials as JUnit XML, too.")] = None,
 ) -> None:
-    """Compare the variants of a scenario and write a report."""
+    """Compare the variants of a scenario and write a report.
+
+    Exit codes: 0, also where no threshold is stated; 1, a threshold is broken; 2, something is to be
+    mended; 3, a threshold is undecided, or no trial is valid.
+    """
     changed = options.overrides(
         assignments,
         topology=topology,
@@ -97,7 +106,11 @@ def run(
         progress.listener(console) as listener,
     ):
         conductor.conduct(folder, record.scenario, opened, listener)
-    show.verdict(console, folder)
+    summary = show.verdict(console, folder)
+    for path, render in ((markdown, as_markdown), (junit, as_junit)):
+        if path is not None:
+            write_text(path, render(summary))
+    sys.exit(reports.exit_code(summary))
 
 
 def _begin(scenario: Scenario, stack: str, results: Path) -> tuple[RunRecord, RunFolder]:
@@ -143,7 +156,7 @@ def show_(
     if name in document.library() or name.endswith((".yaml", ".yml")):
         show.scenario(console, document.build(document.read(document.find(name))))
     else:
-        show.stored(console, RunFolder.find(results, name))
+        show.found(console, reports.summarize(RunFolder.find(results, name).path))
 
 
 @cli.command()

@@ -11,61 +11,60 @@ from rich.table import Table
 
 import reports
 from bench.store import RunFolder
+from reports.metrics import BY_NAME, Metric
 from reports.summary import Comparison, Summary, VariantSummary
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.model import Scenario
 
-# Metric of summary.json: how it is called, its format, and what multiplies it for people to read.
-_METRICS: Final = {
-    "p50_ms": ("median latency", "{:.2f} ms", 1.0),
-    "p99_ms": ("99th percentile", "{:.1f} ms", 1.0),
-    "hit_ratio": ("hit ratio", "{:.1f} %", 100.0),
-    "upstream_calls_per_1000": ("upstream calls per 1,000", "{:.0f}", 1.0),
-    "upstream_reduction": ("upstream calls saved", "{:.1f} %", 100.0),
-    "error_ratio": ("errors", "{:.2f} %", 100.0),
-}
+_SHOWN: Final = tuple(
+    BY_NAME[name]
+    for name in (
+        "p50_ms",
+        "hit_p50_ms",
+        "p99_ms",
+        "hit_ratio",
+        "upstream_calls_per_1000",
+        "upstream_reduction",
+    )
+)
 _MOST_COLUMNS: Final = 4
+_STYLES: Final = {"better": "green", "worse": "red", "equivalent": "blue", "undecided": "yellow"}
+_KEPT: Final = {"pass": "[green]kept[/]", "fail": "[red]broken[/]", "undecided": "[yellow]undecided[/]"}
 
 
 def verdict(console: Console, run: RunFolder) -> Summary:
     """Write the run's report, then print its verdict, its table and where the report is."""
     summary = reports.write(run.path)
-    _print(console, summary)
+    found(console, summary)
     console.print(f"Report: {run.path / 'report.html'}", soft_wrap=True, highlight=False)
     return summary
 
 
-def stored(console: Console, run: RunFolder) -> None:
-    """Print what a run has found, without writing anything."""
-    _print(console, reports.summarize(run.path))
-
-
-def _print(console: Console, summary: Summary) -> None:
+def found(console: Console, summary: Summary) -> None:
+    """Print what a run has found."""
     console.print()
-    console.print(summary.verdict, style="bold", highlight=False)
+    console.print(summary.verdict, style="bold", highlight=False, markup=False)
     console.print()
-    if len(summary.variants) <= _MOST_COLUMNS:
-        console.print(_by_metric(summary))
-    else:
-        console.print(_by_variant(summary))
+    few = len(summary.variants) <= _MOST_COLUMNS
+    console.print(_by_metric(summary) if few else _by_variant(summary))
+    if not few and summary.comparisons:
+        console.print(_compared(summary))
+    for result in summary.thresholds:
+        console.print(f"{_KEPT[result.outcome]} {result.text} ({result.variant})", highlight=False)
     invalid = [trial for trial in summary.trials if not trial.valid]
     for trial in invalid:
-        console.print(f"Left out: {trial.id}: {'; '.join(trial.reasons)}", style="yellow", highlight=False)
-    if not invalid:
-        console.print(f"All {len(summary.trials)} trials are valid.", highlight=False)
+        name = trial.id if trial.attempt == 1 else f"{trial.id}, attempt {trial.attempt}"
+        console.print(f"Left out: {name}: {'; '.join(trial.reasons)}", style="yellow", highlight=False)
+    valid = len(summary.trials) - len(invalid)
+    console.print(
+        f"{valid} of {len(summary.trials)} trials are valid; {summary.stopping.reason}.", highlight=False
+    )
 
 
-def _shown(metric: str, value: float | None, sign: bool = False) -> str:
-    _, form, factor = _METRICS[metric]
-    if value is None:
-        return "–"
-    return form.replace("{:", "{:+" if sign else "{:").format(value * factor)
-
-
-def _of(variant: VariantSummary, metric: str) -> str:
-    estimate = getattr(variant.metrics, metric)
-    return _shown(metric, estimate.value if estimate else None)
+def _of(variant: VariantSummary, metric: Metric) -> str:
+    estimate = getattr(variant.metrics, metric.name)
+    return metric.text(estimate.value if estimate else None)
 
 
 def _by_metric(summary: Summary) -> Table:
@@ -73,38 +72,54 @@ def _by_metric(summary: Summary) -> Table:
     table.add_column("")
     for variant in summary.variants:
         table.add_column(variant.id, justify="right")
-    compared = {}
-    if len(summary.variants) == 2:
+    compared: dict[str, Comparison] = {}
+    pairs = {(comparison.a, comparison.b) for comparison in summary.comparisons}
+    if len(pairs) == 1:
         compared = {comparison.metric: comparison for comparison in summary.comparisons}
-        first, second = (variant.id for variant in summary.variants)
-        table.add_column(f"{second} − {first} [95%]", justify="right")
-    for metric, (name, _, _) in _METRICS.items():
+        ((a, b),) = pairs
+        table.add_column(f"{b} − {a} [95%]", justify="right")
+        table.add_column(f"{b} is")
+    for metric in _SHOWN:
         cells = [_of(variant, metric) for variant in summary.variants]
         if compared:
-            cells.append(_difference(compared.get(metric), summary.variants[0].id))
-        table.add_row(name, *cells)
+            cells += _difference(metric, compared.get(metric.name))
+        table.add_row(metric.label, *cells)
     return table
 
 
-def _difference(comparison: Comparison | None, first: str) -> str:
-    """Show second minus first, whichever way round it is stored."""
+def _difference(metric: Metric, comparison: Comparison | None) -> list[str]:
     if comparison is None or comparison.difference is None:
-        return "–"
-    turn = 1.0 if comparison.a == first else -1.0
-    shown = _shown(comparison.metric, turn * comparison.difference, sign=True)
-    if comparison.ci95 is None:
-        return shown
-    low, high = sorted(turn * end for end in comparison.ci95)
-    return f"{shown} [{_shown(comparison.metric, low, True)}, {_shown(comparison.metric, high, True)}]"
+        return ["–", ""]
+    shown = metric.text(comparison.difference, sign=True)
+    if comparison.ci95 is not None:
+        low, high = (metric.text(end, sign=True, unit=False) for end in comparison.ci95)
+        shown += f" [{low}, {high}]".replace("[", "\\[")
+    return [shown, f"[{_STYLES[comparison.decision]}]{comparison.decision}[/]"]
 
 
 def _by_variant(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for name, _, _ in _METRICS.values():
-        table.add_column(name, justify="right")
+    for metric in _SHOWN:
+        table.add_column(metric.label, justify="right")
     for variant in summary.variants:
-        table.add_row(variant.id, *(_of(variant, metric) for metric in _METRICS))
+        table.add_row(variant.id, *(_of(variant, metric) for metric in _SHOWN))
+    return table
+
+
+def _compared(summary: Summary) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "against"):
+        table.add_column(heading)
+    for metric in _SHOWN:
+        table.add_column(metric.label, justify="right")
+    for a, b in dict.fromkeys((comparison.a, comparison.b) for comparison in summary.comparisons):
+        of_pair = {one.metric: one for one in summary.comparisons if (one.a, one.b) == (a, b)}
+        cells = []
+        for metric in _SHOWN:
+            one = of_pair.get(metric.name)
+            cells.append(f"[{_STYLES[one.decision]}]{one.decision}[/]" if one else "–")
+        table.add_row(b, a, *cells)
     return table
 
 

@@ -37,18 +37,26 @@ def _disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _write(path: Path, record: BaseModel) -> None:
-    """Write so that the file is either whole or absent, whatever happens meanwhile."""
+def write_text(path: Path, text: str) -> None:
+    """Write so that the file is either whole or absent, whatever happens meanwhile.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     unfinished = path.with_suffix(".tmp")
     with _disk_errors(path):
         try:
             with unfinished.open("w", encoding="utf-8") as file:
-                file.write(record.model_dump_json(indent=2) + "\n")
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+def _write(path: Path, record: BaseModel) -> None:
+    write_text(path, record.model_dump_json(indent=2) + "\n")
 
 
 def new_run_id(scenario_name: str, now: datetime) -> str:
