@@ -44,7 +44,7 @@ def main(order_path: str) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     recorder = Recorder(planned)
-    loop = OpenLoop(planned, order.targets, order.timeout_s, recorder)
+    loop = OpenLoop(recorder, order.targets, order.timeout_s)
     runner = _spawn_users(loop, order.workload.users)
     try:
         loop.connect()
@@ -61,13 +61,12 @@ def main(order_path: str) -> int:
     loop.start()
     while not loop.done.wait(_EVERY_S):
         outcomes = recorder.outcomes()
-        done = sum(outcomes.values())
         _say(
             event="progress",
             t_s=loop.elapsed_s,
             offered=loop.offered,
-            sent=done,
-            done=done,
+            sent=loop.sent,
+            done=sum(outcomes.values()),
             outcomes=outcomes,
         )
     cpu_ratio = (time.process_time() - cpu_s) / (time.perf_counter() - began_s)
@@ -82,7 +81,7 @@ def main(order_path: str) -> int:
             "requests": sum(outcomes.values()),
             "outcomes": outcomes,
             "warmup_s": order.warmup_s,
-            "duration_s": planned.span_s - order.warmup_s,
+            "duration_s": max(planned.span_s - order.warmup_s, 0.0),
             "most_users": loop.most_users,
             "cpu_ratio": cpu_ratio,
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,7 +58,7 @@ def read_log(path: Path) -> AccessLog:
             elif found["method"] == "GET":
                 size = None if found["size"] == "-" else int(found["size"])
                 requests.append(LoggedRequest(at_s, _path(found["target"]), size))
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise LogError(f"{path}: the access log cannot be read ({error})") from error
     if not requests:
         raise LogError(

@@ -59,6 +59,9 @@ class Connection:
         except OSError as error:
             opened.close()
             raise TransportError(f"{self._target.host}:{self._target.port}: {error}") from error
+        except BaseException:
+            opened.close()
+            raise
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = _plain_socket(fileno=opened.detach())
         self._socket.setblocking(False)
@@ -88,7 +91,7 @@ class Connection:
             self.close()
             if fresh:
                 raise TransportError("the server closed the connection before it answered") from None
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self.close()
             raise TransportError(str(error)) from error
         except BaseException:

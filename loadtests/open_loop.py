@@ -16,7 +16,6 @@ import gevent
 from gevent.event import Event
 
 from loadtests.client import Connection, Target, TransportError
-from loadtests.keys import Requests
 from loadtests.recorder import ERROR, Recorder, outcome
 from loadtests.timer import Timer
 
@@ -32,9 +31,8 @@ class _TimedOutError(Exception):
 class OpenLoop:
     """The requests of one trial on their way to the targets."""
 
-    def __init__(
-        self, requests: Requests, targets: tuple[str, ...], timeout_s: float, recorder: Recorder
-    ) -> None:
+    def __init__(self, recorder: Recorder, targets: tuple[str, ...], timeout_s: float) -> None:
+        requests = recorder.requests
         self._at_us = array("q", requests.at_us.tobytes())
         self._keys = array("i", requests.keys.tobytes())
         self._replicas = array("h", requests.replicas.tobytes())
@@ -42,7 +40,7 @@ class OpenLoop:
         self._targets = [Target.of(url) for url in targets]
         self._tails = [f"Host: {target.host}:{target.port}\r\n\r\n".encode() for target in self._targets]
         self._connections: list[list[Connection]] = [[] for _ in targets]
-        self._recorder = recorder
+        self.recorder = recorder
         self._timeout_ns = int(timeout_s * 1e9)
         self._hub = gevent.get_hub()
         self._timer = Timer(self._arrive)
@@ -55,6 +53,11 @@ class OpenLoop:
         self.done = Event()
 
     @property
+    def started(self) -> bool:
+        """Whether the schedule has begun."""
+        return self._origin_ns > 0
+
+    @property
     def free_users(self) -> int:
         """How many users wait for a request."""
         return len(self._idle)
@@ -63,6 +66,11 @@ class OpenLoop:
     def offered(self) -> int:
         """How many requests have been due."""
         return self._next
+
+    @property
+    def sent(self) -> int:
+        """How many requests have been handed to a user."""
+        return self._next - len(self._backlog)
 
     @property
     def elapsed_s(self) -> float:
@@ -84,12 +92,19 @@ class OpenLoop:
     def start(self) -> None:
         """Begin the schedule a moment from now."""
         self._origin_ns = time.perf_counter_ns() + _LEAD_NS
+        if not self._at_us:
+            self.done.set()
         gevent.spawn(self._sweep)
         self._rearm()
 
-    def close(self) -> None:
-        """Close every connection."""
+    def halt(self) -> None:
+        """Send nothing that is not yet on its way."""
         self._timer.close()
+        self._backlog.clear()
+
+    def close(self) -> None:
+        """Halt, and close every connection."""
+        self.halt()
         for connections in self._connections:
             for connection in connections:
                 connection.close()
@@ -101,10 +116,12 @@ class OpenLoop:
             if self._backlog:
                 index = self._backlog.popleft()
             else:
-                if self._next == len(self._at_us) and not self._busy:
-                    self.done.set()
                 self._idle.append(me)
-                index = self._hub.switch()
+                try:
+                    index = self._hub.switch()
+                except gevent.GreenletExit:
+                    self._idle.remove(me)
+                    raise
             self._send(me, index)
 
     def _send(self, me: gevent.Greenlet, index: int) -> None:
@@ -116,19 +133,22 @@ class OpenLoop:
         sent_ns = busy[me] = time.perf_counter_ns()
         if len(busy) > self.most_users:
             self.most_users = len(busy)
+        status, code, length = 0, ERROR, 0
         try:
             status, head, length = connection.exchange(request)
-            ended_ns = time.perf_counter_ns()
             code = outcome(status, head)
         except (TransportError, _TimedOutError):
+            pass
+        finally:
             ended_ns = time.perf_counter_ns()
-            status, code, length = 0, ERROR, 0
-        del busy[me]
-        connections.append(connection)
-        origin_ns = self._origin_ns
-        self._recorder.row(
-            index, (sent_ns - origin_ns) // 1000, (ended_ns - origin_ns) // 1000, status, code, length
-        )
+            del busy[me]
+            connections.append(connection)
+            origin_ns = self._origin_ns
+            self.recorder.row(
+                index, (sent_ns - origin_ns) // 1000, (ended_ns - origin_ns) // 1000, status, code, length
+            )
+            if not busy and self._next == len(self._at_us) and not self._backlog:
+                self.done.set()
 
     def _arrive(self) -> None:
         """Hand over every request that is due. Runs in the hub."""

@@ -39,13 +39,12 @@ class Recorder:
 
     def __init__(self, requests: Requests) -> None:
         count = requests.at_us.size
-        self._requests = requests
+        self.requests = requests
         self._sent_us = array("q", bytes(8 * count))
         self._end_us = array("q", bytes(8 * count))
         self._status = array("h", bytes(2 * count))
         self._outcome = array("b", bytes(count))
         self._bytes = array("i", bytes(4 * count))
-        self.sent = 0
         self.counts: Counter[int] = Counter()
 
     def row(self, index: int, sent_us: int, end_us: int, status: int, code: int, length: int) -> None:
@@ -68,7 +67,7 @@ class Recorder:
 
         code = np.frombuffer(self._outcome, dtype=np.int8)
         sent = code != 0
-        requests = self._requests
+        requests = self.requests
         columns = {
             "intended_us": requests.at_us[sent],
             "sent_us": np.frombuffer(self._sent_us, dtype=np.int64)[sent],

@@ -47,10 +47,13 @@ class Timer:
         self._libc.timerfd_settime(self._fd, _ABSOLUTE, self._pointer, None)
 
     def close(self) -> None:
-        """Stop, and give the descriptor back."""
+        """Stop, and give the descriptor back; it is no mistake to do so twice."""
+        if self._fd < 0:
+            return
         self._watcher.stop()
         self._watcher.close()
         os.close(self._fd)
+        self._fd = -1
 
     def _due(self) -> None:
         try:
