@@ -23,6 +23,9 @@ SMALL = (
     "--set", "schedule.warmup=0.5", "--set", "workload.keys.count=50",
 )  # fmt: skip
 
+# 3: on a machine as busy as CI's no trial may be valid; what is counted is counted all the same.
+ENDED = (0, 3)
+
 pytestmark = pytest.mark.slow
 
 
@@ -58,7 +61,7 @@ def eventually(condition: Any, within_s: float) -> bool:
 def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("run")
     ended = sidecar_bench("run", "quick", *SMALL, cwd=folder)
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode in ENDED, ended.stderr
     (run,) = (folder / "results").iterdir()
     assert (run / "report.html").stat().st_size < 3_000_000
     assert str(Path("results") / run.name / "report.html") in ended.stdout
@@ -108,7 +111,7 @@ def test_a_real_access_log_is_replayed(tmp_path: Path) -> None:
         "run", "access-log", "--stack", "processes", "--blocks", "1", "--duration", "3s",
         "--set", f"workload.log={TRACE}", cwd=tmp_path,
     )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode in ENDED, ended.stderr
     (path,) = tmp_path.glob("results/*/summary.json")
     trials = json.loads(path.read_text())["trials"]
     assert {trial["variant"] for trial in trials} == {"sidecar", "separate"}
@@ -177,5 +180,5 @@ def test_a_run_goes_on_where_it_was_interrupted(running: subprocess.Popen[str], 
     record["scenario"]["schedule"]["duration"] = 1.0
     (run / "run.json").write_text(json.dumps(record))
     ended = sidecar_bench("run", "--resume", "last", cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode in ENDED, ended.stderr
     assert len(list(run.glob("trials/*/trial.json"))) == 4
