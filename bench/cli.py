@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 import reports
-from bench import conductor, doctor, machine, options, progress, show
+from bench import conductor, doctor, machine, options, progress, selftest, show
 from bench.errors import UserError
 from bench.load import LoadError
 from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs, write_text
@@ -174,6 +174,16 @@ def check(
 def doctor_() -> None:
     """Say what this machine can do, and what to do about what is missing."""
     doctor.examine(Console())
+
+
+@cli.command(name="selftest")
+def selftest_(
+    full: Annotated[bool, typer.Option(help="Three times as many blocks, for nightly use.")] = False,
+    results: Results = DEFAULT_ROOT,
+) -> None:
+    """Ask the bench six questions with known answers; exit code 1 where one is answered wrongly."""
+    root = results / f"selftest-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    sys.exit(0 if selftest.selftest(Console(), root, full=full) else 1)
 
 
 @cli.command()
