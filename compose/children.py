@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import time
@@ -16,6 +17,7 @@ from compose import launch
 from compose.stack import StackError, Usage
 
 _LAST_LINES: Final = 12
+_TAIL_BYTES: Final = 4096
 _PATIENCE_S: Final = 3.0
 
 
@@ -31,10 +33,18 @@ class Child:
     def last_words(self) -> str:
         """Return the end of its log."""
         try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            with self.log.open("rb") as log:
+                log.seek(max(log.seek(0, os.SEEK_END) - _TAIL_BYTES, 0))
+                tail = log.read().decode("utf-8", errors="replace")
         except OSError:
             return ""
-        return "\n".join(lines[-_LAST_LINES:])
+        return "\n".join(tail.strip().splitlines()[-_LAST_LINES:])
+
+    def place(self, cpus: Sequence[int]) -> None:
+        """Keep it, with all its threads, on these CPUs."""
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread.name), cpus)
 
     def usage(self) -> Usage:
         """Return the CPU time and memory that it has used."""
@@ -50,14 +60,10 @@ class Child:
 class Children:
     """All processes of one deployment."""
 
-    def __init__(self, run_id: str, cpus: Sequence[int], logs: Path) -> None:
+    def __init__(self, run_id: str, logs: Path) -> None:
         self._run_id = run_id
-        self._cpus = cpus
         self._logs = logs
         self._children: list[Child] = []
-
-    def __iter__(self) -> object:
-        return iter(self._children)
 
     def start(
         self,
@@ -71,7 +77,7 @@ class Children:
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                launch.command(command, cpus=self._cpus),
+                launch.command(command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -101,6 +107,11 @@ class Children:
                     f"{child.name} was not ready after {within_s:g} s; its log says:\n{child.last_words()}"
                 )
             time.sleep(0.01)
+
+    def place(self, cpus: Sequence[int]) -> None:
+        """Keep all of them on these CPUs from now on; none: wherever they like."""
+        for child in self._children if cpus else ():
+            child.place(cpus)
 
     def usage(self) -> list[Usage]:
         """Return what each has used since it was started."""

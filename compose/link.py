@@ -25,6 +25,7 @@ from typing import Final
 _CHUNK: Final = 262_144
 MOST_HELD: Final = 4_194_304  # bytes that one direction of a connection holds before it stops reading
 _CONNECT_S: Final = 1.0
+_AWAKE_NS: Final = 60_000  # what waking up takes: the relay wakes so much sooner, and then stays awake
 _ABSOLUTE: Final = 1  # TFD_TIMER_ABSTIME
 
 
@@ -95,12 +96,13 @@ class Relay:
     def run(self) -> None:
         """Relay until the control ends."""
         poll, actions = self._epoll.poll, self._actions
+        wait: float | None = None
         while not self._ended:
-            for fd, events in poll():
+            for fd, events in poll(wait):
                 action = actions.get(fd)
                 if action is not None:
                     action(fd, events)
-            self._deliver()
+            wait = 0 if self._deliver() else None
 
     def _listen(self, listener: socket.socket, accept: Callable[[int, int], None]) -> None:
         listener.setblocking(False)
@@ -199,19 +201,25 @@ class Relay:
         if flow.ended or flow.held > MOST_HELD:
             self._heed_end(flow.source)
 
-    def _deliver(self) -> None:
-        """Send what is due, and set the alarm for what is due next."""
+    def _deliver(self) -> bool:
+        """Send what is due; tell whether more is due so soon that sleeping would overshoot."""
         due = self._due
         if self._cut:
-            return
-        while due and due[0][0] <= time.monotonic_ns():
+            return False
+        while due and due[0][0] <= (now := time.monotonic_ns()):
             _at, _number, flow, data = heapq.heappop(due)
             flow.unsent += data
             flow.end_due = flow.end_due or not data
             self._flush(flow)
-        if due and due[0][0] != self._alarm_ns:
-            self._alarm_ns = due[0][0]
-            self._alarm.set(self._alarm_ns)
+        if not due:
+            return False
+        wake = due[0][0] - _AWAKE_NS
+        if wake <= now:
+            return True
+        if wake != self._alarm_ns:
+            self._alarm_ns = wake
+            self._alarm.set(wake)
+        return False
 
     def _flush(self, flow: _Flow) -> None:
         if flow.sink.fileno() < 0:

@@ -79,7 +79,7 @@ class ProcessDeployment(Deployment):
         self._stack = stack
         self._variant = variant
         self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
-        self._children = Children(stack.run_id, stack.cpus, logs)
+        self._children = Children(stack.run_id, logs)
         self._addresses: list[_RedisAddress] = []
         self._relay: LinkControl | None = None
         self._floor_ms: float | None = None
@@ -102,6 +102,7 @@ class ProcessDeployment(Deployment):
         )
         for replica, target in zip(replicas, self.targets, strict=True):
             self._children.await_ready(replica, lambda url=target: counts.ready(url), _READY_S)  # type: ignore[misc]
+        self._children.place(self._stack.cpus)  # not sooner: imports may use every core
         if self._addresses:
             self.link = self._link_report(self._calibrated(self._relay) if self._relay else self._ping())
 
