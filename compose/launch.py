@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 RUN_MARK: Final = "SIDECAR_BENCH_RUN"
+OWNER_MARK: Final = "SIDECAR_BENCH_OWNER"
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -26,8 +27,29 @@ def command(child: Sequence[str], cpus: Sequence[int] = ()) -> list[str]:
 
 
 def environment(run_id: str, **more: str) -> dict[str, str]:
-    """Return the environment of a child: this one's, the run's mark, and what it needs besides."""
-    return {**os.environ, RUN_MARK: run_id, "PYTHONUNBUFFERED": "1", **more}
+    """Return the environment of a child: this one's, the marks of run and owner, and what it needs besides."""
+    return {**os.environ, RUN_MARK: run_id, OWNER_MARK: owner(), "PYTHONUNBUFFERED": "1", **more}
+
+
+def owner() -> str:
+    """Return what tells this process from all others, later ones of the same number included."""
+    return f"{os.getpid()}.{_birth(os.getpid())}"
+
+
+def lives(owner: str) -> bool:
+    """Tell whether the process that an owner's mark names is still there."""
+    pid, _, birth = owner.partition(".")
+    return pid.isdigit() and _birth(int(pid)) == birth
+
+
+def _birth(pid: int) -> str | None:
+    """Return when a process was started, in the kernel's own ticks."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 (run without pathlib, for speed)
+            # The second field is the program's name in brackets, and may hold anything.
+            return stat.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -78,7 +78,7 @@ class ProcessDeployment(Deployment):
     def __init__(self, stack: ProcessStack, variant: Variant, logs: Path) -> None:
         self._stack = stack
         self._variant = variant
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{launch.owner()}-"))
         self._children = Children(stack.run_id, logs)
         self._addresses: list[_RedisAddress] = []
         self._relay: LinkControl | None = None
