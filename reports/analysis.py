@@ -13,9 +13,11 @@ from reports.measures import Measures, measure
 from reports.metrics import DECISIVE
 from reports.pilot import Spread
 from reports.stopping import Decision
-from reports.stored import StoredRun
+from reports.stored import StoredRun, StoredTrial
 from reports.summary import Stopping, Summary
 from scenarios.model import Scenario
+
+_MEASURED: dict[tuple[Path, str], Measures | None] = {}
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,20 @@ def decision(folder: Path) -> Decision:
 def _measured(run: StoredRun) -> tuple[list[Measures], list[str]]:
     measures, notes = [], []
     for trial in run.trials:
-        measured = measure(trial, run.record.scenario.variant(trial.record.variant))
+        measured = _measure(trial, run.record.scenario)
         if measured is None:
             notes.append(f"{trial.record.id} holds no request after its warm-up; it is left out.")
         else:
             measures.append(measured)
     return measures, notes
+
+
+def _measure(trial: StoredTrial, scenario: Scenario) -> Measures | None:
+    """Measure a trial once: a run that adds blocks asks again after each, and trials never change."""
+    known = (trial.folder, trial.record.started)
+    if known not in _MEASURED:
+        _MEASURED[known] = measure(trial, scenario.variant(trial.record.variant))
+    return _MEASURED[known]
 
 
 def complete(scenario: Scenario, measures: Iterable[Measures]) -> int:

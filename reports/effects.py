@@ -15,6 +15,8 @@ from scenarios.model import Scenario
 
 # The metrics of each variant's valid trials: by variant, block and metric.
 Values = Mapping[str, Mapping[int, Mapping[str, float]]]
+# Two differences that happen to agree make an interval of almost no width: fewer than three decide nothing.
+LEAST_BLOCKS: Final = 3
 # Without a cache nothing is saved, so a saving beside it is no effect of its own.
 _NOT_AGAINST_NONE: Final = ("upstream_reduction",)
 
@@ -63,7 +65,8 @@ def _of_metric(pair: Pair, metric: Metric, scenario: Scenario, values: Values, a
     difference = statistics.mean([b - a for a, b in both])
     reference = sum(a for a, _ in both) / len(both) if both else 0.0
     margin = metric.margin(reference, scenario.margin)
-    ends = difference.interval(alpha) if difference is not None else None
+    enough = difference is not None and len(both) >= LEAST_BLOCKS
+    ends = difference.interval(alpha) if difference is not None and enough else None
     word = decide(metric, ends, margin)
     spread = difference.spread if difference is not None else None
     return Comparison(
@@ -108,10 +111,10 @@ def more_blocks(difference: Estimate, margin: float, alpha: float) -> int | None
     (all of it is within the margin), whichever comes first.
     """
     if difference.spread is None:
-        return None
+        return LEAST_BLOCKS - difference.blocks
     half = max(abs(difference.value), margin - abs(difference.value))
     wanted = statistics.blocks_for(difference.spread, half, alpha)
-    return max(wanted - difference.blocks, 1) if wanted is not None else None
+    return max(max(wanted, LEAST_BLOCKS) - difference.blocks, 1) if wanted is not None else None
 
 
 def label(metric: str) -> str:

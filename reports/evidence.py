@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 
@@ -143,7 +142,10 @@ def certificates(analysis: Analysis) -> list[tuple[str, str, Table]]:
             for gate in trial.gates
         ]
         word = "valid" if trial.valid else "invalid"
-        found.append((trial.record.id, word, Table("certificate", ["Gate", "Figure", "Bound", ""], rows)))
+        again = f", attempt {trial.record.attempt}" if trial.record.attempt > 1 else ""
+        found.append(
+            (trial.record.id + again, word, Table("certificate", ["Gate", "Figure", "Bound", ""], rows))
+        )
     return found
 
 
@@ -158,11 +160,11 @@ def witness(analysis: Analysis) -> str:
         return ""
     outside = sum(abs(score) > 2 for score in scores)
     mean, deviation = statistics.fmean(scores), statistics.stdev(scores)
-    by_chance = math.ceil(0.0455 * len(scores))
+    by_chance = 0.0455 * len(scores)
     return (
         f"Over {len(scores)} valid trials the counted calls lie {mean:+.2f} standard errors from the "
         f"expected ones in the mean, with a standard deviation of {deviation:.2f}; {outside} lie beyond ±2, "
-        f"where chance alone puts about {by_chance}."
+        f"where chance alone puts {by_chance:.1f}."
     ).replace("-", "−")
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from reports import curves
+from reports import curves, forest
 from reports.analysis import Analysis
 from reports.ink import INK, RULE, Picture, canvas, picture
 from reports.looks import Looks
@@ -29,6 +29,9 @@ def pictures(analysis: Analysis) -> dict[str, Picture]:
         drawn.append(hits(analysis, measured))
     if any(trial.valid and trial.z is not None for trial in analysis.summary.trials):
         drawn.append(witness(analysis, measured))
+    verdict = forest.effects(analysis)
+    if verdict is not None:
+        drawn.append(verdict)
     return {figure.name: figure for figure in drawn}
 
 

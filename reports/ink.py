@@ -22,8 +22,10 @@ NARROW: Final = 350
 INK: Final = "#010101"
 MUTED: Final = "#020202"
 RULE: Final = "#030303"
+GOOD: Final = "#040404"
+BAD: Final = "#050505"
 SERIES: Final = ("#0a0101", "#0a0202", "#0a0303", "#0a0404", "#0a0505", "#0a0606")
-_VARIABLES: Final = {INK: "--ink", MUTED: "--muted", RULE: "--rule"} | {
+_VARIABLES: Final = {INK: "--ink", MUTED: "--muted", RULE: "--rule", GOOD: "--good", BAD: "--bad"} | {
     colour: f"--series-{number}" for number, colour in enumerate(SERIES)
 }
 _TEXT: Final = 12

@@ -247,7 +247,7 @@ def trials(analysis: Analysis) -> Table:
             else Cell("invalid", "; ".join(summary.reasons), kind="worse")
         )
         rows.append([
-            Cell(summary.id), word, Cell(f"{summary.requests:,}"),
+            Cell(summary.id, _attempt(summary.attempt)), word, Cell(f"{summary.requests:,}"),
             Cell(f"{trial.metrics['hit_ratio']:.1%}"),
             Cell(f"{summary.upstream_calls:,}", _expected(summary)),
             Cell(_ms(trial.metrics.get("p50_ms"))), Cell(_ms(trial.metrics.get("p99_ms"))),
@@ -267,6 +267,10 @@ def trials(analysis: Analysis) -> Table:
         "RTT",
     ]
     return Table("trials", heads, rows)
+
+
+def _attempt(attempt: int) -> str:
+    return f"attempt {attempt}" if attempt > 1 else ""
 
 
 def _expected(summary: Any) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from reports.comparisons import Pair
-from reports.effects import Compared
+from reports.effects import LEAST_BLOCKS, Compared
 from reports.metrics import BY_NAME, Metric
 from reports.summary import Comparison, Decision
 
-# What the sentence speaks of, in this order; the other metrics are in the table.
-SPOKEN: Final = ("upstream_calls_per_1000", "hit_ratio", "p50_ms", "p99_ms")
+# What the sentence speaks of, in this order; the other metrics are in the table. Hits apart, because the
+# median of all requests mixes hits with misses; not the hit ratio, which says what the calls say.
+SPOKEN: Final = ("upstream_calls_per_1000", "hit_p50_ms", "p50_ms", "p99_ms")
 _NAMES: Final = {"sidecar": "the sidecar", "separate": "a separate Redis", "none": "no cache"}
 
 
@@ -21,10 +22,8 @@ def sentence(compared: Sequence[Compared], valid_blocks: int, trials: int) -> st
         return f"Nothing can be said: none of the {trials} trials is valid. The reasons are listed by trial."
     if not compared:
         return "One variant was measured; there is nothing to compare it with."
-    if valid_blocks == 1:
-        return (
-            "Nothing is decided: one valid block has no spread to judge by. The figures show that one block."
-        )
+    if valid_blocks < LEAST_BLOCKS:
+        return f"Nothing is decided: it takes {LEAST_BLOCKS} valid blocks, and this run has {valid_blocks}."
     main = _placements(compared)
     return _of_one(main[0]) if len(main) == 1 else _of_many(main)
 

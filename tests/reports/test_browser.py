@@ -62,6 +62,7 @@ def test_the_report_in_a_real_browser(browser: Any, report: Path) -> None:
             page.on("pageerror", lambda error, said=said: said.append(str(error)))
             page.on("request", lambda request, asked=asked: asked.append(request.url))
             page.goto(report.as_uri())
+            page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
             assert said == []
             assert [url for url in asked if url not in (report.as_uri(), "data:,")] == []
             _nothing_is_cut_off(page, width)

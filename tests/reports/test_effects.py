@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from reports import effects
@@ -28,3 +30,20 @@ def test_an_interval_and_a_margin_make_one_word(
     ends = None if low is None or high is None else (low, high)
     assert effects.decide(LATENCY, ends, margin=0.1) == of_latency
     assert effects.decide(HITS, ends, margin=0.1) == of_hits
+
+
+def test_two_blocks_that_agree_decide_nothing(scenario_of: Any) -> None:
+    def of(*blocks: float) -> Any:
+        return {
+            "sidecar": {block: {"p50_ms": 1.0} for block in range(len(blocks))},
+            "separate": {block: {"p50_ms": value} for block, value in enumerate(blocks)},
+        }
+
+    two, three = (
+        effects.compare(scenario_of(), of(*blocks), len(blocks))[0].of("p50_ms")
+        for blocks in ((2.0, 2.001), (2.0, 2.001, 2.002))
+    )
+    assert two is not None
+    assert three is not None
+    assert (two.decision, two.more_blocks) == ("undecided", 1)
+    assert three.decision == "worse"

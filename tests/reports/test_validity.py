@@ -40,7 +40,7 @@ def test_an_undisturbed_trial_passes_every_gate(trial: stored.StoredTrial) -> No
         ("errors", lambda r: changed(r, "load", outcomes={**r.load.outcomes, "error": 9})),
         ("requests sent", lambda r: changed(r, "load", offered=r.load.requests * 2)),
         ("generator CPU", lambda r: changed(r, "load", cpu_ratio=0.97)),
-        ("stolen CPU", lambda r: changed(r, "machine", stolen_ratio=0.2)),
+        ("stolen CPU", lambda r: changed(r, "machine", stolen_ratio=0.11)),
         ("CPU in use", lambda r: changed(r, "machine", busy_ratio=0.99)),
         ("throttled CPU", lambda r: r.model_copy(update={"usage": [throttled(r.usage[0])]})),
         ("clock step", lambda r: changed(r, "machine", clock_step_s=-1.0)),
