@@ -18,6 +18,7 @@ import gevent.socket
 _plain_socket = gevent.monkey.get_original("socket", "socket")
 _HEAD_END: Final = b"\r\n\r\n"
 _CHUNK: Final = 65536
+_BODILESS: Final = (204, 304)
 
 
 class TransportError(Exception):
@@ -103,50 +104,69 @@ class Connection:
     def _exchange(self, request: bytes) -> tuple[int, bytes, int]:
         assert self._socket is not None
         try:
-            sent = self._socket.send(request)
+            if self._socket.send(request) != len(request):
+                raise TransportError("the request did not fit the socket's buffer")
+            data = self._receive()
         except (BrokenPipeError, ConnectionResetError):
-            raise _StaleError from None
-        if sent != len(request):
-            raise TransportError("the request did not fit the socket's buffer")
-        data = self._receive(first=True)
+            data = b""
+        if not data:
+            raise _StaleError
         end = data.find(_HEAD_END)
         while end < 0:
-            data += self._receive()
+            data += self._more()
             end = data.find(_HEAD_END)
         head = data[: end + 2].lower()
-        have = len(data) - end - 4
         status = int(head[9:12])
-        at = head.find(b"\r\ncontent-length:")
-        if at < 0:
-            return status, head, self._to_the_end(head, data[end + 4 :])
-        length = int(head[at + 17 : head.index(b"\r\n", at + 2)])
-        while have < length:
-            have += len(self._receive())
+        if status in _BODILESS or request.startswith(b"HEAD "):
+            length = 0
+        else:
+            at = head.find(b"\r\ncontent-length:")
+            if at < 0:
+                length = self._body(head, data[end + 4 :])
+            else:
+                length = int(head[at + 17 : head.index(b"\r\n", at + 2)])
+                self._skip(length - (len(data) - end - 4))
         if b"\r\nconnection: close" in head:
             self.close()
         return status, head, length
 
-    def _to_the_end(self, head: bytes, body: bytes) -> int:
+    def _skip(self, count: int) -> None:
+        """Read so many bytes more."""
+        while count > 0:
+            count -= len(self._more())
+        if count < 0:
+            raise TransportError("the answer is longer than it says")
+
+    def _body(self, head: bytes, body: bytes) -> int:
         """Read a body of chunks, or one that ends with the connection."""
         if b"\r\ntransfer-encoding: chunked" not in head:
-            if int(head[9:12]) in (204, 304):
-                return 0
-            raise TransportError("the answer tells no length")
+            length = len(body)
+            while part := self._receive():
+                length += len(part)
+            self.close()
+            return length
         length = 0
         while True:
             line, mark, rest = body.partition(b"\r\n")
             if not mark:
-                body += self._receive()
+                body += self._more()
                 continue
             size = int(line.split(b";")[0], 16)
             while len(rest) < size + 2:
-                rest += self._receive()
+                rest += self._more()
             if size == 0:
                 return length
             length += size
             body = rest[size + 2 :]
 
-    def _receive(self, first: bool = False) -> bytes:
+    def _more(self) -> bytes:
+        data = self._receive()
+        if not data:
+            raise TransportError("the connection broke in the middle of an answer")
+        return data
+
+    def _receive(self) -> bytes:
+        """Wait for bytes; none: the server has closed the connection."""
         assert self._socket is not None
         while True:
             self._waiting = gevent.getcurrent()
@@ -155,16 +175,9 @@ class Connection:
             finally:
                 self._waiting = None
             try:
-                data = self._socket.recv(_CHUNK)
+                return self._socket.recv(_CHUNK)
             except BlockingIOError:
                 continue
-            except ConnectionResetError:
-                data = b""
-            if data:
-                return data
-            if first:
-                raise _StaleError
-            raise TransportError("the connection broke in the middle of an answer")
 
     def _readable(self) -> None:
         if self._waiting is not None:

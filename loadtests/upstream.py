@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -39,7 +39,8 @@ class StubSettings(Strict):
     body: int = Field(4096, ge=1)
     body_spread: float = Field(1.0, ge=0)
     error_ratio: float = Field(0.0, ge=0, le=1)
-    rate_limit: int | None = None
+    rate_limit: int | None = Field(None, ge=0)
+    rate_limit_status: Literal[403, 429] = 403
     stalled: bool = False
     log: Path | None = None
 
@@ -57,16 +58,12 @@ class Stub:
         self._by_status: Counter[int] = Counter()
         self._window = (time.monotonic(), 0)
         self._going = asyncio.Event()
-        self._sizes: dict[str, int] = {}
+        self._sizes = _sizes(settings.log) if settings.log else {}
         self._use(settings)
 
     def _use(self, settings: StubSettings) -> None:
-        self._settings = settings
         self._random = random.Random(f"{settings.seed}/stub")
-        if settings.log is not None:
-            self._sizes = {
-                request.path: request.size for request in read_log(settings.log).requests if request.size
-            }
+        self._settings = settings
         if settings.stalled:
             self._going.clear()
         else:
@@ -83,8 +80,12 @@ class Stub:
     async def _control(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         what = (scope["method"], scope["path"].removeprefix("/_stub/"))
         if what == ("PUT", "settings"):
-            changed = json.loads(await _body(receive))
-            self._use(StubSettings.model_validate(self._settings.model_dump() | changed))
+            try:
+                changed = json.loads(await _body(receive))
+                self._use(StubSettings.model_validate(self._settings.model_dump() | changed))
+            except (ValueError, TypeError) as error:
+                await _respond(send, 400, {}, str(error).encode())
+                return
         elif what == ("DELETE", "counts"):
             self._by_status.clear()
         counts = {
@@ -96,52 +97,62 @@ class Stub:
     async def _answer(self, scope: dict[str, Any], send: Send) -> None:
         settings = self._settings
         await self._delay(settings)
-        status, headers = self._allowance(settings)
-        body = b""
-        if status == 200 and settings.error_ratio and self._random.random() < settings.error_ratio:
-            status = 502
-        if status == 200:
-            raw = scope["raw_path"].decode("latin-1").lstrip("/")
-            query = scope["query_string"].decode("latin-1")
-            path = f"{raw}?{query}" if query else raw
-            tag, body = self._content(path, settings)
-            headers["etag"] = tag
-            headers["content-type"] = "text/plain; charset=utf-8"
-            if tag.encode() in dict(scope["headers"]).get(b"if-none-match", b""):
-                status, body = 304, b""
+        status, headers, body = self._outcome(scope, settings)
         self._by_status[status] += 1
         await _respond(send, status, headers, body)
 
+    def _outcome(self, scope: dict[str, Any], settings: StubSettings) -> tuple[int, dict[str, str], bytes]:
+        asked = dict(scope["headers"])
+        if self._left(settings) == 0:
+            return settings.rate_limit_status, self._limit_headers(settings, refused=True), b""
+        if settings.error_ratio and self._random.random() < settings.error_ratio:
+            self._use_one()
+            return 502, self._limit_headers(settings), b""
+        raw = scope["raw_path"].decode("latin-1").lstrip("/")
+        query = scope["query_string"].decode("latin-1")
+        tag, body = self._content(f"{raw}?{query}" if query else raw, settings)
+        status = 200
+        if tag.encode() in asked.get(b"if-none-match", b""):
+            status, body = 304, b""
+        # GitHub does not count 304 answers to callers that say who they are.
+        if status == 200 or b"authorization" not in asked:
+            self._use_one()
+        headers = {"etag": tag, "content-type": "text/plain; charset=utf-8"}
+        return status, headers | self._limit_headers(settings), body
+
     async def _delay(self, settings: StubSettings) -> None:
         latency_ms = settings.latency_ms
-        if settings.latency_spread:
+        if settings.latency_spread and latency_ms:
             latency_ms = self._random.lognormvariate(math.log(latency_ms), settings.latency_spread)
         if latency_ms:
             await asyncio.sleep(latency_ms / 1000)
         await self._going.wait()
 
-    def _allowance(self, settings: StubSettings) -> tuple[int, dict[str, str]]:
-        """Return the status and headers of GitHub's primary rate limit."""
+    def _left(self, settings: StubSettings) -> int:
+        """Return how many calls the hour still allows."""
         if settings.rate_limit is None:
-            return 200, {}
+            return 1
+        if time.monotonic() - self._window[0] >= _WINDOW_S:
+            self._window = (time.monotonic(), 0)
+        return max(settings.rate_limit - self._window[1], 0)
+
+    def _use_one(self) -> None:
         began, used = self._window
-        now = time.monotonic()
-        if now - began >= _WINDOW_S:
-            began, used = now, 0
-        status = 200 if used < settings.rate_limit else 403
-        used = min(used + 1, settings.rate_limit)
-        self._window = (began, used)
-        left_s = max(int(began + _WINDOW_S - now), 1)
+        self._window = (began, used + 1)
+
+    def _limit_headers(self, settings: StubSettings, *, refused: bool = False) -> dict[str, str]:
+        """Return the headers of GitHub's primary rate limit."""
+        if settings.rate_limit is None:
+            return {}
+        left_s = max(math.ceil(self._window[0] + _WINDOW_S - time.monotonic()), 1)
         headers = {
             "x-ratelimit-limit": str(settings.rate_limit),
-            "x-ratelimit-remaining": str(settings.rate_limit - used),
-            "x-ratelimit-used": str(used),
+            "x-ratelimit-remaining": str(self._left(settings)),
+            "x-ratelimit-used": str(min(self._window[1], settings.rate_limit)),
             "x-ratelimit-reset": str(int(time.time()) + left_s),
             "x-ratelimit-resource": "core",
         }
-        if status == 403:
-            headers["retry-after"] = str(left_s)
-        return status, headers
+        return headers | {"retry-after": str(left_s)} if refused else headers
 
     def _content(self, path: str, settings: StubSettings) -> tuple[str, bytes]:
         digest = hashlib.blake2b(f"{settings.seed}/{path}".encode(), digest_size=16).digest()
@@ -152,6 +163,11 @@ class Stub:
         size = min(max(size, 1), LARGEST)
         start = digest[0] % 95
         return f'"{digest.hex()}"', _TEXT[start : start + size]
+
+
+def _sizes(log: Path) -> dict[str, int]:
+    """Return what the answers in a log weigh; the last of a path's tells."""
+    return {request.path: request.size for request in read_log(log).requests if request.size}
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
