@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SCENARIO ?= quick
 
-.PHONY: install run test unit lint benchmark selftest lock clean
+.PHONY: install run test unit lint benchmark selftest secrets lock clean
 
 install: $(INSTALLED)
 
@@ -26,14 +26,26 @@ test: install
 unit: install
 	$(BIN)/pytest --ignore=tests/benchmarks -m "not slow and not engine and not browser"
 
+benchmark: install
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements-benchmark.lock
+	$(BIN)/pytest -q -s --timeout=3000 tests/benchmarks
+
+selftest: install
+	$(BIN)/sidecar-bench selftest
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# For compose/*.yaml by hand; runs of the bench make secrets of their own.
+secrets:
+	$(PYTHON) -m compose.credentials compose/secrets
+
 lock:
 	uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock >/dev/null
 	uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-header -o requirements-benchmark.lock >/dev/null
+	uv pip compile --quiet compose/requirements.in -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-header -o compose/requirements.lock >/dev/null
 
 clean: install
 	$(BIN)/sidecar-bench clean
