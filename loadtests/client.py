@@ -64,7 +64,11 @@ class Connection:
             opened.close()
             raise
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = _plain_socket(fileno=opened.detach())
+        self.adopt(opened)
+
+    def adopt(self, connected: socket.socket) -> None:
+        """Use a socket that is connected already."""
+        self._socket = _plain_socket(fileno=connected.detach())
         self._socket.setblocking(False)
         self._watcher = self._hub.loop.io(self._socket.fileno(), 1)
         self._watcher.start(self._readable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -119,8 +120,6 @@ def test_a_missing_log_and_a_folder_are_refused_by_name(tmp_path: Path) -> None:
     )
 )
 def test_what_is_written_is_read_again(tmp_path_factory, entries) -> None:
-    from datetime import UTC, datetime
-
     lines = [
         f"h - - [{datetime.fromtimestamp(at, UTC):%d/%b/%Y:%H:%M:%S +0000}]"
         f' "GET /x{name} HTTP/1.1" 200 {"-" if size is None else size}'
