@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+
+from compose.containers import DockerStack, run_compose
 from compose.processes import ProcessStack
 from compose.stack import Stack, StackError
+
+BASE_IMAGES: Final = ("python:3.13-slim-trixie", "redis:8.0")
 
 
 def choose(wanted: str) -> tuple[str, str]:
     """Return the name of the stack to use for `auto` or a name, and the reason.
 
     Raises:
-        StackError: there is no such stack.
+        StackError: there is no such stack, or Docker was asked for and cannot be used.
     """
     if wanted == "processes":
         return "processes", "asked for"
-    if wanted == "auto":
-        return "processes", "local processes are the only stack so far"
-    raise StackError(f"--stack {wanted}: there is no such stack; choose auto or processes")
+    if wanted not in ("auto", "docker"):
+        raise StackError(f"--stack {wanted}: there is no such stack; choose auto, docker or processes")
+    missing = what_docker_lacks()
+    if missing is None:
+        return (
+            "docker",
+            "asked for" if wanted == "docker" else "a Docker engine answers, and the images are here",
+        )
+    if wanted == "docker":
+        raise StackError(f"--stack docker: {missing} (docs/stacks.md says how to get there)")
+    return "processes", missing
+
+
+def what_docker_lacks() -> str | None:
+    """Say what keeps Docker from being used here; None where nothing does."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException:
+        return "no Docker engine answers"
+    try:
+        run_compose("version", within_s=10)
+    except StackError:
+        return "the engine answers, but Docker Compose v2 is missing"
+    for name in BASE_IMAGES:
+        try:
+            client.images.get(name)
+        except ImageNotFound:
+            try:
+                client.images.pull(name)
+            except DockerException:
+                return f"the engine answers, but the image {name} cannot be had"
+    return None
 
 
 def open_stack(name: str, run_id: str) -> Stack:
@@ -25,6 +63,10 @@ def open_stack(name: str, run_id: str) -> Stack:
     Raises:
         StackError: it cannot be used here.
     """
-    if name == "processes":
-        return ProcessStack(run_id)
-    raise StackError(f"there is no stack {name}")
+    stacks: dict[str, type[DockerStack] | type[ProcessStack]] = {
+        "docker": DockerStack,
+        "processes": ProcessStack,
+    }
+    if name not in stacks:
+        raise StackError(f"there is no stack {name}; choose docker or processes")
+    return stacks[name](run_id)

@@ -1,0 +1,98 @@
+"""A task's budget: one parent cgroup that all its containers share, as ECS caps a task as a whole.
+
+Docker puts containers below any parent that `cgroup_parent` names, in version 1 and 2 of cgroups alike; the
+quota stands on the parent. Where that is not allowed (no root, or systemd keeps the tree), each container
+gets the limit for itself, and the report says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from scenarios.model import Resources
+
+ROOT: Final = Path("/sys/fs/cgroup")
+TREE: Final = "sidecar-bench"
+_PERIOD_US: Final = 100_000
+
+
+class Budgets:
+    """The parent cgroups of one run's tasks."""
+
+    def __init__(self, run_id: str, driver: str) -> None:
+        self._run_id = run_id
+        self._unified = (ROOT / "cgroup.controllers").exists()
+        self._allowed = driver == "cgroupfs" and os.access(self._tops()[0], os.W_OK)
+
+    def task(self, name: str, resources: Resources) -> tuple[Mapping[str, Any], str | None]:
+        """Make a task's parent cgroup; return the settings of its containers, and a note where it had to be
+        done otherwise.
+        """
+        if resources.cpus is None and resources.memory is None:
+            return {}, None
+        if not self._allowed:
+            limits = {"cpus": resources.cpus, "mem_limit": resources.memory}
+            return {key: value for key, value in limits.items() if value is not None}, (
+                "parent cgroups are not allowed here: each container has its task's limits for itself"
+            )
+        for top in self._tops():
+            self._make(top, name, resources)
+        return {"cgroup_parent": f"/{TREE}/{self._run_id}/{name}"}, None
+
+    def remove(self) -> None:
+        """Remove the run's cgroups; those that still hold a process stay."""
+        for path in left_behind():
+            if path.name == self._run_id:
+                remove_tree(path)
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()
+
+    def _tops(self) -> list[Path]:
+        return [ROOT] if self._unified else [ROOT / "cpu", ROOT / "memory"]
+
+    def _make(self, top: Path, name: str, resources: Resources) -> None:
+        path = top / TREE / self._run_id / name
+        path.mkdir(parents=True, exist_ok=True)
+        if self._unified:
+            for parent in (top, top / TREE, top / TREE / self._run_id, path):
+                (parent / "cgroup.subtree_control").write_text("+cpu +memory")
+        if resources.cpus is not None and (self._unified or top.name == "cpu"):
+            quota = int(resources.cpus * _PERIOD_US)
+            if self._unified:
+                (path / "cpu.max").write_text(f"{quota} {_PERIOD_US}")
+            else:
+                (path / "cpu.cfs_period_us").write_text(str(_PERIOD_US))
+                (path / "cpu.cfs_quota_us").write_text(str(quota))
+        if resources.memory is not None and (self._unified or top.name == "memory"):
+            limit = "memory.max" if self._unified else "memory.limit_in_bytes"
+            if not self._unified:
+                with contextlib.suppress(
+                    OSError
+                ):  # kernels that have made it the only way say so by refusing
+                    (path / "memory.use_hierarchy").write_text("1")
+            (path / limit).write_text(str(resources.memory))
+
+
+def remove_tree(path: Path) -> bool:
+    """Remove a cgroup and those below it, deepest first; tell whether it is gone."""
+    if path.is_dir():
+        for child in path.iterdir():
+            if child.is_dir():
+                remove_tree(child)
+        with contextlib.suppress(OSError):
+            path.rmdir()
+    return not path.exists()
+
+
+def left_behind() -> list[Path]:
+    """Return the cgroups of runs that are there, in any hierarchy: Docker makes a task's parent in all."""
+    tops = (
+        [ROOT]
+        if (ROOT / "cgroup.controllers").exists()
+        else [path for path in ROOT.glob("*") if path.is_dir()]
+    )
+    return [run for top in tops for run in (top / TREE).glob("*") if run.is_dir()]

@@ -1,0 +1,155 @@
+"""The Compose file of one deployment: the parts of compose/parts.yaml, joined as the variant asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from compose.credentials import ACL, PASSWORD, USER
+from scenarios.model import Variant
+
+PARTS: Final = Path(__file__).with_name("parts.yaml")
+RUN_LABEL: Final = "sidecar-bench.run"
+OWNER_LABEL: Final = "sidecar-bench.owner"
+CONTROL: Final = "127.0.0.1:7000"
+_REDIS_PORT: Final = 6379
+_SOCKET: Final = "/run/redis/redis.sock"
+
+Service = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a deployment's containers run, and what they are known by.
+
+    `tasks` has the extra settings of each task's containers: its parent cgroup, or limits of their own.
+    """
+
+    labels: Mapping[str, str]
+    secrets: Path
+    cpus: tuple[int, ...]
+    tasks: Mapping[str, Mapping[str, Any]]
+
+
+def task_of(number: int) -> str:
+    """Name the task of a replica."""
+    return f"task-{number}"
+
+
+def compose_file(variant: Variant, seed: int, placement: Placement) -> dict[str, Any]:
+    """Return the Compose file of a variant, as data.
+
+    Networks are the security groups: `outside` joins app, upstream and load; `cache` joins the app and
+    whatever answers as its Redis; `behind` joins the relay, where there is one, and Redis.
+    """
+    services: dict[str, Service] = {"upstream": _upstream(variant, seed)}
+    for number in range(1, variant.replicas + 1):
+        services[f"app-{number}"] = _app(variant) | dict(placement.tasks.get(task_of(number), {}))
+        if variant.topology == "sidecar":
+            services[f"redis-{number}"] = _sidecar(variant, number) | dict(
+                placement.tasks.get(task_of(number), {})
+            )
+    networks: dict[str, Any] = {"outside": {}}
+    if variant.topology == "separate":
+        services |= _separate(variant)
+        networks |= {name: {"internal": True} for name in ("cache", "behind")}
+    for service in services.values():
+        service["labels"] = dict(placement.labels)
+        service["cpuset"] = ",".join(str(cpu) for cpu in placement.cpus) or None
+    labelled = {"labels": dict(placement.labels)}
+    whole: dict[str, Any] = {
+        "services": {name: _without_none(service) for name, service in services.items()},
+        "networks": {name: settings | labelled for name, settings in networks.items()},
+    }
+    if variant.topology != "none":
+        whole["secrets"] = {name: {"file": str(placement.secrets / name)} for name in (PASSWORD, ACL)}
+    if _over_a_socket(variant):
+        tmpfs = {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "mode=1777"}}
+        whole["volumes"] = {f"run-{number}": tmpfs | labelled for number in range(1, variant.replicas + 1)}
+    return whole
+
+
+def _part(name: str) -> Service:
+    return {"extends": {"file": str(PARTS), "service": name}}
+
+
+def _upstream(variant: Variant, seed: int) -> Service:
+    settings, log = variant.upstream, variant.workload.log
+    environment = {
+        "UPSTREAM_SEED": seed,
+        "UPSTREAM_LATENCY_MS": settings.latency_ms,
+        "UPSTREAM_LATENCY_SPREAD": settings.latency_spread,
+        "UPSTREAM_BODY": settings.body,
+        "UPSTREAM_BODY_SPREAD": settings.body_spread,
+        "UPSTREAM_ERROR_RATIO": settings.error_ratio,
+        "UPSTREAM_RATE_LIMIT": settings.rate_limit,
+        "UPSTREAM_LOG": "/srv/access.log" if log else None,
+    }
+    return _part("upstream") | {
+        "environment": {name: str(value) for name, value in environment.items() if value is not None},
+        "networks": ["outside"],
+        "ports": ["127.0.0.1::8000"],
+        "volumes": [f"{log.absolute()}:/srv/access.log:ro"] if log else None,
+    }
+
+
+def _app(variant: Variant) -> Service:
+    environment = {"CACHE_TTL": str(variant.cache.ttl), "UPSTREAM_URL": "http://upstream:8000"}
+    service = _part("app") | {"networks": ["outside"]}
+    if variant.topology != "none":
+        service["secrets"] = [PASSWORD]
+        environment |= {"REDIS_USER": USER, "REDIS_PWD_FILE": f"/run/secrets/{PASSWORD}"}
+    if variant.topology == "separate":
+        service["networks"] = ["outside", "cache"]
+        environment["REDIS_HOST"] = "link" if variant.link.rtt_ms else "redis"
+    elif variant.topology == "sidecar" and _over_a_socket(variant):
+        environment["REDIS_SOCKET"] = _SOCKET
+    elif variant.topology == "sidecar":
+        environment["REDIS_HOST"] = "127.0.0.1"
+    return service | {"environment": environment}
+
+
+def _over_a_socket(variant: Variant) -> bool:
+    return variant.topology == "sidecar" and variant.cache.sidecar_transport == "unix"
+
+
+def _sidecar(variant: Variant, number: int) -> Service:
+    share = variant.cache.maxmemory // variant.replicas
+    listen = ["--bind 127.0.0.1", f"--port {_REDIS_PORT}"]
+    service = _part("redis") | {"network_mode": f"service:app-{number}"}
+    if _over_a_socket(variant):
+        listen = ["--port 0", f"--unixsocket {_SOCKET}", "--unixsocketperm 777"]
+        service["volumes"] = [f"run-{number}:/run/redis"]
+    return service | {"command": _redis_command(listen, share), "secrets": [ACL]}
+
+
+def _separate(variant: Variant) -> dict[str, Service]:
+    networks = ["behind"] if variant.link.rtt_ms else ["cache"]
+    command = _redis_command(["--bind 0.0.0.0", f"--port {_REDIS_PORT}"], variant.cache.maxmemory)
+    services = {"redis": _part("redis") | {"command": command, "networks": networks, "secrets": [ACL]}}
+    if variant.link.rtt_ms:
+        services["link"] = _part("link") | {
+            "command": [
+                "--listen",
+                f"0.0.0.0:{_REDIS_PORT}",
+                "--to",
+                f"redis:{_REDIS_PORT}",
+                "--control",
+                CONTROL,
+            ],
+            "networks": ["cache", "behind"],
+        }
+    return services
+
+
+def _redis_command(listen: list[str], maxmemory: int) -> list[str]:
+    return [
+        *listen, "--protected-mode no", '--save ""', "--appendonly no", f"--maxmemory {maxmemory}",
+        "--maxmemory-policy allkeys-lru", f"--aclfile /run/secrets/{ACL}", "--dir /tmp",
+    ]  # fmt: skip
+
+
+def _without_none(service: Service) -> Service:
+    return {name: value for name, value in service.items() if value is not None}
