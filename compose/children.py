@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -28,7 +29,7 @@ class Child:
         self.name = name
         self.process = process
         self.log = log
-        self._most_memory = 0
+        self._used = Usage(name, 0.0, 0)
 
     def last_words(self) -> str:
         """Return the end of its log."""
@@ -47,14 +48,13 @@ class Child:
                 os.sched_setaffinity(int(thread.name), cpus)
 
     def usage(self) -> Usage:
-        """Return the CPU time and memory that it has used."""
-        try:
+        """Return the CPU time and memory that it has used; of one that has ended, what was seen last."""
+        with contextlib.suppress(psutil.Error):
             seen = psutil.Process(self.process.pid)
-            times = seen.cpu_times()
-            self._most_memory = max(self._most_memory, seen.memory_info().rss)
-        except psutil.Error:
-            return Usage(self.name, 0.0, self._most_memory)
-        return Usage(self.name, times.user + times.system, self._most_memory)
+            times, memory = seen.cpu_times(), seen.memory_info().rss
+            memory = max(memory, self._used.memory_bytes)
+            self._used = Usage(self.name, times.user + times.system, memory)
+        return self._used
 
 
 class Children:
@@ -99,6 +99,7 @@ class Children:
         while not ready():
             if child.process.poll() is not None:
                 code = child.process.returncode
+                self._children.remove(child)
                 raise StackError(
                     f"{child.name} ended with exit code {code}; its log says:\n{child.last_words()}"
                 )
@@ -121,6 +122,7 @@ class Children:
         """End all of them, gently at first; return when the last is gone."""
         for child in reversed(self._children):
             child.process.terminate()
+            child.process.send_signal(signal.SIGCONT)  # one that is paused could not hear it
         deadline = time.monotonic() + _PATIENCE_S
         for child in self._children:
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -222,7 +222,8 @@ class ProcessDeployment(Deployment):
             "requirepass": self._password.read_text(encoding="utf-8"),
             "maxmemory": maxmemory,
             "maxmemory-policy": "allkeys-lru",
-            "dir": self._folder,
+            "dir": f'"{self._folder}"',
+            "set-proc-title": "no",  # a title overwrites the environment, and with it the mark of its owner
         }
         if address.socket:
             settings |= {"unixsocket": address.socket, "unixsocketperm": 700}
