@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
-from typing import Final
+from typing import Final, cast
 
 import uvloop
 
@@ -26,8 +26,8 @@ class Instant(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none of asyncio's by inheritance.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer; requests here are far smaller than a segment, so that none arrives in parts."""
