@@ -1,0 +1,219 @@
+"""The stub of GitHub's contents API, asked over real sockets."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import statistics
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from math import log
+
+import pytest
+import uvicorn
+from pydantic import ValidationError
+
+from loadtests.upstream import LARGEST, Stub, StubSettings
+
+
+class Running:
+    """A stub behind uvicorn, in a thread."""
+
+    def __init__(self, **settings) -> None:
+        config = uvicorn.Config(Stub(StubSettings(**settings)), port=0, log_level="warning", lifespan="on")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+            time.sleep(0.005)
+        self._port = self._server.servers[0].sockets[0].getsockname()[1]
+
+    def ask(self, path: str, method: str = "GET", body: object = None, **headers: str):
+        """Return status, headers and body of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        try:
+            text = None if body is None else json.dumps(body)
+            names = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, text, names)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def counts(self) -> dict:
+        return json.loads(self.ask("/_stub/counts")[2])
+
+    def change(self, **settings) -> None:
+        assert self.ask("/_stub/settings", "PUT", settings)[0] == 200
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def stub():
+    running = []
+
+    def start(**settings) -> Running:
+        running.append(Running(**({"latency_ms": 0} | settings)))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.close()
+
+
+def test_the_same_seed_and_path_give_the_same_body(stub) -> None:
+    first, second, other = stub(seed=4), stub(seed=4), stub(seed=5)
+    for path in ("/repos/a/b/contents/x.md", "/repos/a/b/contents/x.md?ref=main", "/%C3%A9"):
+        status, headers, body = first.ask(path)
+        again = second.ask(path)
+        assert status == 200
+        assert (again[2], again[1]["etag"]) == (body, headers["etag"])
+        assert other.ask(path)[1]["etag"] != headers["etag"]
+    assert first.ask("/a")[2] != first.ask("/a?b")[2]
+
+
+def test_sizes_are_log_normal_about_the_median(stub) -> None:
+    server = stub(body=4096, body_spread=1.0)
+    with ThreadPoolExecutor(8) as pool:
+        sizes = [log(len(body)) for _, _, body in pool.map(server.ask, [f"/{n}" for n in range(400)])]
+    assert statistics.fmean(sizes) == pytest.approx(log(4096), abs=4 / 20)
+    assert statistics.stdev(sizes) == pytest.approx(1.0, abs=0.15)
+
+
+def test_sizes_without_spread_are_all_the_same_and_have_a_largest(stub) -> None:
+    server = stub(body=300, body_spread=0)
+    assert {len(server.ask(f"/{number}")[2]) for number in range(5)} == {300}
+    server.change(body=50_000_000)
+    assert len(server.ask("/a")[2]) == LARGEST
+
+
+def test_sizes_come_from_a_log_where_there_is_one(stub, tmp_path) -> None:
+    path = tmp_path / "access.log.gz"
+    line = 'h - - [17/May/2015:10:05:03 +0000] "GET {} HTTP/1.1" 200 {}\n'
+    path.write_bytes(gzip.compress((line.format("/a?x=1", 777) + line.format("/b", "-")).encode()))
+    server = stub(log=path, body=10, body_spread=0)
+    assert len(server.ask("/a?x=1")[2]) == 777
+    assert len(server.ask("/a")[2]) == 10
+    assert len(server.ask("/b")[2]) == 10
+
+
+def test_an_etag_that_still_holds_is_answered_with_304(stub) -> None:
+    server = stub()
+    _, headers, _ = server.ask("/a")
+    status, again, body = server.ask("/a", if_none_match=headers["etag"])
+    assert (status, body, again["etag"]) == (304, b"", headers["etag"])
+    assert server.ask("/a", if_none_match='"other"')[0] == 200
+    assert server.counts()["by_status"] == {"200": 2, "304": 1}
+
+
+def latencies_ms(server: Running, count: int, threads: int) -> list[float]:
+    def timed(number: int) -> float:
+        began_s = time.perf_counter()
+        server.ask(f"/{number}")
+        return (time.perf_counter() - began_s) * 1000
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(timed, range(count)))
+
+
+def test_latency_is_constant_without_a_spread(stub) -> None:
+    taken = latencies_ms(stub(latency_ms=40, body=10), 20, 4)
+    assert min(taken) >= 39
+    assert statistics.median(taken) < 60
+
+
+def test_latency_with_a_spread_is_log_normal(stub) -> None:
+    taken = [log(ms) for ms in latencies_ms(stub(latency_ms=60, latency_spread=0.5, body=10), 240, 24)]
+    assert statistics.median(taken) == pytest.approx(log(60), abs=0.25)
+    assert statistics.stdev(taken) == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("refusal", [403, 429])
+def test_the_rate_limit_speaks_github_s_own_headers(stub, refusal) -> None:
+    server = stub(rate_limit=3, rate_limit_status=refusal)
+    answers = [server.ask(f"/{number}") for number in range(5)]
+    assert [status for status, _, _ in answers] == [200, 200, 200, refusal, refusal]
+    assert [headers["x-ratelimit-remaining"] for _, headers, _ in answers] == ["2", "1", "0", "0", "0"]
+    assert [headers["x-ratelimit-used"] for _, headers, _ in answers] == ["1", "2", "3", "3", "3"]
+    refused = answers[-1][1]
+    assert refused["x-ratelimit-limit"] == "3"
+    assert 3590 < int(refused["retry-after"]) <= 3600
+    assert int(refused["x-ratelimit-reset"]) == pytest.approx(time.time() + 3600, abs=10)
+    assert answers[0][1]["retry-after"] is None
+    assert server.counts()["by_status"] == {"200": 3, str(refusal): 2}
+
+
+def test_a_304_is_free_for_callers_who_say_who_they_are(stub) -> None:
+    server = stub(rate_limit=10)
+    tag = server.ask("/a", authorization="Bearer x")[1]["etag"]
+    used = [
+        server.ask("/a", if_none_match=tag, **headers)[1]["x-ratelimit-used"]
+        for headers in ({"authorization": "Bearer x"}, {"authorization": "Bearer x"}, {})
+    ]
+    assert used == ["1", "1", "2"]
+
+
+def test_errors_come_as_often_as_asked_and_the_same_ones_again(stub) -> None:
+    def statuses() -> list[int]:
+        server = stub(error_ratio=0.3, seed=8)
+        return [server.ask("/a")[0] for _ in range(200)]
+
+    first = statuses()
+    assert set(first) == {200, 502}
+    assert first.count(502) == pytest.approx(60, abs=26)
+    assert statuses() == first
+
+
+def test_calls_are_counted_exactly_and_control_calls_are_not(stub) -> None:
+    server = stub()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(server.ask, [f"/{number}" for number in range(100)]))
+    assert server.ask("/_stub/healthz")[0] == 200
+    assert server.counts() == {"calls": 100, "by_status": {"200": 100}}
+    server.ask("/_stub/counts", "DELETE")
+    assert server.counts() == {"calls": 0, "by_status": {}}
+
+
+def test_settings_can_be_changed_while_it_runs(stub) -> None:
+    server = stub(body=100, body_spread=0)
+    server.change(error_ratio=1)
+    assert server.ask("/a")[0] == 502
+    server.change(error_ratio=0, body=7)
+    assert len(server.ask("/a")[2]) == 7
+    assert server.counts()["by_status"] == {"502": 1, "200": 1}, "counts survive"
+
+
+@pytest.mark.parametrize("wrong", [{"latency_ms": -1}, {"latncy_ms": 1}, [1], 3])
+def test_wrong_settings_are_refused_and_change_nothing(stub, wrong) -> None:
+    server = stub(body=100, body_spread=0)
+    assert server.ask("/_stub/settings", "PUT", wrong)[0] == 400
+    assert len(server.ask("/a")[2]) == 100
+
+
+def test_a_stalled_upstream_answers_once_it_goes_on(stub) -> None:
+    server = stub()
+    server.change(stalled=True)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(server.ask, "/a")
+        time.sleep(0.2)
+        assert not waiting.done()
+        assert server.counts()["calls"] == 0
+        server.change(stalled=False)
+        assert waiting.result(5)[0] == 200
+    assert server.counts()["calls"] == 1
+
+
+def test_it_is_configured_by_the_environment() -> None:
+    settings = StubSettings.from_environment(
+        {"UPSTREAM_LATENCY_MS": "2.5", "UPSTREAM_RATE_LIMIT": "", "UPSTREAM_BODY": "9", "OTHER": "x"}
+    )
+    assert (settings.latency_ms, settings.rate_limit, settings.body) == (2.5, None, 9)
+    with pytest.raises(ValidationError):
+        StubSettings.from_environment({"UPSTREAM_ERROR_RATIO": "2"})
