@@ -14,6 +14,8 @@ PARTS: Final = Path(__file__).with_name("parts.yaml")
 RUN_LABEL: Final = "sidecar-bench.run"
 OWNER_LABEL: Final = "sidecar-bench.owner"
 CONTROL: Final = "127.0.0.1:7000"
+# Nothing leads out, and without an address of its own on the bridge the host is no member either.
+_CLOSED: Final = {"internal": True, "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"}}
 _REDIS_PORT: Final = 6379
 _SOCKET: Final = "/run/redis/redis.sock"
 
@@ -54,7 +56,7 @@ def compose_file(variant: Variant, seed: int, placement: Placement) -> dict[str,
     networks: dict[str, Any] = {"outside": {}}
     if variant.topology == "separate":
         services |= _separate(variant)
-        networks |= {name: {"internal": True} for name in ("cache", "behind")}
+        networks |= dict.fromkeys(("cache", "behind"), _CLOSED)
     for service in services.values():
         service["labels"] = dict(placement.labels)
         service["cpuset"] = ",".join(str(cpu) for cpu in placement.cpus) or None

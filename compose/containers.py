@@ -16,16 +16,16 @@ import docker
 from docker.errors import APIError, DockerException
 from docker.models.containers import Container
 
-from compose import counts, credentials
+from compose import counts, credentials, launch
 from compose.calibration import STALE, Calibration, Ping, tolerance
 from compose.cgroups import Budgets
 from compose.composition import CONTROL, OWNER_LABEL, PARTS, RUN_LABEL, Placement, compose_file, task_of
-from compose.ownership import owner_mark
+from compose.gauges import Gauges
+from compose.processes import FOLDER_PREFIX
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
 from compose.waiting import await_condition
 from scenarios.model import Variant
 
-FOLDER_PREFIX: Final = "sidecar-bench-"
 IMAGES: Final = ("app", "upstream", "link")
 _READY_S: Final = 30.0
 _PINGS: Final = (50, 300)
@@ -94,13 +94,14 @@ class DockerDeployment(Deployment):
         self._stack = stack
         self._variant = variant
         self._logs = logs
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
-        # Compose wants lower case; the folder's random part keeps two deployments apart.
-        self._project = self._folder.name.lower().replace("_", "-")
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{launch.owner()}-"))
+        # Compose wants lower case and no dots; the folder's random part keeps two deployments apart.
+        self._project = self._folder.name.lower().replace("_", "-").replace(".", "-")
         self._file = self._folder / "compose.json"
         self._containers: dict[str, Container] = {}
         self._floor_ms: float | None = None
         self._upstream_url = ""
+        self._gauges: dict[str, Gauges] = {}
         self._most_memory: dict[str, int] = {}
         self._up = True
         self.targets = ()
@@ -135,7 +136,7 @@ class DockerDeployment(Deployment):
             if note and note not in self.notes:
                 self.notes = (*self.notes, note)
         return Placement(
-            labels={RUN_LABEL: self._stack.run_id, OWNER_LABEL: owner_mark()},
+            labels={RUN_LABEL: self._stack.run_id, OWNER_LABEL: launch.owner()},
             secrets=self._folder / "secrets",
             cpus=self._stack.cpus,
             tasks=tasks,
@@ -200,7 +201,17 @@ class DockerDeployment(Deployment):
         return self._containers[name].logs(tail=12).decode(errors="replace").strip()
 
     def _usage(self, name: str, container: Container) -> Usage:
-        seen: dict[str, Any] = container.stats(stream=False, one_shot=True)  # type: ignore[assignment]
+        """Read the kernel's counters; ask the engine, which takes a second, where they are not to be seen."""
+        try:
+            if name not in self._gauges:
+                container.reload()
+                self._gauges[name] = Gauges.of(container.attrs["State"]["Pid"])
+            return self._gauges[name].read(name)
+        except (OSError, KeyError):
+            return self._told_usage(name, container)
+
+    def _told_usage(self, name: str, container: Container) -> Usage:
+        seen: dict[str, Any] = container.stats(stream=False)  # type: ignore[assignment]
         memory = int(seen.get("memory_stats", {}).get("usage", 0))
         self._most_memory[name] = max(memory, self._most_memory.get(name, 0))
         cpu = seen.get("cpu_stats", {})
