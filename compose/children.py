@@ -43,15 +43,56 @@ class Child:
 
     def place(self, cpus: Sequence[int]) -> None:
         """Keep it, with all its threads, on these CPUs."""
-        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
-            with contextlib.suppress(ProcessLookupError):
-                os.sched_setaffinity(int(thread.name), cpus)
+        with contextlib.suppress(psutil.Error):
+            for thread in self._seen().threads():
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(thread.id, cpus)
+
+    def is_running(self) -> bool:
+        """Tell whether it has not ended."""
+        return self.process.poll() is None
+
+    def listens(self) -> bool:
+        """Tell whether it takes connections."""
+        try:
+            return any(seen.status == psutil.CONN_LISTEN for seen in self._seen().net_connections("inet"))
+        except psutil.Error:
+            return False
+
+    def pause(self) -> None:
+        """Freeze it; return when it is frozen."""
+        self.process.send_signal(signal.SIGSTOP)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while self._seen().status() != psutil.STATUS_STOPPED:
+                time.sleep(0.001)
+
+    def resume(self) -> None:
+        """Thaw it."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once; return when it is gone. What it had used stays known."""
+        self.usage()
+        self.process.kill()
+        self.process.wait()
+
+    def end(self, within_s: float = _PATIENCE_S) -> None:
+        """Let it end in an orderly way, or else at once; return when it is gone."""
+        self.usage()
+        self.process.terminate()
+        self.resume()  # one that is paused could not hear it
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(within_s)
+        if self.is_running():
+            self.kill()
+
+    def _seen(self) -> psutil.Process:
+        return psutil.Process(self.process.pid)
 
     def usage(self) -> Usage:
         """Return the CPU time and memory that it has used; of one that has ended, what was seen last."""
         with contextlib.suppress(psutil.Error):
-            seen = psutil.Process(self.process.pid)
-            times, memory = seen.cpu_times(), seen.memory_info().rss
+            times, memory = self._seen().cpu_times(), self._seen().memory_info().rss
             memory = max(memory, self._used.memory_bytes)
             self._used = Usage(self.name, times.user + times.system, memory)
         return self._used
@@ -74,7 +115,8 @@ class Children:
         **variables: str,
     ) -> Child:
         """Start a process; sockets that it is to serve are handed down to it."""
-        log = self._logs / f"{name}.log"
+        starts = sum(child.name == name for child in self._children)
+        log = self._logs / (f"{name}-{starts + 1}.log" if starts else f"{name}.log")
         with log.open("wb") as output:
             process = subprocess.Popen(
                 launch.command(command),
@@ -115,27 +157,44 @@ class Children:
             child.place(cpus)
 
     def usage(self) -> list[Usage]:
-        """Return what each has used since it was started."""
-        return [child.usage() for child in self._children]
+        """Return what the processes of each name have used since the first of them was started."""
+        used: dict[str, Usage] = {}
+        for child in self._children:
+            now, before = child.usage(), used.get(child.name, Usage(child.name, 0.0, 0))
+            most_memory = max(now.memory_bytes, before.memory_bytes)
+            used[child.name] = Usage(child.name, before.cpu_s + now.cpu_s, most_memory)
+        return list(used.values())
 
     def stop(self) -> None:
         """End all of them, gently at first; return when the last is gone."""
         for child in reversed(self._children):
             child.process.terminate()
-            child.process.send_signal(signal.SIGCONT)  # one that is paused could not hear it
+            child.resume()
         deadline = time.monotonic() + _PATIENCE_S
         for child in self._children:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.process.wait(max(deadline - time.monotonic(), 0.01))
-            if child.process.poll() is None:
-                child.process.kill()
-                child.process.wait()
+            child.end(max(deadline - time.monotonic(), 0.01))
         self._children.clear()
+
+
+def reserved(port: int = 0) -> tuple[socket.socket, int]:
+    """Return a socket for a server to listen on, and its loopback port, which nobody else can take meanwhile.
+
+    It does not listen yet: that is up to the server, once it is ready. A port that is given may be in use by
+    an earlier server of ours; connections go to whichever of them listens.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind(("127.0.0.1", port))
+    return _prepared(listener)
 
 
 def listening() -> tuple[socket.socket, int]:
     """Return a socket that listens on a free loopback port, which nobody can take meanwhile, and the port."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    return _prepared(socket.create_server(("127.0.0.1", 0), backlog=1024))
+
+
+def _prepared(listener: socket.socket) -> tuple[socket.socket, int]:
     # Accepted connections inherit it; uvicorn takes a handed-down socket for a Unix one and leaves it off.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.set_inheritable(True)

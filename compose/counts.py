@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 from collections import Counter
@@ -48,14 +49,43 @@ def app_counts(targets: Sequence[str]) -> AppCounts:
     Raises:
         StackError: one does not answer.
     """
-    outcomes: Counter[str] = Counter()
-    calls = errors = 0
+    total = AppCounts({}, 0)
     for target in targets:
+        with Replica(target) as replica:
+            total += replica.counts()
+    return total
+
+
+class Replica:
+    """A connection to one replica: what it asks is answered by this very process, whoever shares its port."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._url = url
+        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+
+    def __enter__(self) -> Replica:
+        with contextlib.suppress(OSError):  # who is not there is missed when it is asked
+            self._connection.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def counts(self) -> AppCounts:
+        """Read what it has counted.
+
+        Raises:
+            StackError: it does not answer.
+        """
         try:
-            _, text = get(target, "/metrics")
-        except OSError as error:
-            raise StackError(f"the replica at {target} does not tell its metrics: {error}") from error
-        for family in text_string_to_metric_families(text.decode()):
+            self._connection.request("GET", "/metrics")
+            text = self._connection.getresponse().read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            raise StackError(f"the replica at {self._url} does not tell its metrics: {error}") from error
+        outcomes: Counter[str] = Counter()
+        calls = errors = 0
+        for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 if sample.name == "cache_requests_total":
                     outcomes[sample.labels["outcome"]] += int(sample.value)
@@ -63,7 +93,7 @@ def app_counts(targets: Sequence[str]) -> AppCounts:
                     calls += int(sample.value)
                 elif sample.name == "cache_redis_errors_total":
                     errors += int(sample.value)
-    return AppCounts({name: count for name, count in outcomes.items() if count}, calls, errors)
+        return AppCounts({name: count for name, count in outcomes.items() if count}, calls, errors)
 
 
 def set_upstream(url: str, settings: Mapping[str, object]) -> None:

@@ -4,48 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from compose import counts, launch, redis_binary
 from compose.calibration import STALE, Calibration, Ping, tolerance
-from compose.children import Child, Children, free_port, joined, listening
+from compose.children import Children
 from compose.control import LinkControl
+from compose.faults import Faults
+from compose.process_faults import ProcessFaults
+from compose.servers import Address, RedisServer, Replica, Servers
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
 from scenarios.model import Variant
 
 FOLDER_PREFIX: Final = "sidecar-bench-"
-_READY_S: Final = 20.0
 _PINGS: Final = (50, 300)  # as many as take _PING_MS, within these bounds
 _PING_MS: Final = 150.0
-_TRIES: Final = 5
-_UVICORN: Final = (
-    sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools",
-    "--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "120",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _RedisAddress:
-    """Where a replica finds its Redis; `port` 0 stands for a Unix socket."""
-
-    socket: Path | None = None
-    port: int = 0
-
-    def environment(self) -> dict[str, str]:
-        """Return the app's variables for it."""
-        return joined(
-            {"REDIS_SOCKET": self.socket}
-            if self.socket
-            else {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": self.port}
-        )
 
 
 class ProcessStack(Stack):
@@ -80,48 +58,78 @@ class ProcessDeployment(Deployment):
         self._variant = variant
         self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{launch.owner()}-"))
         self._children = Children(stack.run_id, logs)
-        self._addresses: list[_RedisAddress] = []
-        self._relay: LinkControl | None = None
+        self.servers = Servers(variant, stack.redis, self._children, self._folder)
+        self.separate: RedisServer | None = None
+        self.relay: LinkControl | None = None
+        self.replicas: dict[int, Replica] = {}
+        self._shared: Address | None = None
+        self._retired = AppCounts({}, 0)
         self._floor_ms: float | None = None
-        self._upstream_url = ""
         self.targets = ()
         self.link = None
 
+    @property
+    def faults(self) -> Faults:
+        return ProcessFaults(self)
+
     def up(self, seed: int) -> None:
         """Start everything at once and wait until every replica is ready."""
-        self._password = self._secret("redis-password", secrets.token_urlsafe(24))
-        upstream = self._start_upstream(seed)
-        if self._variant.topology == "sidecar":
-            share = self._variant.cache.maxmemory // self._variant.replicas
-            self._addresses = [self._start_sidecar(number, share) for number in self._numbers()]
-        elif self._variant.topology == "separate":
-            self._addresses = [self._start_separate()] * self._variant.replicas
-        replicas = [self._start_replica(number) for number in self._numbers()]
-        self._children.await_ready(
-            upstream, lambda: counts.ready(self._upstream_url, "/_stub/counts"), _READY_S
-        )
-        for replica, target in zip(replicas, self.targets, strict=True):
-            self._children.await_ready(replica, lambda url=target: counts.ready(url), _READY_S)  # type: ignore[misc]
+        self._upstream = self.servers.upstream(seed)
+        if self._variant.topology == "separate":
+            self.separate = self.servers.separate()
+            self._shared = self.separate.address
+            if self._variant.link.rtt_ms > 0:
+                self._shared, self.relay = self.servers.link(self.separate.address)
+        for number in range(1, self._variant.replicas + 1):
+            self.serve(self.start_replica(number))
+        self.servers.await_http(self._upstream, "/_stub/counts")
+        for replica in self.replicas.values():
+            self.await_replica(replica)
+        if self._variant.topology != "none":
+            self.link = self._link_report(self._calibrated(self.relay) if self.relay else self._ping())
+
+    def start_replica(self, number: int, port: int = 0) -> Replica:
+        """Start a replica, with its sidecar where the topology has one; it is ready a moment later."""
+        sidecar = self.servers.sidecar(number) if self._variant.topology == "sidecar" else None
+        cache = sidecar.address if sidecar else self._shared
+        return Replica(number, self.servers.app(number, self._upstream.url, cache, port), cache, sidecar)
+
+    def serve(self, replica: Replica) -> None:
+        """Count a replica among those that serve, in the place of the one of its number."""
+        self.replicas[replica.number] = replica
+        self.targets = tuple(replica.app.url for _, replica in sorted(self.replicas.items()))
+
+    def dismiss(self, number: int) -> None:
+        """Count a replica no longer among those that serve."""
+        del self.replicas[number]
+        self.targets = tuple(replica.app.url for _, replica in sorted(self.replicas.items()))
+
+    def await_replica(self, replica: Replica) -> None:
+        """Wait until a replica is ready, and confine it."""
+        self.servers.await_http(replica.app)
         self._children.place(self._stack.cpus)  # not sooner: imports may use every core
-        if self._addresses:
-            self.link = self._link_report(self._calibrated(self._relay) if self._relay else self._ping())
+
+    def retire(self, counted: AppCounts) -> None:
+        """Keep what a replica has counted that is about to go."""
+        self._retired += counted
 
     def app_counts(self) -> AppCounts:
-        return counts.app_counts(self.targets)
+        living = [replica.app.url for replica in self.replicas.values() if replica.app.child.is_running()]
+        return self._retired + counts.app_counts(living)
 
     def upstream_counts(self) -> UpstreamCounts:
-        return counts.upstream_counts(self._upstream_url)
+        return counts.upstream_counts(self._upstream.url)
 
     def set_upstream(self, **settings: object) -> None:
-        counts.set_upstream(self._upstream_url, settings)
+        counts.set_upstream(self._upstream.url, settings)
 
     def usage(self) -> list[Usage]:
         return self._children.usage()
 
     def down(self) -> None:
         self._children.stop()
-        if self._relay:
-            self._relay.close()
+        if self.relay:
+            self.relay.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def measure_link(self) -> LinkReport:
@@ -129,9 +137,9 @@ class ProcessDeployment(Deployment):
 
     def _link_report(self, seen: Ping) -> LinkReport:
         separate = self._variant.topology == "separate"
-        means = "relay" if self._relay else "unix" if self._addresses[0].socket else "loopback"
+        unix = not separate and self._variant.cache.sidecar_transport == "unix"
         return LinkReport(
-            means=means,
+            means="relay" if self.relay else "unix" if unix else "loopback",
             achieved_ms=seen.median_us / 1000,
             achieved_p99_ms=seen.p99_us / 1000,
             samples=seen.samples,
@@ -139,110 +147,17 @@ class ProcessDeployment(Deployment):
             floor_ms=self._floor_ms,
         )
 
-    def _numbers(self) -> range:
-        return range(1, self._variant.replicas + 1)
-
-    def _secret(self, name: str, value: str) -> Path:
-        path = self._folder / name
-        path.touch(mode=0o600)
-        path.write_text(value, encoding="utf-8")
-        return path
-
-    def _start_upstream(self, seed: int) -> Child:
-        upstream = self._variant.upstream
-        environment = {
-            "UPSTREAM_SEED": seed,
-            "UPSTREAM_LATENCY_MS": upstream.latency_ms,
-            "UPSTREAM_LATENCY_SPREAD": upstream.latency_spread,
-            "UPSTREAM_BODY": upstream.body,
-            "UPSTREAM_BODY_SPREAD": upstream.body_spread,
-            "UPSTREAM_ERROR_RATIO": upstream.error_ratio,
-            "UPSTREAM_RATE_LIMIT": upstream.rate_limit,
-            "UPSTREAM_LOG": self._variant.workload.log and self._variant.workload.log.absolute(),
-        }
-        child, self._upstream_url = self._serve("upstream", "loadtests.upstream:app", joined(environment))
-        return child
-
-    def _start_replica(self, number: int) -> Child:
-        environment = {"UPSTREAM_URL": self._upstream_url, "CACHE_TTL": str(self._variant.cache.ttl)}
-        if self._addresses:
-            environment |= self._redis_environment(number)
-        child, url = self._serve(f"app-{number}", "app.main:app", environment)
-        self.targets = (*self.targets, url)
-        return child
-
-    def _redis_environment(self, number: int) -> dict[str, str]:
-        return self._addresses[number - 1].environment() | {"REDIS_PWD_FILE": str(self._password)}
-
-    def _serve(self, name: str, application: str, environment: dict[str, str]) -> tuple[Child, str]:
-        listener, port = listening()
-        with listener:
-            command = [*_UVICORN, application, "--fd", str(listener.fileno())]
-            child = self._children.start(name, command, hand_down=[listener], **environment)
-        return child, f"http://127.0.0.1:{port}"
-
-    def _start_sidecar(self, number: int, maxmemory: int) -> _RedisAddress:
-        name = f"redis-{number}"
-        if self._variant.cache.sidecar_transport == "unix":
-            return self._start_redis(name, maxmemory, _RedisAddress(socket=self._folder / f"{name}.sock"))
-        return self._on_a_free_port(name, maxmemory)
-
-    def _start_separate(self) -> _RedisAddress:
-        maxmemory = self._variant.cache.maxmemory
-        if self._variant.link.rtt_ms == 0:
-            return self._on_a_free_port("redis", maxmemory)
-        behind = self._start_redis("redis", maxmemory, _RedisAddress(socket=self._folder / "redis.sock"))
-        listener, port = listening()
-        ours, its = socket.socketpair()
-        self._relay = LinkControl(ours)
-        with listener, its:
-            command = [
-                *(sys.executable, "-m", "compose.link", "--to", str(behind.socket)),
-                *("--listen-fd", str(listener.fileno()), "--control-fd", str(its.fileno())),
-            ]
-            self._children.start("link", command, hand_down=[listener, its])
-        return _RedisAddress(port=port)
-
-    def _on_a_free_port(self, name: str, maxmemory: int) -> _RedisAddress:
-        for left in reversed(range(_TRIES)):
-            try:
-                return self._start_redis(name, maxmemory, _RedisAddress(port=free_port()))
-            except StackError as error:
-                # Somebody else may have taken the port in between; any other fault is not worth a second try.
-                if left == 0 or "Address already in use" not in str(error):
-                    raise
-        raise AssertionError("the last try returns or raises")
-
-    def _start_redis(self, name: str, maxmemory: int, address: _RedisAddress) -> _RedisAddress:
-        settings = {
-            "port": address.port,
-            "bind": "127.0.0.1",
-            "save": '""',
-            "appendonly": "no",
-            "requirepass": self._password.read_text(encoding="utf-8"),
-            "maxmemory": maxmemory,
-            "maxmemory-policy": "allkeys-lru",
-            "dir": f'"{self._folder}"',
-            "set-proc-title": "no",  # a title overwrites the environment, and with it the mark of its owner
-        }
-        if address.socket:
-            settings |= {"unixsocket": address.socket, "unixsocketperm": 700}
-        # The settings go by file: a password on a command line is everybody's to read.
-        path = self._secret(f"{name}.conf", "".join(f"{key} {value}\n" for key, value in settings.items()))
-        child = self._children.start(name, [str(self._stack.redis.path), str(path)])
-        self._children.await_ready(
-            child, lambda: "eady to accept connections" in child.last_words(), _READY_S
-        )
-        return address
-
     def _ping(self) -> Ping:
         """Measure from where the app stands: the replica's CPUs and the replica's own settings."""
         count = int(min(max(_PING_MS / max(self._variant.link.rtt_ms, 0.1), _PINGS[0]), _PINGS[1]))
         command = launch.command(
             [sys.executable, "-m", "app.ping", "--count", str(count)], cpus=self._stack.cpus
         )
+        cache = next((replica.cache for replica in self.replicas.values() if replica.cache), None)
+        if cache is None:
+            raise StackError("there is no Redis to measure the way to")
         environment = launch.environment(
-            self._stack.run_id, UPSTREAM_URL=self._upstream_url, **self._redis_environment(1)
+            self._stack.run_id, UPSTREAM_URL=self._upstream.url, **self.servers.redis_environment(cache)
         )
         measured = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if measured.returncode != 0:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from compose.faults import Faults
 from scenarios.model import Variant
 
 
@@ -33,6 +35,14 @@ class AppCounts:
     outcomes: dict[str, int]
     upstream_calls: int
     redis_errors: int = 0
+
+    def __add__(self, other: AppCounts) -> AppCounts:
+        outcomes = Counter(self.outcomes) + Counter(other.outcomes)
+        return AppCounts(
+            dict(outcomes),
+            self.upstream_calls + other.upstream_calls,
+            self.redis_errors + other.redis_errors,
+        )
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,15 @@ class Deployment(ABC):
     @abstractmethod
     def usage(self) -> Sequence[Usage]:
         """Return what each part has used since it was started."""
+
+    @property
+    def faults(self) -> Faults:
+        """What can be done to it while it is loaded.
+
+        Raises:
+            StackError: nothing can, on this stack.
+        """
+        raise StackError("faults are not to be had on this stack")
 
     @abstractmethod
     def down(self) -> None:

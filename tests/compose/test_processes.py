@@ -11,7 +11,8 @@ import psutil
 import pytest
 import redis
 
-from compose import counts, processes
+from compose import counts
+from compose import servers as servers_module
 from compose.processes import FOLDER_PREFIX, ProcessDeployment, ProcessStack
 from compose.stack import StackError
 from scenarios.model import Variant
@@ -96,7 +97,7 @@ def test_redis_wants_its_password_and_memory_is_shared_out(
             assert {seen.laddr.ip for seen in server.net_connections() if seen.laddr} == {"127.0.0.1"}
             with pytest.raises(redis.AuthenticationError), redis.Redis(port=port) as stranger:
                 stranger.ping()
-            password = deployment._password.read_text()
+            password = deployment.servers.password.read_text()
             with redis.Redis(port=port, password=password) as known:
                 assert known.config_get("maxmemory") == {"maxmemory": "4000000"}, number
                 assert known.config_get("save") == {"save": ""}
@@ -106,9 +107,9 @@ def test_secrets_are_in_no_command_line_environment_or_log(
     stack: ProcessStack, tmp_path: Path, marked: Callable[[str], list[psutil.Process]]
 ) -> None:
     with stack.deploy(variant("separate"), seed=1, folder=tmp_path) as deployment:
-        secret = deployment._password.read_text()
+        secret = deployment.servers.password.read_text()
         assert len(secret) > 20
-        assert deployment._password.stat().st_mode & 0o077 == 0
+        assert deployment.servers.password.stat().st_mode & 0o077 == 0
         for process in marked(stack.run_id):
             assert secret not in " ".join(process.cmdline())
             assert secret not in str(process.environ())
@@ -165,10 +166,10 @@ def test_an_interrupted_start_leaves_nothing(
 def test_a_port_that_is_taken_is_not_insisted_on(
     stack: ProcessStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = processes.free_port
+    found = servers_module.free_port
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = iter([taken.getsockname()[1]])
-        monkeypatch.setattr(processes, "free_port", lambda: next(ports, None) or found())
+        monkeypatch.setattr(servers_module, "free_port", lambda: next(ports, None) or found())
         with stack.deploy(variant("separate", link={"rtt_ms": 0}), seed=1, folder=tmp_path) as deployment:
             assert deployment.link
             assert [usage.name for usage in deployment.usage()].count("redis") == 1

@@ -1,0 +1,310 @@
+"""The Docker stack on a real engine: the topologies, and what keeps them apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.models.containers import Container
+from servers import eventually, get
+
+from compose import cgroups, clean, stacks
+from compose.composition import OWNER_LABEL, RUN_LABEL
+from compose.containers import DockerDeployment, DockerStack
+from scenarios import document
+from scenarios.model import Variant
+
+REQUIRED = bool(os.environ.get("SIDECAR_BENCH_REQUIRE_ENGINE"))
+LACKS = stacks.what_docker_lacks()
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(LACKS is not None and not REQUIRED, reason=f"no containers here: {LACKS}"),
+]
+COMMAND = Path(sys.executable).with_name("sidecar-bench")
+
+
+def variant(topology: str, **fields: object) -> Variant:
+    dotted = {name.replace("__", "."): value for name, value in fields.items()}
+    return document.load("quick", {"topology": topology, **dotted}).variants[0]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[DockerStack]:
+    assert LACKS is None, LACKS
+    with DockerStack("engine-tests") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def separate(stack: DockerStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerDeployment]:
+    with stack.deploy(variant("separate"), seed=1, folder=tmp_path_factory.mktemp("separate")) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def sidecar(stack: DockerStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerDeployment]:
+    folder = tmp_path_factory.mktemp("sidecar")
+    limited = variant("sidecar", resources__cpus=0.5, resources__memory="300MB")
+    with stack.deploy(limited, seed=1, folder=folder) as deployment:
+        yield deployment
+
+
+def container(deployment: DockerDeployment, name: str) -> Container:
+    return deployment._containers[name]
+
+
+def inside(deployment: DockerDeployment, name: str, *command: str) -> tuple[int, str]:
+    code, output = container(deployment, name).exec_run(list(command))
+    return int(code), bytes(output).decode(errors="replace")
+
+
+def reaches(deployment: DockerDeployment, name: str, address: str, port: int = 6379) -> bool:
+    """Tell whether a TCP connection from a container to an address comes about."""
+    code, _ = inside(
+        deployment, name, "python", "-c",
+        f"import socket; socket.create_connection(({address!r}, {port}), timeout=1)",
+    )  # fmt: skip
+    return code == 0
+
+
+def addresses(deployment: DockerDeployment, name: str) -> list[str]:
+    one = container(deployment, name)
+    one.reload()
+    return [network["IPAddress"] for network in one.attrs["NetworkSettings"]["Networks"].values()]
+
+
+@pytest.mark.parametrize("topology", ["separate", "sidecar"])
+def test_it_serves_and_counts(topology: str, request: pytest.FixtureRequest) -> None:
+    deployment: DockerDeployment = request.getfixturevalue(topology)
+    before = deployment.app_counts().outcomes
+    for _ in range(3):
+        assert get(deployment.targets[0], "/content/counted").status == 200
+    after = deployment.app_counts()
+    assert after.outcomes.get("hit", 0) - before.get("hit", 0) == 2
+    assert after.upstream_calls == deployment.upstream_counts().calls
+
+
+def test_load_goes_to_loopback_only(separate: DockerDeployment, sidecar: DockerDeployment) -> None:
+    for deployment in (separate, sidecar):
+        for one in deployment._containers.values():
+            one.reload()
+            published = [port for ports in one.ports.values() for port in ports or []]
+            assert all(port["HostIp"] == "127.0.0.1" for port in published)
+            assert "6379/tcp" not in {name for name, ports in one.ports.items() if ports}
+
+
+def test_the_app_reaches_the_separate_redis_and_nobody_else_does(separate: DockerDeployment) -> None:
+    code, said = inside(separate, "app-1", "python", "-m", "app.ping", "--count", "5")
+    assert code == 0, said
+    for address in (*addresses(separate, "redis"), *addresses(separate, "link")):
+        assert not reaches(separate, "upstream", address)
+    assert not reaches(separate, "app-1", addresses(separate, "redis")[0]), "the way past the link is closed"
+
+
+def test_the_load_side_reaches_no_redis(
+    stack: DockerStack, separate: DockerDeployment, sidecar: DockerDeployment
+) -> None:
+    """The load side as a container of its own, on the network by which requests come in."""
+    for deployment in (separate, sidecar):
+        (outside,) = container(deployment, "upstream").attrs["NetworkSettings"]["Networks"]
+        redis_at = [
+            *addresses(deployment, "app-1"),
+            *(address for name in ("redis", "link") if name in deployment._containers
+              for address in addresses(deployment, name)),
+        ]  # fmt: skip
+        script = (
+            "import socket, sys\n"
+            f"for host in {redis_at!r}:\n"
+            "    try: socket.create_connection((host, 6379), timeout=1); print('reached', host)\n"
+            "    except OSError: pass\n"
+            "socket.create_connection(('upstream', 8000), timeout=2); print('upstream reached')"
+        )
+        said = stack.client.containers.run(
+            "sidecar-bench/app", ["-c", script], entrypoint="python", network=outside, remove=True
+        )
+        assert said.decode().split("\n")[:-1] == ["upstream reached"]
+
+
+def test_a_sidecar_listens_to_its_task_alone(sidecar: DockerDeployment) -> None:
+    assert inside(sidecar, "app-1", "python", "-m", "app.ping", "--count", "5")[0] == 0
+    for address in addresses(sidecar, "app-1"):
+        assert not reaches(sidecar, "upstream", address)
+        assert not reaches(sidecar, "app-2", address)
+    assert container(sidecar, "redis-1").attrs["HostConfig"]["NetworkMode"].startswith("container:")
+
+
+def ask_redis(deployment: DockerDeployment, *commands: str) -> list[str]:
+    """Say commands to Redis from the app's place, and return the first line of each answer."""
+    host = container(deployment, "app-1").attrs["Config"]["Env"]
+    where = next(one.partition("=")[2] for one in host if one.startswith("REDIS_HOST="))
+    lines = "".join(f"{command}\\r\\n" for command in commands)
+    code, said = inside(
+        deployment, "app-1", "python", "-c",
+        f"import socket; s = socket.create_connection(({where!r}, 6379), 2); f = s.makefile('rb')\n"
+        f"p = open('/run/secrets/redis-password').read()\n"
+        f"s.sendall('{lines}'.replace('PASSWORD', p).encode())\n"
+        f"for _ in range({len(commands)}): print(f.readline().decode().strip())",
+    )  # fmt: skip
+    assert code == 0, said
+    return said.split("\n")[:-1]
+
+
+def test_without_the_password_redis_refuses(separate: DockerDeployment) -> None:
+    assert ask_redis(separate, "PING", "GET content:a", "AUTH app wrong") == [
+        "-NOAUTH Authentication required.",
+        "-NOAUTH Authentication required.",
+        "-WRONGPASS invalid username-password pair or user is disabled.",
+    ]
+
+
+def test_the_apps_user_may_do_what_the_app_does_and_no_more(separate: DockerDeployment) -> None:
+    said = ask_redis(
+        separate,
+        "AUTH app PASSWORD",
+        "PING",
+        "SET content:x 1",
+        "SET other 1",
+        "FLUSHALL",
+        "KEYS *",
+        "CONFIG GET *",
+    )
+    assert said[:3] == ["+OK", "+PONG", "+OK"]
+    assert all(answer.startswith("-NOPERM") for answer in said[3:])
+
+
+def test_no_secret_is_in_an_image_an_inspection_a_log_or_a_stored_file(
+    stack: DockerStack, separate: DockerDeployment, sidecar: DockerDeployment
+) -> None:
+    for deployment in (separate, sidecar):
+        password = (deployment._folder / "secrets" / "redis-password").read_text()
+        assert len(password) > 20
+        for one in deployment._containers.values():
+            assert password not in json.dumps(one.attrs)
+            assert password not in bytes(one.logs()).decode(errors="replace")
+            history = json.dumps(one.image.history())  # type: ignore[union-attr]
+            assert password not in history
+            assert "redis-password" not in history
+        stored = "".join(path.read_text(errors="replace") for path in deployment._logs.iterdir())
+        assert password not in stored
+
+
+def test_containers_are_read_only_unprivileged_and_not_root(separate: DockerDeployment) -> None:
+    for name, one in separate._containers.items():
+        assert one.attrs["HostConfig"]["ReadonlyRootfs"], name
+        assert one.attrs["HostConfig"]["CapDrop"] == ["ALL"], name
+        assert one.attrs["Config"]["User"].split(":")[0] not in ("", "0", "root"), name
+    assert inside(separate, "app-1", "sh", "-c", "echo x > /srv/x")[0] != 0
+
+
+def test_the_image_holds_no_compiler(separate: DockerDeployment) -> None:
+    for tool in ("gcc", "cc", "make", "pip"):
+        assert (
+            inside(separate, "app-1", "sh", "-c", f"command -v {tool} | grep -v /usr/bin/pip")[1].strip()
+            == ""
+        ), tool
+
+
+BUSY = "import time; end = time.time() + {0}\nwhile time.time() < end: pass"
+
+
+def test_the_containers_of_a_task_share_its_cpu(sidecar: DockerDeployment) -> None:
+    """Two busy containers under a quota of half a CPU get half a CPU together."""
+    if sidecar.notes:
+        pytest.skip(sidecar.notes[0])
+    app, redis = container(sidecar, "app-1"), container(sidecar, "redis-1")
+    began = time.monotonic()
+    before = sum(usage.cpu_s for usage in sidecar.usage() if usage.name in ("app-1", "redis-1"))
+    app.exec_run(["python", "-c", BUSY.format(5)], detach=True)
+    redis.exec_run(["timeout", "5", "sh", "-c", "while :; do :; done"], detach=True)
+    assert eventually(lambda: time.monotonic() - began > 4, 10)
+    usage = {one.name: one for one in sidecar.usage()}
+    used = usage["app-1"].cpu_s + usage["redis-1"].cpu_s - before
+    took = time.monotonic() - began
+    assert 0.3 < used / took <= 0.5 * 1.05
+    assert (usage["app-1"].throttled_s or 0) + (usage["redis-1"].throttled_s or 0) > 0 or used / took > 0.4
+
+
+def test_a_tasks_memory_is_capped_as_a_whole(sidecar: DockerDeployment) -> None:
+    if sidecar.notes:
+        pytest.skip(sidecar.notes[0])
+    code, _ = inside(
+        sidecar, "app-1", "python", "-c", "x = bytearray(400_000_000); x[::4096] = b'1' * len(x[::4096])"
+    )
+    assert code == 137, "the kernel kills what goes over the task's memory"
+
+
+def test_resources_are_told_per_container(separate: DockerDeployment) -> None:
+    usage = {one.name: one for one in separate.usage()}
+    assert set(usage) == {"app-1", "app-2", "redis", "link", "upstream"}
+    assert all(one.cpu_s > 0 and one.memory_bytes > 1_000_000 for one in usage.values())
+
+
+@pytest.mark.parametrize("rtt_ms", [0, 0.3, 1.0])
+def test_the_link_takes_the_time_that_was_asked_for(
+    stack: DockerStack, tmp_path: Path, rtt_ms: float
+) -> None:
+    with stack.deploy(
+        variant("separate", link__rtt_ms=rtt_ms, replicas=1), seed=1, folder=tmp_path
+    ) as deployment:
+        assert deployment.link is not None
+        if rtt_ms == 0:
+            assert deployment.link.means == "network"
+            assert deployment.link.achieved_ms < 0.3
+        else:
+            assert deployment.link.means == "relay"
+            assert abs(deployment.link.achieved_ms - rtt_ms) < 0.3 * rtt_ms or deployment.notes
+
+
+def ours(client: docker.DockerClient, run_id: str) -> list[Any]:
+    label = {"label": f"{RUN_LABEL}={run_id}"}
+    return [
+        *client.containers.list(all=True, filters=label),
+        *client.networks.list(filters=label),
+        *client.volumes.list(filters=label),
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_of_a_run_that_was_ended(
+    stack: DockerStack, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [
+        str(COMMAND),
+        "run",
+        "quick",
+        "--stack",
+        "docker",
+        "--blocks",
+        "1",
+        "--set",
+        "resources.cpus=1",
+    ]
+    with (tmp_path / "said").open("wb") as said:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=said, stderr=said)
+        assert eventually(lambda: list(tmp_path.glob("results/*/trials/*/order.json")), 60)
+        (run,) = tmp_path.glob("results/*")
+        assert ours(stack.client, run.name)
+        process.send_signal(number)
+        assert process.wait(30) == (130 if number == signal.SIGINT else -number)
+    if number == signal.SIGKILL:
+        removed = clean.clean()
+        assert any(line.startswith("container") for line in removed)
+    assert ours(stack.client, run.name) == []
+    assert run.name not in [path.name for path in cgroups.left_behind()]
+
+
+def test_clean_spares_what_has_an_owner(separate: DockerDeployment) -> None:
+    clean.clean()
+    separate._find()
+    assert {one.status for one in separate._containers.values()} == {"running"}
+    assert all(OWNER_LABEL in one.labels for one in separate._containers.values())
