@@ -8,15 +8,19 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import docker
 import psutil
+from docker.errors import DockerException
 
+from compose import cgroups
+from compose.composition import OWNER_LABEL
 from compose.launch import OWNER_MARK, RUN_MARK, lives
 from compose.processes import FOLDER_PREFIX
 
 
 def clean() -> list[str]:
     """Remove what no living run owns, and say what it was."""
-    return [*_processes(), *_folders()]
+    return [*_processes(), *_docker(), *_cgroups(), *_folders()]
 
 
 def _processes() -> list[str]:
@@ -30,6 +34,35 @@ def _processes() -> list[str]:
             process.kill()
             removed.append(name)
     return removed
+
+
+def _docker() -> list[str]:
+    """Remove containers, networks and volumes; where no engine answers there can be none."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException:
+        return []
+    ours = {"label": OWNER_LABEL}
+    removed = []
+    for container in client.containers.list(all=True, ignore_removed=True, filters=ours):
+        if not lives(container.labels[OWNER_LABEL]):
+            container.remove(force=True, v=True)
+            removed.append(f"container {container.name}")
+    for kind, things in (
+        ("network", client.networks.list(filters=ours)),
+        ("volume", client.volumes.list(filters=ours)),
+    ):
+        for thing in things:
+            if not lives(thing.attrs["Labels"][OWNER_LABEL]):
+                thing.remove()
+                removed.append(f"{kind} {thing.name}")
+    return removed
+
+
+def _cgroups() -> list[str]:
+    """Remove the parent cgroups of tasks; those of a run under way hold containers, and stay."""
+    return [f"cgroup {path}" for path in cgroups.left_behind() if cgroups.remove_tree(path)]
 
 
 def _folders() -> list[str]:
