@@ -43,7 +43,7 @@ def _docker() -> list[str]:
         client.ping()
     except DockerException:
         return []
-    ours = {"label": OWNER_LABEL}
+    ours: dict[str, str | list[str] | bool] = {"label": OWNER_LABEL}
     removed = []
     for container in client.containers.list(all=True, ignore_removed=True, filters=ours):
         if not lives(container.labels[OWNER_LABEL]):

@@ -147,14 +147,14 @@ def ask_redis(deployment: DockerDeployment, *commands: str) -> list[str]:
     """Say commands to Redis from the app's place, and return the first line of each answer."""
     host = container(deployment, "app-1").attrs["Config"]["Env"]
     where = next(one.partition("=")[2] for one in host if one.startswith("REDIS_HOST="))
-    lines = "".join(f"{command}\\r\\n" for command in commands)
-    code, said = inside(
-        deployment, "app-1", "python", "-c",
+    script = (
         f"import socket; s = socket.create_connection(({where!r}, 6379), 2); f = s.makefile('rb')\n"
-        f"p = open('/run/secrets/redis-password').read()\n"
-        f"s.sendall('{lines}'.replace('PASSWORD', p).encode())\n"
-        f"for _ in range({len(commands)}): print(f.readline().decode().strip())",
-    )  # fmt: skip
+        "p = open('/run/secrets/redis-password').read()\n"
+        f"for command in {commands!r}:\n"
+        "    s.sendall((command.replace('PASSWORD', p) + '\\r\\n').encode())\n"
+        "    print(f.readline().decode().strip())"
+    )
+    code, said = inside(deployment, "app-1", "python", "-c", script)
     assert code == 0, said
     return said.split("\n")[:-1]
 
