@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from compose.credentials import ACL, PASSWORD, USER
-from scenarios.model import Variant
+from compose.stack import StackError
+from scenarios.model import Resources, Variant
 
 PARTS: Final = Path(__file__).with_name("parts.yaml")
 RUN_LABEL: Final = "sidecar-bench.run"
@@ -16,6 +17,7 @@ OWNER_LABEL: Final = "sidecar-bench.owner"
 CONTROL: Final = "127.0.0.1:7000"
 # Nothing leads out, and without an address of its own on the bridge the host is no member either.
 _CLOSED: Final = {"internal": True, "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"}}
+_MOST_FILLED: Final = 0.8  # of a task's memory, by Redis's data: buffers and the app need the rest
 _REDIS_PORT: Final = 6379
 _SOCKET: Final = "/run/redis/redis.sock"
 
@@ -27,17 +29,50 @@ class Placement:
     """Where a deployment's containers run, and what they are known by.
 
     `tasks` has the extra settings of each task's containers: its parent cgroup, or limits of their own.
+    `ports` has the loopback port of each service that is published; `numbers` those of the replicas.
     """
 
     labels: Mapping[str, str]
     secrets: Path
     cpus: tuple[int, ...]
     tasks: Mapping[str, Mapping[str, Any]]
+    ports: Mapping[str, int]
+    numbers: tuple[int, ...]
 
 
-def task_of(number: int) -> str:
-    """Name the task of a replica."""
-    return f"task-{number}"
+def services_of(variant: Variant, number: int) -> list[str]:
+    """Name the services that make up a replica's task."""
+    return [f"app-{number}", *([f"redis-{number}"] if variant.topology == "sidecar" else [])]
+
+
+def tasks_of(variant: Variant, numbers: Sequence[int]) -> list[str]:
+    """Name the tasks of a deployment: one a replica, and one for a separate Redis."""
+    return [*(f"task-{number}" for number in numbers), *(["redis"] if variant.topology == "separate" else [])]
+
+
+def task_budget(variant: Variant) -> tuple[Resources, str | None]:
+    """Return what each task may use, and a note where that is not what the scenario gives a replica.
+
+    All topologies get the same in total. A separate Redis is one task more, so each gets less.
+
+    Raises:
+        StackError: Redis may keep more than its task's memory holds.
+    """
+    each, replicas = variant.resources, variant.replicas
+    note = None
+    if variant.topology == "separate" and each != Resources():
+        share = replicas / (replicas + 1)
+        each = Resources(
+            cpus=each.cpus and each.cpus * share, memory=each.memory and int(each.memory * share)
+        )
+        note = f"{replicas} tasks' resources are shared by {replicas + 1}: the separate Redis is a task, too"
+    held = variant.cache.maxmemory // (replicas if variant.topology == "sidecar" else 1)
+    if each.memory is not None and variant.topology != "none" and held > _MOST_FILLED * each.memory:
+        raise StackError(
+            f"resources.memory: a task has {each.memory:,} bytes, and its Redis may keep {held:,} of them; "
+            "raise resources.memory or lower cache.maxmemory"
+        )
+    return each, note
 
 
 def compose_file(variant: Variant, seed: int, placement: Placement) -> dict[str, Any]:
@@ -47,18 +82,20 @@ def compose_file(variant: Variant, seed: int, placement: Placement) -> dict[str,
     whatever answers as its Redis; `behind` joins the relay, where there is one, and Redis.
     """
     services: dict[str, Service] = {"upstream": _upstream(variant, seed)}
-    for number in range(1, variant.replicas + 1):
-        services[f"app-{number}"] = _app(variant) | dict(placement.tasks.get(task_of(number), {}))
+    for number in placement.numbers:
+        limits = dict(placement.tasks.get(f"task-{number}", {}))
+        services[f"app-{number}"] = _app(variant, number) | limits
         if variant.topology == "sidecar":
-            services[f"redis-{number}"] = _sidecar(variant, number) | dict(
-                placement.tasks.get(task_of(number), {})
-            )
+            services[f"redis-{number}"] = _sidecar(variant, number) | limits
     networks: dict[str, Any] = {"outside": {}}
     if variant.topology == "separate":
         services |= _separate(variant)
+        services["redis"] |= placement.tasks.get("redis", {})
         networks |= dict.fromkeys(("cache", "behind"), _CLOSED)
-    for service in services.values():
+    for name, service in services.items():
         service["labels"] = dict(placement.labels)
+        if name in placement.ports:
+            service["ports"] = [f"127.0.0.1:{placement.ports[name]}:8000"]
         service["cpuset"] = ",".join(str(cpu) for cpu in placement.cpus) or None
     labelled = {"labels": dict(placement.labels)}
     whole: dict[str, Any] = {
@@ -69,7 +106,7 @@ def compose_file(variant: Variant, seed: int, placement: Placement) -> dict[str,
         whole["secrets"] = {name: {"file": str(placement.secrets / name)} for name in (PASSWORD, ACL)}
     if _over_a_socket(variant):
         tmpfs = {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "mode=1777"}}
-        whole["volumes"] = {f"run-{number}": tmpfs | labelled for number in range(1, variant.replicas + 1)}
+        whole["volumes"] = {f"run-{number}": tmpfs | labelled for number in placement.numbers}
     return whole
 
 
@@ -92,12 +129,11 @@ def _upstream(variant: Variant, seed: int) -> Service:
     return _part("upstream") | {
         "environment": {name: str(value) for name, value in environment.items() if value is not None},
         "networks": ["outside"],
-        "ports": ["127.0.0.1::8000"],
         "volumes": [f"{log.absolute()}:/srv/access.log:ro"] if log else None,
     }
 
 
-def _app(variant: Variant) -> Service:
+def _app(variant: Variant, number: int) -> Service:
     environment = {"CACHE_TTL": str(variant.cache.ttl), "UPSTREAM_URL": "http://upstream:8000"}
     service = _part("app") | {"networks": ["outside"]}
     if variant.topology != "none":
@@ -108,6 +144,7 @@ def _app(variant: Variant) -> Service:
         environment["REDIS_HOST"] = "link" if variant.link.rtt_ms else "redis"
     elif variant.topology == "sidecar" and _over_a_socket(variant):
         environment["REDIS_SOCKET"] = _SOCKET
+        service["volumes"] = [_socket_volume(number)]
     elif variant.topology == "sidecar":
         environment["REDIS_HOST"] = "127.0.0.1"
     return service | {"environment": environment}
@@ -123,7 +160,7 @@ def _sidecar(variant: Variant, number: int) -> Service:
     service = _part("redis") | {"network_mode": f"service:app-{number}"}
     if _over_a_socket(variant):
         listen = ["--port 0", f"--unixsocket {_SOCKET}", "--unixsocketperm 777"]
-        service["volumes"] = [f"run-{number}:/run/redis"]
+        service["volumes"] = [_socket_volume(number)]
     return service | {"command": _redis_command(listen, share), "secrets": [ACL]}
 
 
@@ -144,6 +181,10 @@ def _separate(variant: Variant) -> dict[str, Service]:
             "networks": ["cache", "behind"],
         }
     return services
+
+
+def _socket_volume(number: int) -> str:
+    return f"run-{number}:{Path(_SOCKET).parent}"
 
 
 def _redis_command(listen: list[str], maxmemory: int) -> list[str]:

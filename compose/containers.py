@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,15 +12,27 @@ from shutil import rmtree
 from typing import Any, Final
 
 import docker
-from docker.errors import APIError, DockerException
-from docker.models.containers import Container
+import psutil
+from docker.errors import DockerException
 
 from compose import counts, credentials, launch
 from compose.calibration import STALE, Calibration, Ping, tolerance
 from compose.cgroups import Budgets
-from compose.composition import CONTROL, OWNER_LABEL, PARTS, RUN_LABEL, Placement, compose_file, task_of
-from compose.gauges import Gauges
+from compose.children import free_port
+from compose.composition import (
+    OWNER_LABEL,
+    PARTS,
+    RUN_LABEL,
+    Placement,
+    compose_file,
+    services_of,
+    task_budget,
+    tasks_of,
+)
+from compose.container_faults import ContainerFaults
+from compose.faults import Faults
 from compose.processes import FOLDER_PREFIX
+from compose.project import Project, run_compose
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
 from compose.waiting import await_condition
 from scenarios.model import Variant
@@ -30,30 +41,13 @@ IMAGES: Final = ("app", "upstream", "link")
 _READY_S: Final = 30.0
 _PINGS: Final = (50, 300)
 _PING_MS: Final = 150.0
-_COMPOSE_S: Final = 120.0
+_TRIES: Final = 3
+_TAKEN: Final = ("already in use", "already allocated")
 # What LinkControl says over a socket, said from inside the relay's container.
 _SAY: Final = (
     "import socket, sys; s = socket.create_connection(('127.0.0.1', 7000), 5); "
     "s.sendall((sys.argv[1] + '\\n').encode()); print(s.recv(256).decode().strip())"
 )
-
-
-def run_compose(*arguments: str, within_s: float = _COMPOSE_S) -> str:
-    """Run `docker compose` and return what it prints.
-
-    Raises:
-        StackError: it fails; the message has its last words.
-    """
-    try:
-        ended = subprocess.run(
-            ["docker", "compose", *arguments], capture_output=True, text=True, timeout=within_s, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise StackError(f"docker compose {arguments[0]}: {error}") from error
-    if ended.returncode != 0:
-        last = "\n".join(ended.stderr.strip().splitlines()[-8:])
-        raise StackError(f"docker compose {' '.join(arguments[-3:])} failed:\n{last}")
-    return ended.stdout
 
 
 class DockerStack(Stack):
@@ -74,9 +68,9 @@ class DockerStack(Stack):
         run_compose("-f", str(PARTS), "build", "--quiet", *IMAGES, within_s=600)
 
     def deploy(self, variant: Variant, *, seed: int, folder: Path) -> DockerDeployment:
-        deployment = DockerDeployment(self, variant, folder)
+        deployment = DockerDeployment(self, variant, seed, folder)
         try:
-            deployment.up(seed)
+            deployment.up()
         except BaseException:
             deployment.down()
             raise
@@ -90,148 +84,167 @@ class DockerStack(Stack):
 class DockerDeployment(Deployment):
     """One variant as containers."""
 
-    def __init__(self, stack: DockerStack, variant: Variant, logs: Path) -> None:
+    def __init__(self, stack: DockerStack, variant: Variant, seed: int, logs: Path) -> None:
         self._stack = stack
         self._variant = variant
-        self._logs = logs
+        self._seed = seed
         self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{launch.owner()}-"))
         # Compose wants lower case and no dots; the folder's random part keeps two deployments apart.
-        self._project = self._folder.name.lower().replace("_", "-").replace(".", "-")
-        self._file = self._folder / "compose.json"
-        self._containers: dict[str, Container] = {}
+        name = self._folder.name.lower().replace("_", "-").replace(".", "-")
+        self.project = Project(stack.client, name, self._folder / "compose.json", logs)
+        self.numbers: list[int] = []
+        self._ports: dict[str, int] = {}
+        self._dead: set[int] = set()
+        self._retired = AppCounts({}, 0)
         self._floor_ms: float | None = None
-        self._upstream_url = ""
-        self._gauges: dict[str, Gauges] = {}
-        self._most_memory: dict[str, int] = {}
-        self._up = True
+        self._is_up = True
         self.targets = ()
         self.link = None
 
-    def up(self, seed: int) -> None:
+    @property
+    def faults(self) -> Faults:
+        return ContainerFaults(self)
+
+    def up(self) -> None:
         """Put everything up and wait until every replica is ready."""
-        variant = self._variant
         credentials.make(self._folder / "secrets")
-        content = compose_file(variant, seed, self._placement())
-        self._file.write_text(json.dumps(content, indent=2), encoding="utf-8")
-        (self._logs / "compose.json").write_text(self._file.read_text(encoding="utf-8"), encoding="utf-8")
-        self._compose("up", "--detach", "--no-build", "--quiet-pull")
-        self._find()
-        self._upstream_url = self._url("upstream")
-        names = [f"app-{number}" for number in range(1, variant.replicas + 1)]
-        self.targets = tuple(self._url(name) for name in names)
-        for name, url, path in [
-            ("upstream", self._upstream_url, "/_stub/counts"),
-            *((name, url, "/readyz") for name, url in zip(names, self.targets, strict=True)),
-        ]:
-            self._await_ready(name, url, path)
-        if variant.topology != "none":
-            relayed = "link" in self._containers
+        self.numbers = list(range(1, self._variant.replicas + 1))
+        self._put_up()
+        self._await_ready("upstream", "/_stub/counts")
+        for number in self.numbers:
+            self._await_ready(f"app-{number}", "/readyz")
+        self._address()
+        if self._variant.topology != "none":
+            relayed = "link" in self.project.containers
             self.link = self._link_report(self._calibrated() if relayed else self._ping())
 
-    def _placement(self) -> Placement:
-        tasks: dict[str, Mapping[str, Any]] = {}
-        for number in range(1, self._variant.replicas + 1):
-            name = f"{self._project}-{task_of(number)}"
-            tasks[task_of(number)], note = self._stack.budgets.task(name, self._variant.resources)
-            if note and note not in self.notes:
-                self.notes = (*self.notes, note)
-        return Placement(
-            labels={RUN_LABEL: self._stack.run_id, OWNER_LABEL: launch.owner()},
-            secrets=self._folder / "secrets",
-            cpus=self._stack.cpus,
-            tasks=tasks,
-        )
+    def start_replica(self, number: int) -> str:
+        """Start a replica with its sidecar, at the port of the one before it, and wait until it is ready."""
+        if number not in self.numbers:
+            self.numbers = sorted([*self.numbers, number])
+        self._describe()
+        self.project.up(*self.task(number))
+        self._await_ready(f"app-{number}", "/readyz")
+        self._dead.discard(number)
+        self._address()
+        return self._url(f"app-{number}")
+
+    def dismiss(self, number: int) -> None:
+        """Count a replica no longer among those that serve."""
+        self.numbers.remove(number)
+        self._dead.discard(number)
+        self._address()
+
+    def retire(self, number: int) -> None:
+        """Keep what a replica has counted that is about to go."""
+        if number not in self._dead:
+            self._retired += counts.app_counts([self._url(f"app-{number}")])
+            self._dead.add(number)
+
+    def task(self, number: int) -> list[str]:
+        """Name the services of a replica's task."""
+        return services_of(self._variant, number)
+
+    def await_redis(self, number: int) -> None:
+        """Wait until a replica's Redis answers it."""
+        if not await_condition(lambda: self._redis_answers(number), _READY_S):
+            raise StackError(f"the Redis of replica {number} was not ready after {_READY_S:g} s")
+
+    def say_to_link(self, command: str) -> None:
+        """Have the relay do something; it is done on return."""
+        if "link" not in self.project.containers:
+            raise StackError("there is no link to change: the topology is not `separate`, or its RTT is 0")
+        answer = self.project.execute("link", "python", "-I", "-S", "-c", _SAY, command)
+        if answer != "ok":
+            raise StackError(f"the link does not take the command `{command}`: {answer}")
 
     def app_counts(self) -> AppCounts:
-        return counts.app_counts(self.targets)
+        living = [number for number in self.numbers if number not in self._dead]
+        return self._retired + counts.app_counts([self._url(f"app-{number}") for number in living])
 
     def upstream_counts(self) -> UpstreamCounts:
-        return counts.upstream_counts(self._upstream_url)
+        return counts.upstream_counts(self._url("upstream"))
 
     def set_upstream(self, **settings: object) -> None:
-        counts.set_upstream(self._upstream_url, settings)
+        counts.set_upstream(self._url("upstream"), settings)
 
     def measure_link(self) -> LinkReport:
         return self._link_report(self._ping())
 
     def usage(self) -> Sequence[Usage]:
-        return [self._usage(name, container) for name, container in sorted(self._containers.items())]
+        return self.project.usage()
 
     def down(self) -> None:
-        if not self._up:
+        if not self._is_up:
             return
-        self._up = False
-        for name, container in self._containers.items():
-            with contextlib.suppress(APIError, OSError):
-                (self._logs / f"{name}.log").write_bytes(container.logs())
-        with contextlib.suppress(StackError):
-            # Nothing here has a last wish that is worth waiting for.
-            self._compose("kill", "--signal", "KILL")
+        self._is_up = False
         try:
-            if self._file.exists():
-                self._compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
+            self.project.down()
         finally:
             self._stack.budgets.remove()
             rmtree(self._folder, ignore_errors=True)
 
-    def _compose(self, *arguments: str) -> str:
-        return run_compose("-p", self._project, "-f", str(self._file), *arguments)
+    def _put_up(self) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                self._describe()
+                self.project.up()
+            except StackError as error:
+                # Somebody else may have taken a port in between; any other fault is not worth a second try.
+                if left == 0 or not any(words in str(error) for words in _TAKEN):
+                    raise
+                self.project.down()
+                self._ports.clear()
+            else:
+                return
 
-    def _find(self) -> None:
-        found = self._stack.client.containers.list(
-            all=True, filters={"label": f"com.docker.compose.project={self._project}"}
+    def _describe(self) -> None:
+        for name in ("upstream", *(f"app-{number}" for number in self.numbers)):
+            self._ports.setdefault(name, free_port())
+        self.project.describe(compose_file(self._variant, self._seed, self._placement()))
+
+    def _placement(self) -> Placement:
+        budget, note = task_budget(self._variant)
+        self._note(note)
+        tasks: dict[str, Mapping[str, Any]] = {}
+        for task in tasks_of(self._variant, self.numbers):
+            tasks[task], note = self._stack.budgets.task(f"{self._folder.name}-{task}", budget)
+            self._note(note)
+        return Placement(
+            labels={RUN_LABEL: self._stack.run_id, OWNER_LABEL: launch.owner()},
+            secrets=self._folder / "secrets",
+            cpus=self._stack.cpus,
+            tasks=tasks,
+            ports=self._ports,
+            numbers=tuple(self.numbers),
         )
-        self._containers = {one.labels["com.docker.compose.service"]: one for one in found}
+
+    def _note(self, note: str | None) -> None:
+        if note and note not in self.notes:
+            self.notes = (*self.notes, note)
+
+    def _address(self) -> None:
+        self.targets = tuple(self._url(f"app-{number}") for number in self.numbers)
+        place_proxies([self._ports[f"app-{number}"] for number in self.numbers], self._stack.cpus)
 
     def _url(self, name: str) -> str:
-        container = self._containers[name]
-        container.reload()
-        published = container.ports.get("8000/tcp")
-        if not published:
-            raise StackError(f"{name} ended before it was ready; its log says:\n{self._last_words(name)}")
-        return f"http://127.0.0.1:{published[0]['HostPort']}"
+        return f"http://127.0.0.1:{self._ports[name]}"
 
-    def _await_ready(self, name: str, url: str, path: str) -> None:
-        if not await_condition(lambda: counts.ready(url, path), _READY_S):
+    def _await_ready(self, name: str, path: str) -> None:
+        def ready_or_over() -> bool:
+            return counts.ready(self._url(name), path) or not self.project.runs(name)
+
+        if not await_condition(ready_or_over, _READY_S) or not self.project.runs(name):
             raise StackError(
-                f"{name} was not ready after {_READY_S:g} s; its log says:\n{self._last_words(name)}"
+                f"{name} did not get ready within {_READY_S:g} s; its log says:\n"
+                f"{self.project.last_words(name)}"
             )
-
-    def _last_words(self, name: str) -> str:
-        return self._containers[name].logs(tail=12).decode(errors="replace").strip()
-
-    def _usage(self, name: str, container: Container) -> Usage:
-        """Read the kernel's counters; ask the engine, which takes a second, where they are not to be seen."""
-        try:
-            if name not in self._gauges:
-                container.reload()
-                self._gauges[name] = Gauges.of(container.attrs["State"]["Pid"])
-            return self._gauges[name].read(name)
-        except (OSError, KeyError):
-            return self._told_usage(name, container)
-
-    def _told_usage(self, name: str, container: Container) -> Usage:
-        seen: dict[str, Any] = container.stats(stream=False)  # type: ignore[assignment]
-        memory = int(seen.get("memory_stats", {}).get("usage", 0))
-        self._most_memory[name] = max(memory, self._most_memory.get(name, 0))
-        cpu = seen.get("cpu_stats", {})
-        return Usage(
-            name=name,
-            cpu_s=cpu.get("cpu_usage", {}).get("total_usage", 0) / 1e9,
-            memory_bytes=self._most_memory[name],
-            throttled_s=cpu.get("throttling_data", {}).get("throttled_time", 0) / 1e9,
-        )
 
     def _link_report(self, seen: Ping) -> LinkReport:
         separate = self._variant.topology == "separate"
+        relayed = "link" in self.project.containers
         unix = self._variant.cache.sidecar_transport == "unix"
-        means = (
-            ("relay" if "link" in self._containers else "network")
-            if separate
-            else "unix"
-            if unix
-            else "loopback"
-        )
+        means = {True: "relay" if relayed else "network", False: "unix" if unix else "loopback"}[separate]
         return LinkReport(
             means=means,
             achieved_ms=seen.median_us / 1000,
@@ -241,34 +254,44 @@ class DockerDeployment(Deployment):
             floor_ms=self._floor_ms,
         )
 
-    def _execute(self, name: str, *command: str) -> str:
-        code, output = self._containers[name].exec_run(list(command))
-        text = bytes(output).decode(errors="replace").strip()  # type: ignore[arg-type]
-        if code != 0:
-            raise StackError(f"{command[0]} in {name} failed: {text}")
-        return str(text)
+    def _redis_answers(self, number: int) -> bool:
+        with contextlib.suppress(StackError):
+            self.project.execute(f"app-{number}", "python", "-m", "app.ping", "--count", "1")
+            return True
+        return False
 
     def _ping(self) -> Ping:
+        """Measure from inside a replica's container: its place, its settings, its CPUs."""
         count = int(min(max(_PING_MS / max(self._variant.link.rtt_ms, 0.1), _PINGS[0]), _PINGS[1]))
-        figures = json.loads(self._execute("app-1", "python", "-m", "app.ping", "--count", str(count)))
+        replica = f"app-{next(number for number in self.numbers if number not in self._dead)}"
+        said = self.project.execute(replica, "python", "-m", "app.ping", "--count", str(count))
+        figures = json.loads(said)
         return Ping(figures["median_us"], figures["p99_us"], figures["samples"])
-
-    def _say(self, command: str) -> None:
-        answer = self._execute("link", "python", "-I", "-S", "-c", _SAY, command)
-        if answer != "ok":
-            raise StackError(f"the link at {CONTROL} does not take the command `{command}`: {answer}")
 
     def _calibrated(self) -> Ping:
         """Have the relay's delay make PING take the configured time."""
         wanted_us = self._variant.link.rtt_ms * 1000
         seen, floor_us = self._stack.calibration.reach(
-            wanted_us, lambda delay_us: self._say(f"delay {delay_us:.1f}"), self._ping
+            wanted_us, lambda delay_us: self.say_to_link(f"delay {delay_us:.1f}"), self._ping
         )
         self._floor_ms = floor_us / 1000
         if abs(seen.median_us - wanted_us) > tolerance(wanted_us, STALE):
-            self.notes = (
-                *self.notes,
+            self._note(
                 f"a round trip of {wanted_us / 1000:g} ms was asked for and {seen.median_us / 1000:.2f} ms "
-                f"achieved; the relay's floor is {self._floor_ms:.2f} ms",
+                f"achieved; the relay's floor is {self._floor_ms:.2f} ms"
             )
         return seen
+
+
+def place_proxies(ports: Sequence[int], cpus: Sequence[int]) -> None:
+    """Keep the engine's proxies of published ports off the load generator's core, where that is allowed.
+
+    They are the engine's own processes: with a rootless or a distant engine they stay where they are.
+    """
+    wanted = {str(port) for port in ports}
+    for process in psutil.process_iter(["name", "cmdline"]) if cpus else ():
+        if process.info["name"] != "docker-proxy" or not wanted.intersection(process.info["cmdline"] or ()):
+            continue
+        with contextlib.suppress(OSError, psutil.Error):
+            for thread in Path(f"/proc/{process.pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), cpus)

@@ -7,8 +7,9 @@ from typing import Final
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from compose.containers import DockerStack, run_compose
+from compose.containers import DockerStack
 from compose.processes import ProcessStack
+from compose.project import run_compose
 from compose.stack import Stack, StackError
 
 BASE_IMAGES: Final = ("python:3.13-slim-trixie", "redis:8.0")

@@ -1,0 +1,177 @@
+"""One Compose project: the containers of a deployment, put up and down together, and looked into."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+from docker.errors import APIError
+from docker.models.containers import Container
+
+from compose.gauges import Gauges
+from compose.stack import StackError, Usage
+
+_COMPOSE_S: Final = 120.0
+_LAST_LINES: Final = 12
+
+
+def run_compose(*arguments: str, within_s: float = _COMPOSE_S) -> str:
+    """Run `docker compose` and return what it prints.
+
+    Raises:
+        StackError: it fails; the message has its last words.
+    """
+    try:
+        ended = subprocess.run(
+            ["docker", "compose", *arguments], capture_output=True, text=True, timeout=within_s, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise StackError(f"docker compose {arguments[0]}: {error}") from error
+    if ended.returncode != 0:
+        last = "\n".join(ended.stderr.strip().splitlines()[-8:])
+        raise StackError(f"docker compose {' '.join(arguments[-3:])} failed:\n{last}")
+    return ended.stdout
+
+
+class Project:
+    """Containers by the names of their services. Each one's log is kept in `logs` when it goes."""
+
+    def __init__(self, client: docker.DockerClient, name: str, file: Path, logs: Path) -> None:
+        self._client = client
+        self._name = name
+        self._file = file
+        self._logs = logs
+        self._gauges: dict[str, Gauges] = {}
+        self._seen: dict[str, Usage] = {}
+        self._earlier_cpu_s: dict[str, float] = {}
+        self.containers: dict[str, Container] = {}
+
+    def describe(self, content: Mapping[str, Any]) -> None:
+        """Say what the project consists of; kept beside the logs."""
+        text = json.dumps(content, indent=2)
+        self._file.write_text(text, encoding="utf-8")
+        (self._logs / "compose.json").write_text(text, encoding="utf-8")
+
+    def up(self, *services: str) -> None:
+        """Start services: all, or those named and no others.
+
+        Raises:
+            StackError: one cannot be started.
+        """
+        only = ["--no-deps", "--no-recreate"] if services else []
+        try:
+            self._compose("up", "--detach", "--no-build", "--quiet-pull", *only, *services)
+        finally:
+            self._find()
+
+    def remove(self, *services: str) -> None:
+        """Remove the containers of services at once."""
+        for name in reversed(services):
+            container = self.containers.pop(name, None)
+            if container is not None:
+                self._remember(name, container)
+                with contextlib.suppress(APIError):
+                    container.remove(force=True, v=True)
+
+    def down(self) -> None:
+        """Remove everything; what Compose does not get hold of is removed one by one."""
+        for name, container in self.containers.items():
+            self._keep_log(name, container)
+        if not self._file.exists():
+            return
+        with contextlib.suppress(StackError):
+            # Nothing here has a last wish that is worth waiting for.
+            self._compose("kill", "--signal", "KILL")
+        with contextlib.suppress(StackError):
+            self._compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
+        with contextlib.suppress(Exception):  # an engine that is gone by now leaves the rest to `clean`
+            self._find()
+            self.remove(*self.containers)
+
+    def execute(self, name: str, *command: str) -> str:
+        """Run a command in a container and return what it says.
+
+        Raises:
+            StackError: it fails.
+        """
+        try:
+            code, output = self.containers[name].exec_run(list(command))
+        except APIError as error:
+            raise StackError(f"{command[0]} in {name} cannot be run: {error.explanation}") from error
+        text = bytes(output).decode(errors="replace").strip()  # type: ignore[arg-type]
+        if code != 0:
+            raise StackError(f"{command[0]} in {name} failed: {text}")
+        return text
+
+    def runs(self, name: str) -> bool:
+        """Tell whether a container is running; a paused one is."""
+        container = self.containers[name]
+        container.reload()
+        return bool(container.attrs["State"]["Running"])
+
+    def last_words(self, name: str) -> str:
+        """Return the end of a container's log."""
+        return bytes(self.containers[name].logs(tail=_LAST_LINES)).decode(errors="replace").strip()
+
+    def usage(self) -> list[Usage]:
+        """Return what each container, those before it of its name included, has used."""
+        for name, container in self.containers.items():
+            self._look_at(name, container)
+        return [self._seen[name] for name in sorted(self._seen)]
+
+    def _compose(self, *arguments: str) -> str:
+        return run_compose("-p", self._name, "-f", str(self._file), *arguments)
+
+    def _find(self) -> None:
+        found = self._client.containers.list(
+            all=True,
+            filters={"label": f"com.docker.compose.project={self._name}"},
+            ignore_removed=True,
+        )
+        self.containers = {one.labels["com.docker.compose.service"]: one for one in found}
+
+    def _remember(self, name: str, container: Container) -> None:
+        self._keep_log(name, container)
+        self._look_at(name, container)
+        self._gauges.pop(name, None)
+        if name in self._seen:
+            self._earlier_cpu_s[name] = self._seen[name].cpu_s
+
+    def _keep_log(self, name: str, container: Container) -> None:
+        with contextlib.suppress(APIError, OSError), (self._logs / f"{name}.log").open("ab") as log:
+            log.write(bytes(container.logs()))
+
+    def _look_at(self, name: str, container: Container) -> None:
+        """Read the kernel's counters; ask the engine, which takes a second, where they are not to be seen."""
+        try:
+            if name not in self._gauges:
+                container.reload()
+                self._gauges[name] = Gauges.of(container.attrs["State"]["Pid"])
+            now = self._gauges[name].read(name)
+        except (OSError, KeyError, APIError):
+            if name in self._seen:
+                return  # it has ended: what was seen last stands
+            now = _told_usage(name, container)
+        before = self._seen.get(name)
+        self._seen[name] = Usage(
+            name=name,
+            cpu_s=now.cpu_s + self._earlier_cpu_s.get(name, 0.0),
+            memory_bytes=max(now.memory_bytes, before.memory_bytes if before else 0),
+            throttled_s=now.throttled_s,
+        )
+
+
+def _told_usage(name: str, container: Container) -> Usage:
+    seen: dict[str, Any] = container.stats(stream=False)  # type: ignore[assignment]
+    cpu = seen.get("cpu_stats", {})
+    return Usage(
+        name=name,
+        cpu_s=cpu.get("cpu_usage", {}).get("total_usage", 0) / 1e9,
+        memory_bytes=int(seen.get("memory_stats", {}).get("usage", 0)),
+        throttled_s=cpu.get("throttling_data", {}).get("throttled_time", 0) / 1e9,
+    )
