@@ -12,6 +12,7 @@ from locust.env import Environment  # isort: skip
 import gc
 import json
 import logging
+import resource
 import signal
 import sys
 import time
@@ -43,6 +44,7 @@ def main(order_path: str) -> int:
     except LogError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    _allow_many_connections()
     recorder = Recorder(planned)
     loop = OpenLoop(recorder, order.targets, order.timeout_s)
     runner = _spawn_users(loop, order.workload.users)
@@ -56,9 +58,9 @@ def main(order_path: str) -> int:
     gc.collect()
     gc.freeze()
     gc.disable()
-    _say(event="started")
     began_s, cpu_s = time.perf_counter(), time.process_time()
     loop.start()
+    _say(event="started", origin_s=loop.origin_s)
     while not loop.done.wait(_EVERY_S):
         outcomes = recorder.outcomes()
         _say(
@@ -99,6 +101,12 @@ def _spawn_users(loop: OpenLoop, count: int) -> Any:
     while loop.free_users < count:
         gevent.sleep(0.001)
     return runner
+
+
+def _allow_many_connections() -> None:
+    """Raise the limit of open files as far as it goes: each request under way holds a connection."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _say(**event: object) -> None:

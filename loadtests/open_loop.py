@@ -75,6 +75,11 @@ class OpenLoop:
         return self._next - len(self._backlog)
 
     @property
+    def origin_s(self) -> float:
+        """When the schedule begins, by the system's monotonic clock."""
+        return self._origin_ns / 1e9
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since the start of the schedule."""
         return (time.perf_counter_ns() - self._origin_ns) / 1e9
