@@ -26,7 +26,7 @@ class Budgets:
     def __init__(self, run_id: str, driver: str) -> None:
         self._run_id = run_id
         self._unified = (ROOT / "cgroup.controllers").exists()
-        self._allowed = driver == "cgroupfs" and os.access(self._tops()[0], os.W_OK)
+        self.allowed = driver == "cgroupfs" and os.access(self._tops()[0], os.W_OK)
 
     def task(self, name: str, resources: Resources) -> tuple[Mapping[str, Any], str | None]:
         """Make a task's parent cgroup; return the settings of its containers, and a note where it had to be
@@ -34,7 +34,7 @@ class Budgets:
         """
         if resources.cpus is None and resources.memory is None:
             return {}, None
-        if not self._allowed:
+        if not self.allowed:
             limits = {"cpus": resources.cpus, "mem_limit": resources.memory}
             return {key: value for key, value in limits.items() if value is not None}, (
                 "parent cgroups are not allowed here: each container has its task's limits for itself"
@@ -42,6 +42,16 @@ class Budgets:
         for top in self._tops():
             self._make(top, name, resources)
         return {"cgroup_parent": f"/{TREE}/{self._run_id}/{name}"}, None
+
+    def doors(self, name: str) -> list[Path]:
+        """Return the files by which a process enters a task's cgroup: it writes its number into each."""
+        doors = []
+        for top in self._tops():
+            # In version 2, a cgroup that hands its controllers down may hold no process itself.
+            inside = top / TREE / self._run_id / name / "processes"
+            inside.mkdir(exist_ok=True)
+            doors.append(inside / "cgroup.procs")
+        return doors
 
     def remove(self) -> None:
         """Remove the run's cgroups; those that still hold a process stay."""
@@ -70,9 +80,7 @@ class Budgets:
         if resources.memory is not None and (self._unified or top.name == "memory"):
             limit = "memory.max" if self._unified else "memory.limit_in_bytes"
             if not self._unified:
-                with contextlib.suppress(
-                    OSError
-                ):  # kernels that have made it the only way say so by refusing
+                with contextlib.suppress(OSError):  # kernels that know no other way refuse
                     (path / "memory.use_hierarchy").write_text("1")
             (path / limit).write_text(str(resources.memory))
 

@@ -112,14 +112,15 @@ class Children:
         command: Sequence[str],
         *,
         hand_down: Sequence[socket.socket] = (),
+        doors: Sequence[Path] = (),
         **variables: str,
     ) -> Child:
-        """Start a process; sockets that it is to serve are handed down to it."""
+        """Start a process in the cgroups of these doors; sockets that it is to serve are handed down."""
         starts = sum(child.name == name for child in self._children)
         log = self._logs / (f"{name}-{starts + 1}.log" if starts else f"{name}.log")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                launch.command(command),
+                launch.command(command, doors=doors),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -13,13 +13,15 @@ from typing import Final
 
 from compose import counts, launch, redis_binary
 from compose.calibration import STALE, Calibration, Ping, tolerance
+from compose.cgroups import Budgets
 from compose.children import Children
+from compose.composition import task_budget
 from compose.control import LinkControl
 from compose.faults import Faults
 from compose.process_faults import ProcessFaults
 from compose.servers import Address, RedisServer, Replica, Servers
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
-from scenarios.model import Variant
+from scenarios.model import Resources, Variant
 
 FOLDER_PREFIX: Final = "sidecar-bench-"
 _PINGS: Final = (50, 300)  # as many as take _PING_MS, within these bounds
@@ -36,6 +38,7 @@ class ProcessStack(Stack):
         self.cpus = tuple(cores[:-1]) if len(cores) > 1 else ()
         self.redis = redis_binary.find()
         self.calibration = Calibration()
+        self.budgets = Budgets(run_id, "cgroupfs")
 
     def deploy(self, variant: Variant, *, seed: int, folder: Path) -> ProcessDeployment:
         deployment = ProcessDeployment(self, variant, folder)
@@ -47,7 +50,7 @@ class ProcessStack(Stack):
         return deployment
 
     def close(self) -> None:
-        """Nothing is held from trial to trial."""
+        self.budgets.remove()
 
 
 class ProcessDeployment(Deployment):
@@ -58,7 +61,7 @@ class ProcessDeployment(Deployment):
         self._variant = variant
         self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{launch.owner()}-"))
         self._children = Children(stack.run_id, logs)
-        self.servers = Servers(variant, stack.redis, self._children, self._folder)
+        self.servers = Servers(variant, stack.redis, self._children, self._folder, self._doors)
         self.separate: RedisServer | None = None
         self.relay: LinkControl | None = None
         self.replicas: dict[int, Replica] = {}
@@ -104,6 +107,25 @@ class ProcessDeployment(Deployment):
         del self.replicas[number]
         self.targets = tuple(replica.app.url for _, replica in sorted(self.replicas.items()))
 
+    def _doors(self, server: str) -> list[Path]:
+        """Return the doors of the budget of a server's task: none where there is nothing to keep to."""
+        budget, note = task_budget(self._variant)
+        kind, _, number = server.partition("-")
+        if kind not in ("app", "redis") or budget == Resources():
+            return []
+        if not self._stack.budgets.allowed:
+            self._note("resources are not kept to: cgroups cannot be written here (that takes root)")
+            return []
+        if note:
+            self._note(note)
+        name = f"{self._folder.name}-task-{number}"
+        self._stack.budgets.task(name, budget)
+        return self._stack.budgets.doors(name)
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes = (*self.notes, note)
+
     def await_replica(self, replica: Replica) -> None:
         """Wait until a replica is ready, and confine it."""
         self.servers.await_http(replica.app)
@@ -130,6 +152,7 @@ class ProcessDeployment(Deployment):
         self._children.stop()
         if self.relay:
             self.relay.close()
+        self._stack.budgets.remove()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def measure_link(self) -> LinkReport:
@@ -171,9 +194,8 @@ class ProcessDeployment(Deployment):
         seen, floor_us = self._stack.calibration.reach(wanted_us, relay.delay, self._ping)
         self._floor_ms = floor_us / 1000
         if abs(seen.median_us - wanted_us) > tolerance(wanted_us, STALE):
-            self.notes = (
-                *self.notes,
+            self._note(
                 f"a round trip of {wanted_us / 1000:g} ms was asked for and {seen.median_us / 1000:.2f} ms "
-                f"achieved; the relay's floor is {self._floor_ms:.2f} ms",
+                f"achieved; the relay's floor is {self._floor_ms:.2f} ms"
             )
         return seen

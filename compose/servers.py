@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -77,11 +78,19 @@ class Replica:
 class Servers:
     """Starts the servers of a variant in one folder, with one password."""
 
-    def __init__(self, variant: Variant, redis: RedisBinary, children: Children, folder: Path) -> None:
+    def __init__(
+        self,
+        variant: Variant,
+        redis: RedisBinary,
+        children: Children,
+        folder: Path,
+        doors: Callable[[str], Sequence[Path]],
+    ) -> None:
         self._variant = variant
         self._redis = redis
         self._children = children
         self._folder = folder
+        self._doors = doors
         self._started = 0
         self.password = self._secret("redis-password", secrets.token_urlsafe(24))
 
@@ -153,7 +162,8 @@ class Servers:
         listener, port = reserved(port)
         with listener:
             command = [*_UVICORN, application, "--fd", str(listener.fileno())]
-            child = self._children.start(name, command, hand_down=[listener], **environment)
+            doors = self._doors(name)
+            child = self._children.start(name, command, hand_down=[listener], doors=doors, **environment)
         return Server(name, port, child)
 
     def _on_a_free_port(self, name: str, maxmemory: int) -> RedisServer:
@@ -189,7 +199,8 @@ class Servers:
         return RedisServer(name, address, path, self._run_redis(name, path))
 
     def _run_redis(self, name: str, settings: Path) -> Child:
-        child = self._children.start(name, [str(self._redis.path), str(settings)])
+        command = [str(self._redis.path), str(settings)]
+        child = self._children.start(name, command, doors=self._doors(name))
         self._children.await_ready(
             child, lambda: "eady to accept connections" in child.last_words(), _READY_S
         )

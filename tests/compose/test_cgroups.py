@@ -79,3 +79,14 @@ def test_a_run_removes_its_own_cgroups_only(one: Path) -> None:
     assert {path.name for path in cgroups.left_behind()} == {"other"}
     other.remove()
     assert list(one.glob("*/sidecar-bench")) == []
+
+
+@pytest.mark.parametrize("version", ["one", "two"])
+def test_a_process_enters_through_one_door_a_hierarchy(version: str, request: pytest.FixtureRequest) -> None:
+    root = request.getfixturevalue(version)
+    budgets = Budgets("run", "cgroupfs")
+    budgets.task("task-1", HALF)
+    tops = ["cpu/", "memory/"] if version == "one" else [""]
+    assert budgets.doors("task-1") == [
+        root / f"{top}sidecar-bench/run/task-1/processes/cgroup.procs" for top in tops
+    ]

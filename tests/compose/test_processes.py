@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import redis
 
 from compose import counts
 from compose import servers as servers_module
+from compose.cgroups import Budgets, left_behind
 from compose.processes import FOLDER_PREFIX, ProcessDeployment, ProcessStack
 from compose.stack import StackError
 from scenarios.model import Variant
@@ -191,3 +193,26 @@ def test_the_upstream_can_be_changed_while_it_is_up(stack: ProcessStack, tmp_pat
         deployment.set_upstream(error_ratio=1.0)
         assert counts.get(deployment.targets[0], "/content/a")[0] == 502
         assert deployment.upstream_counts().by_status == {"502": 1}
+
+
+@pytest.mark.skipif(not Budgets("", "cgroupfs").allowed, reason="cgroups cannot be written here")
+def test_the_processes_of_a_task_share_its_budget(
+    stack: ProcessStack, tmp_path: Path, marked: Callable[[str], list[psutil.Process]]
+) -> None:
+    asked_for = variant("sidecar", replicas=1, resources={"cpus": 0.5, "memory": 512_000_000})
+    with stack.deploy(asked_for, seed=1, folder=tmp_path) as deployment:
+        told = {
+            name: Path(f"/proc/{server.pid}/cgroup").read_text()
+            for name in ("redis-server", "app.main", "loadtests.upstream")
+            for server in servers(marked, stack.run_id, name)
+        }
+        assert told["redis-server"] == told["app.main"] != told["loadtests.upstream"]
+        assert stack.run_id in told["app.main"]
+        assert deployment.notes == ()
+        [busy] = servers(marked, stack.run_id, "app.main")
+        before, began = busy.cpu_times().user + busy.cpu_times().system, time.monotonic()
+        while time.monotonic() - began < 2:
+            counts.get(deployment.targets[0], "/metrics")
+        spent = busy.cpu_times().user + busy.cpu_times().system - before
+        assert spent < 0.5 * (time.monotonic() - began) + 0.1
+    assert stack.run_id not in {path.name for path in left_behind()}
