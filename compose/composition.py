@@ -14,7 +14,7 @@ from scenarios.model import Resources, Variant
 PARTS: Final = Path(__file__).with_name("parts.yaml")
 RUN_LABEL: Final = "sidecar-bench.run"
 OWNER_LABEL: Final = "sidecar-bench.owner"
-CONTROL: Final = "127.0.0.1:7000"
+CONTROL: Final = "link.sock"  # by which the relay takes commands, in the folder that is shared with it
 # Nothing leads out, and without an address of its own on the bridge the host is no member either.
 _CLOSED: Final = {"internal": True, "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"}}
 _MOST_FILLED: Final = 0.8  # of a task's memory, by Redis's data: buffers and the app need the rest
@@ -29,7 +29,8 @@ class Placement:
     """Where a deployment's containers run, and what they are known by.
 
     `tasks` has the extra settings of each task's containers: its parent cgroup, or limits of their own.
-    `ports` has the loopback port of each service that is published; `numbers` those of the replicas.
+    `ports` has the loopback port of each service that is published, `numbers` those of the replicas. In the
+    folder `control` the relay opens the socket of its control.
     """
 
     labels: Mapping[str, str]
@@ -38,6 +39,7 @@ class Placement:
     tasks: Mapping[str, Mapping[str, Any]]
     ports: Mapping[str, int]
     numbers: tuple[int, ...]
+    control: Path
 
 
 def services_of(variant: Variant, number: int) -> list[str]:
@@ -89,7 +91,7 @@ def compose_file(variant: Variant, seed: int, placement: Placement) -> dict[str,
             services[f"redis-{number}"] = _sidecar(variant, number) | limits
     networks: dict[str, Any] = {"outside": {}}
     if variant.topology == "separate":
-        services |= _separate(variant)
+        services |= _separate(variant, placement.control)
         services["redis"] |= placement.tasks.get("redis", {})
         networks |= dict.fromkeys(("cache", "behind"), _CLOSED)
     for name, service in services.items():
@@ -164,7 +166,7 @@ def _sidecar(variant: Variant, number: int) -> Service:
     return service | {"command": _redis_command(listen, share), "secrets": [ACL]}
 
 
-def _separate(variant: Variant) -> dict[str, Service]:
+def _separate(variant: Variant, control: Path) -> dict[str, Service]:
     networks = ["behind"] if variant.link.rtt_ms else ["cache"]
     command = _redis_command(["--bind 0.0.0.0", f"--port {_REDIS_PORT}"], variant.cache.maxmemory)
     services = {"redis": _part("redis") | {"command": command, "networks": networks, "secrets": [ACL]}}
@@ -176,8 +178,9 @@ def _separate(variant: Variant) -> dict[str, Service]:
                 "--to",
                 f"redis:{_REDIS_PORT}",
                 "--control",
-                CONTROL,
+                f"/control/{CONTROL}",
             ],
+            "volumes": [f"{control}:/control"],
             "networks": ["cache", "behind"],
         }
     return services

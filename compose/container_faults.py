@@ -71,10 +71,10 @@ class ContainerFaults(Faults):
             self._take_over(number)
 
     def cut_link(self) -> None:
-        self._deployment.say_to_link("cut")
+        self._deployment.relay.cut()
 
     def heal_link(self) -> None:
-        self._deployment.say_to_link("heal")
+        self._deployment.relay.heal()
 
     def _end(self, number: int) -> None:
         self._deployment.retire(number)
@@ -86,6 +86,8 @@ class ContainerFaults(Faults):
         self._deployment.start_replica(number)
 
     def _tell(self, verb: str, name: str, **more: int) -> None:
+        if verb in ("kill", "stop"):
+            self._project.settle(name)
         try:
             getattr(self._project.containers[name], verb)(**more)
         except APIError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from compose.calibration import STALE, Calibration, Ping, tolerance
 from compose.cgroups import Budgets
 from compose.children import free_port
 from compose.composition import (
+    CONTROL,
     OWNER_LABEL,
     PARTS,
     RUN_LABEL,
@@ -30,6 +32,7 @@ from compose.composition import (
     tasks_of,
 )
 from compose.container_faults import ContainerFaults
+from compose.control import LinkControl
 from compose.faults import Faults
 from compose.processes import FOLDER_PREFIX
 from compose.project import Project, run_compose
@@ -43,11 +46,6 @@ _PINGS: Final = (50, 300)
 _PING_MS: Final = 150.0
 _TRIES: Final = 3
 _TAKEN: Final = ("already in use", "already allocated")
-# What LinkControl says over a socket, said from inside the relay's container.
-_SAY: Final = (
-    "import socket, sys; s = socket.create_connection(('127.0.0.1', 7000), 5); "
-    "s.sendall((sys.argv[1] + '\\n').encode()); print(s.recv(256).decode().strip())"
-)
 
 
 class DockerStack(Stack):
@@ -97,6 +95,8 @@ class DockerDeployment(Deployment):
         self._dead: set[int] = set()
         self._retired = AppCounts({}, 0)
         self._floor_ms: float | None = None
+        self._control = self._folder / "control"
+        self._relay: LinkControl | None = None
         self._is_up = True
         self.targets = ()
         self.link = None
@@ -108,6 +108,8 @@ class DockerDeployment(Deployment):
     def up(self) -> None:
         """Put everything up and wait until every replica is ready."""
         credentials.make(self._folder / "secrets")
+        self._control.mkdir()
+        self._control.chmod(0o777)  # for the relay's own user; the folder around it is ours alone
         self.numbers = list(range(1, self._variant.replicas + 1))
         self._put_up()
         self._await_ready("upstream", "/_stub/counts")
@@ -150,13 +152,23 @@ class DockerDeployment(Deployment):
         if not await_condition(lambda: self._redis_answers(number), _READY_S):
             raise StackError(f"the Redis of replica {number} was not ready after {_READY_S:g} s")
 
-    def say_to_link(self, command: str) -> None:
-        """Have the relay do something; it is done on return."""
+    @property
+    def relay(self) -> LinkControl:
+        """The relay's control.
+
+        Raises:
+            StackError: there is no relay, or it is not up.
+        """
         if "link" not in self.project.containers:
-            raise StackError("there is no link to change: the topology is not `separate`, or its RTT is 0")
-        answer = self.project.execute("link", "python", "-I", "-S", "-c", _SAY, command)
-        if answer != "ok":
-            raise StackError(f"the link does not take the command `{command}`: {answer}")
+            raise StackError("there is no link to cut: the topology is not `separate`, or its RTT is 0")
+        if self._relay is None:
+            connection = socket.socket(socket.AF_UNIX)
+            path = self._control / CONTROL
+            if not await_condition(path.exists, _READY_S):
+                raise StackError(f"the link did not get ready: {self.project.last_words('link')}")
+            connection.connect(str(path))
+            self._relay = LinkControl(connection)
+        return self._relay
 
     def app_counts(self) -> AppCounts:
         living = [number for number in self.numbers if number not in self._dead]
@@ -178,6 +190,8 @@ class DockerDeployment(Deployment):
         if not self._is_up:
             return
         self._is_up = False
+        if self._relay is not None:
+            self._relay.close()
         try:
             self.project.down()
         finally:
@@ -213,6 +227,7 @@ class DockerDeployment(Deployment):
         return Placement(
             labels={RUN_LABEL: self._stack.run_id, OWNER_LABEL: launch.owner()},
             secrets=self._folder / "secrets",
+            control=self._control,
             cpus=self._stack.cpus,
             tasks=tasks,
             ports=self._ports,
@@ -271,9 +286,7 @@ class DockerDeployment(Deployment):
     def _calibrated(self) -> Ping:
         """Have the relay's delay make PING take the configured time."""
         wanted_us = self._variant.link.rtt_ms * 1000
-        seen, floor_us = self._stack.calibration.reach(
-            wanted_us, lambda delay_us: self.say_to_link(f"delay {delay_us:.1f}"), self._ping
-        )
+        seen, floor_us = self._stack.calibration.reach(wanted_us, self.relay.delay, self._ping)
         self._floor_ms = floor_us / 1000
         if abs(seen.median_us - wanted_us) > tolerance(wanted_us, STALE):
             self._note(

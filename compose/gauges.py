@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from compose.cgroups import ROOT
+from compose.cgroups import ROOT, TREE
 from compose.stack import Usage
 
 _NS: Final = 1e9
@@ -47,13 +47,21 @@ class Gauges:
             cpu = _table(folder / "cpu.stat")
             peak = folder / "memory.peak"  # kernels before 5.19 have none
             memory = peak if peak.exists() else folder / "memory.current"
-            return Usage(name, cpu["usage_usec"] / _US, _number(memory), cpu.get("throttled_usec", 0) / _US)
+            return Usage(
+                name, cpu["usage_usec"] / _US, _number(memory), _throttled(folder, "throttled_usec") / _US
+            )
         return Usage(
             name,
             _number(self.folders["cpuacct"] / "cpuacct.usage") / _NS,
             _number(self.folders["memory"] / "memory.max_usage_in_bytes"),
-            _table(self.folders["cpu"] / "cpu.stat").get("throttled_time", 0) / _NS,
+            _throttled(self.folders["cpu"], "throttled_time") / _NS,
         )
+
+
+def _throttled(folder: Path, field: str) -> int:
+    """Return what the quota has taken: from the whole task, where the quota stands on the parent."""
+    holder = folder.parent if TREE in folder.parts else folder
+    return _table(holder / "cpu.stat").get(field, 0)
 
 
 def _number(path: Path) -> int:

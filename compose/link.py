@@ -14,17 +14,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import errno
 import heapq
 import os
 import select
 import socket
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 _CHUNK: Final = 262_144
 MOST_HELD: Final = 4_194_304  # bytes that one direction of a connection holds before it stops reading
-_CONNECT_S: Final = 1.0
 _AWAKE_NS: Final = 60_000  # what waking up takes: the relay wakes so much sooner, and then stays awake
 _ABSOLUTE: Final = 1  # TFD_TIMER_ABSTIME
 
@@ -70,6 +71,7 @@ class Relay:
     def __init__(self, listener: socket.socket, to: str, delay_us: float) -> None:
         self._listener = listener
         self._to = to
+        self._address: tuple[socket.AddressFamily, str | tuple[str, int]] | None = None
         self._delay_ns = int(delay_us * 1000)
         self._cut = False
         self._due: list[tuple[int, int, _Flow, bytes]] = []
@@ -164,12 +166,12 @@ class Relay:
         with contextlib.suppress(BlockingIOError):
             near, _address = self._listener.accept()
             try:
-                far = _connected(self._to)
+                far = self._connecting()
             except OSError:
                 near.close()
                 return
+            near.setblocking(False)
             for end in (near, far):
-                end.setblocking(False)
                 if end.family == socket.AF_INET:
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             there, back = _Flow(near, far), _Flow(far, near)
@@ -177,6 +179,18 @@ class Relay:
             self._flows[far.fileno()] = (back, there)
             self._watch(near.fileno(), self._ready)
             self._watch(far.fileno(), self._ready)
+
+    def _connecting(self) -> socket.socket:
+        """Begin to connect: whoever does not answer must not keep the others waiting."""
+        if self._address is None:
+            self._address = _resolved(self._to)
+        family, address = self._address
+        end = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        problem = end.connect_ex(address)
+        if problem not in (0, errno.EINPROGRESS):
+            end.close()
+            raise OSError(problem, os.strerror(problem))
+        return end
 
     def _ready(self, fd: int, events: int) -> None:
         read, written = self._flows[fd]
@@ -249,8 +263,11 @@ class Relay:
     def _pass_end_on(self, flow: _Flow) -> None:
         """Tell the sink that no more comes; with both directions ended the connection goes."""
         flow.passed_on = True
-        with contextlib.suppress(OSError):
+        try:
             flow.sink.shutdown(socket.SHUT_WR)
+        except OSError:  # it is gone, or was never there
+            self._drop(flow)
+            return
         back, _ = self._flows[flow.sink.fileno()]
         if back.passed_on:
             self._drop(flow)
@@ -265,17 +282,25 @@ class Relay:
             end.close()
 
 
-def _connected(to: str) -> socket.socket:
+def _resolved(to: str) -> tuple[socket.AddressFamily, str | tuple[str, int]]:
+    """Look a name up once: a name server takes long to say that a server is gone."""
     if "/" in to:
-        end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        end.connect(to)
-        return end
-    return socket.create_connection(_address(to), timeout=_CONNECT_S)
+        return socket.AF_UNIX, to
+    host, port = _address(to)
+    return socket.AF_INET, (socket.gethostbyname(host), port)
 
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     return host, int(port)
+
+
+def _control_at(address: str) -> socket.socket:
+    if "/" not in address:
+        return socket.create_server(_address(address))
+    listener = socket.create_server(address, family=socket.AF_UNIX)
+    Path(address).chmod(0o666)  # its folder says who gets there, whoever runs the relay
+    return listener
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -286,7 +311,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     listens.add_argument("--listen-fd", metavar="FD", type=int)
     parser.add_argument("--to", required=True, metavar="ADDRESS", help="HOST:PORT, or a Unix socket")
     parser.add_argument("--delay-us", type=float, default=0.0, help="in each direction")
-    parser.add_argument("--control", metavar="HOST:PORT", help="where it takes commands")
+    parser.add_argument("--control", metavar="ADDRESS", help="where it takes commands")
     parser.add_argument("--control-fd", metavar="FD", type=int, help="a socket; the relay ends with it")
     options = parser.parse_args(arguments)
     if options.listen:
@@ -295,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         listener = socket.socket(fileno=options.listen_fd)
     relay = Relay(listener, options.to, options.delay_us)
     if options.control:
-        relay.take_commands_at(socket.create_server(_address(options.control)))
+        relay.take_commands_at(_control_at(options.control))
     if options.control_fd is not None:
         relay.take_commands_from(socket.socket(fileno=options.control_fd))
     relay.run()

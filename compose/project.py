@@ -72,11 +72,13 @@ class Project:
     def remove(self, *services: str) -> None:
         """Remove the containers of services at once."""
         for name in reversed(services):
-            container = self.containers.pop(name, None)
+            container = self.containers.get(name)
             if container is not None:
-                self._remember(name, container)
+                self._keep_log(name, container)
+                self.settle(name)
                 with contextlib.suppress(APIError):
                     container.remove(force=True, v=True)
+                del self.containers[name]
 
     def down(self) -> None:
         """Remove everything; what Compose does not get hold of is removed one by one."""
@@ -91,7 +93,7 @@ class Project:
             self._compose("down", "--volumes", "--remove-orphans", "--timeout", "1")
         with contextlib.suppress(Exception):  # an engine that is gone by now leaves the rest to `clean`
             self._find()
-            self.remove(*self.containers)
+            self.remove(*tuple(self.containers))
 
     def execute(self, name: str, *command: str) -> str:
         """Run a command in a container and return what it says.
@@ -135,9 +137,9 @@ class Project:
         )
         self.containers = {one.labels["com.docker.compose.service"]: one for one in found}
 
-    def _remember(self, name: str, container: Container) -> None:
-        self._keep_log(name, container)
-        self._look_at(name, container)
+    def settle(self, name: str) -> None:
+        """Add up what a container has used that is about to end: its successor counts from zero."""
+        self._look_at(name, self.containers[name])
         self._gauges.pop(name, None)
         if name in self._seen:
             self._earlier_cpu_s[name] = self._seen[name].cpu_s
@@ -153,9 +155,9 @@ class Project:
                 container.reload()
                 self._gauges[name] = Gauges.of(container.attrs["State"]["Pid"])
             now = self._gauges[name].read(name)
-        except (OSError, KeyError, APIError):
-            if name in self._seen:
-                return  # it has ended: what was seen last stands
+        except (OSError, KeyError):
+            if not container.attrs["State"]["Running"]:
+                return  # what was seen last stands
             now = _told_usage(name, container)
         before = self._seen.get(name)
         self._seen[name] = Usage(

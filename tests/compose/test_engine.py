@@ -60,7 +60,7 @@ def sidecar(stack: DockerStack, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def container(deployment: DockerDeployment, name: str) -> Container:
-    return deployment._containers[name]
+    return deployment.project.containers[name]
 
 
 def inside(deployment: DockerDeployment, name: str, *command: str) -> tuple[int, str]:
@@ -96,7 +96,7 @@ def test_it_serves_and_counts(topology: str, request: pytest.FixtureRequest) -> 
 
 def test_load_goes_to_loopback_only(separate: DockerDeployment, sidecar: DockerDeployment) -> None:
     for deployment in (separate, sidecar):
-        for one in deployment._containers.values():
+        for one in deployment.project.containers.values():
             one.reload()
             published = [port for ports in one.ports.values() for port in ports or []]
             assert all(port["HostIp"] == "127.0.0.1" for port in published)
@@ -119,7 +119,7 @@ def test_the_load_side_reaches_no_redis(
         (outside,) = container(deployment, "upstream").attrs["NetworkSettings"]["Networks"]
         redis_at = [
             *addresses(deployment, "app-1"),
-            *(address for name in ("redis", "link") if name in deployment._containers
+            *(address for name in ("redis", "link") if name in deployment.project.containers
               for address in addresses(deployment, name)),
         ]  # fmt: skip
         script = (
@@ -188,18 +188,18 @@ def test_no_secret_is_in_an_image_an_inspection_a_log_or_a_stored_file(
     for deployment in (separate, sidecar):
         password = (deployment._folder / "secrets" / "redis-password").read_text()
         assert len(password) > 20
-        for one in deployment._containers.values():
+        for one in deployment.project.containers.values():
             assert password not in json.dumps(one.attrs)
             assert password not in bytes(one.logs()).decode(errors="replace")
             history = json.dumps(one.image.history())  # type: ignore[union-attr]
             assert password not in history
             assert "redis-password" not in history
-        stored = "".join(path.read_text(errors="replace") for path in deployment._logs.iterdir())
+        stored = "".join(path.read_text(errors="replace") for path in deployment.project._logs.iterdir())
         assert password not in stored
 
 
 def test_containers_are_read_only_unprivileged_and_not_root(separate: DockerDeployment) -> None:
-    for name, one in separate._containers.items():
+    for name, one in separate.project.containers.items():
         assert one.attrs["HostConfig"]["ReadonlyRootfs"], name
         assert one.attrs["HostConfig"]["CapDrop"] == ["ALL"], name
         assert one.attrs["Config"]["User"].split(":")[0] not in ("", "0", "root"), name
@@ -307,6 +307,6 @@ def test_nothing_is_left_of_a_run_that_was_ended(
 
 def test_clean_spares_what_has_an_owner(separate: DockerDeployment) -> None:
     clean.clean()
-    separate._find()
-    assert {one.status for one in separate._containers.values()} == {"running"}
-    assert all(OWNER_LABEL in one.labels for one in separate._containers.values())
+    separate.project._find()
+    assert {one.status for one in separate.project.containers.values()} == {"running"}
+    assert all(OWNER_LABEL in one.labels for one in separate.project.containers.values())

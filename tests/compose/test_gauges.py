@@ -49,3 +49,12 @@ def test_a_process_that_is_gone_has_none(tmp_path: Path) -> None:
 
 def test_this_very_process_has_some() -> None:
     assert Gauges.of(os.getpid()).folders
+
+
+def test_under_a_tasks_quota_what_the_task_lost_counts(tmp_path: Path) -> None:
+    write(tmp_path, cgroup__controllers="cpu memory\n")
+    write(tmp_path / "proc" / "7", cgroup="0::/sidecar-bench/run/task-1/ab\n")
+    task = tmp_path / "sidecar-bench/run/task-1"
+    write(task, cpu__stat="throttled_usec 500000\n")
+    write(task / "ab", cpu__stat="usage_usec 1000000\nthrottled_usec 0\n", memory__current="1\n")
+    assert Gauges.of(7, tmp_path, tmp_path / "proc").read("app").throttled_s == 0.5
