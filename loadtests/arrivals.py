@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,9 @@ def arrivals(process: Literal["poisson", "constant"], rate: float, span_s: float
     `poisson`: independent exponential gaps of mean 1/rate. `constant`: one request every 1/rate.
     """
     if process == "constant":
-        return np.arange(0, span_s * 1e6, 1e6 / rate).astype(np.int64)
+        # Rounded first: 0.1 + 0.2 s at 10 a second are three requests and not four.
+        count = math.ceil(round(span_s * rate, 6))
+        return (np.arange(count) * (1e6 / rate)).astype(np.int64)
     random = np.random.default_rng([seed, 1])
     chunks, last_s = [], 0.0
     while last_s < span_s:

@@ -50,6 +50,13 @@ def test_constant_arrivals_come_like_a_clock() -> None:
     assert arrivals("constant", 4, 1, seed=1).tolist() == [0, 250_000, 500_000, 750_000]
 
 
+@pytest.mark.parametrize(
+    ("rate", "span_s", "count"), [(10, 0.1 + 0.2, 3), (3, 1, 3), (7, 1.01, 8), (0.5, 1, 1)]
+)
+def test_constant_arrivals_are_as_many_as_fit(rate: float, span_s: float, count: int) -> None:
+    assert arrivals("constant", rate, span_s, seed=1).size == count
+
+
 def test_a_log_s_whole_seconds_are_filled_evenly() -> None:
     at_s = np.array([100.0, 100.0, 101.0, 103.0, 103.0, 103.0, 103.0])
     assert log_arrivals(at_s, 1.0).tolist() == [
