@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RATE_OFF: Final = 0.01
 CPU_RATIO: Final = 0.9
-STOLEN_RATIO: Final = 0.1
+STOLEN_RATIO: Final = 0.05
 CLOCK_STEP_S: Final = 0.05
 ERROR_RATIO: Final = 0.001
 DRIFT_RATIO: Final = 0.25
