@@ -13,7 +13,6 @@ from shutil import rmtree
 from typing import Any, Final
 
 import docker
-import psutil
 from docker.errors import DockerException
 
 from compose import counts, credentials, launch
@@ -36,6 +35,7 @@ from compose.control import LinkControl
 from compose.faults import Faults
 from compose.processes import FOLDER_PREFIX
 from compose.project import Project, run_compose
+from compose.proxies import place_proxies
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
 from compose.waiting import await_condition
 from scenarios.model import Variant
@@ -294,17 +294,3 @@ class DockerDeployment(Deployment):
                 f"achieved; the relay's floor is {self._floor_ms:.2f} ms"
             )
         return seen
-
-
-def place_proxies(ports: Sequence[int], cpus: Sequence[int]) -> None:
-    """Keep the engine's proxies of published ports off the load generator's core, where that is allowed.
-
-    They are the engine's own processes: with a rootless or a distant engine they stay where they are.
-    """
-    wanted = {str(port) for port in ports}
-    for process in psutil.process_iter(["name", "cmdline"]) if cpus else ():
-        if process.info["name"] != "docker-proxy" or not wanted.intersection(process.info["cmdline"] or ()):
-            continue
-        with contextlib.suppress(OSError, psutil.Error):
-            for thread in Path(f"/proc/{process.pid}/task").iterdir():
-                os.sched_setaffinity(int(thread.name), cpus)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import errno
 import heapq
 import os
@@ -24,32 +23,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from compose.alarm import Alarm
+
 _CHUNK: Final = 262_144
 MOST_HELD: Final = 4_194_304  # bytes that one direction of a connection holds before it stops reading
 _AWAKE_NS: Final = 60_000  # what waking up takes: the relay wakes so much sooner, and then stays awake
-_ABSOLUTE: Final = 1  # TFD_TIMER_ABSTIME
-
-
-class _Spec(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_long) for name in ("interval_s", "interval_ns", "value_s", "value_ns"))
-
-
-class _Alarm:
-    """A timer of the kernel's that makes a file descriptor readable at a monotonic time, to the µs."""
-
-    def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self.fd: int = self._libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
-        if self.fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create")
-
-    def set(self, at_ns: int) -> None:
-        spec = _Spec(0, 0, *divmod(max(at_ns, 1), 1_000_000_000))
-        self._libc.timerfd_settime(self.fd, _ABSOLUTE, ctypes.byref(spec), None)
-
-    def silence(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.fd, 8)
 
 
 class _Flow:
@@ -83,7 +61,7 @@ class Relay:
         self._flows: dict[int, tuple[_Flow, _Flow]] = {}
         self._controls: dict[int, socket.socket] = {}
         self._ended = False
-        self._alarm = _Alarm()
+        self._alarm = Alarm()
         self._watch(self._alarm.fd, lambda _fd, _events: self._alarm.silence())
         self._listen(listener, self._accept)
 
