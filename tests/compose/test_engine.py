@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,21 +14,16 @@ from typing import Any
 import docker
 import pytest
 from docker.models.containers import Container
+from engines import LACKS, needs_engine
 from servers import eventually, get
 
-from compose import cgroups, clean, stacks
+from compose import cgroups, clean
 from compose.composition import OWNER_LABEL, RUN_LABEL
 from compose.containers import DockerDeployment, DockerStack
 from scenarios import document
 from scenarios.model import Variant
 
-REQUIRED = bool(os.environ.get("SIDECAR_BENCH_REQUIRE_ENGINE"))
-LACKS = stacks.what_docker_lacks()
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(LACKS is not None and not REQUIRED, reason=f"no containers here: {LACKS}"),
-]
+pytestmark = needs_engine
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 
 
