@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,6 +98,16 @@ def instant_server() -> Iterator[Server]:
         finally:
             process.terminate()
             process.wait(10)
+
+
+def quiet_moment(server: Server, within_s: float = 60.0) -> None:
+    """Wait until nobody else uses the machine; after `within_s` go on all the same."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        watch = _Watch(server)
+        time.sleep(0.5)
+        if not watch.completed(Figures(0, 0.0, 0.0, 0.0)).disturbed:
+            return
 
 
 def ours(server: Server, workload: Workload, duration_s: float, folder: Path) -> tuple[Figures, pd.DataFrame]:
