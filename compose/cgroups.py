@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from compose import launch
 from scenarios.model import Resources
 
 ROOT: Final = Path("/sys/fs/cgroup")
@@ -24,7 +25,8 @@ class Budgets:
     """The parent cgroups of one run's tasks."""
 
     def __init__(self, run_id: str, driver: str) -> None:
-        self._run_id = run_id
+        # The owner's mark is a part of the path: `clean` must not take a run's budgets from under it.
+        self._folder = Path(TREE) / launch.owner() / run_id
         self._unified = (ROOT / "cgroup.controllers").exists()
         self.allowed = driver == "cgroupfs" and os.access(self._tops()[0], os.W_OK)
 
@@ -41,14 +43,14 @@ class Budgets:
             )
         for top in self._tops():
             self._make(top, name, resources)
-        return {"cgroup_parent": f"/{TREE}/{self._run_id}/{name}"}, None
+        return {"cgroup_parent": f"/{self._folder}/{name}"}, None
 
     def doors(self, name: str) -> list[Path]:
         """Return the files by which a process enters a task's cgroup: it writes its number into each."""
         doors = []
         for top in self._tops():
             # In version 2, a cgroup that hands its controllers down may hold no process itself.
-            inside = top / TREE / self._run_id / name / "processes"
+            inside = top / self._folder / name / "processes"
             inside.mkdir(exist_ok=True)
             doors.append(inside / "cgroup.procs")
         return doors
@@ -56,19 +58,22 @@ class Budgets:
     def remove(self) -> None:
         """Remove the run's cgroups; those that still hold a process stay."""
         for path in left_behind():
-            if path.name == self._run_id:
+            if path.parts[-3:] == self._folder.parts:
                 remove_tree(path)
-                with contextlib.suppress(OSError):
-                    path.parent.rmdir()
 
     def _tops(self) -> list[Path]:
         return [ROOT] if self._unified else [ROOT / "cpu", ROOT / "memory"]
 
     def _make(self, top: Path, name: str, resources: Resources) -> None:
-        path = top / TREE / self._run_id / name
+        path = top / self._folder / name
         path.mkdir(parents=True, exist_ok=True)
         if self._unified:
-            for parent in (top, top / TREE, top / TREE / self._run_id, path):
+            for parent in (
+                top,
+                *(top / above for above in reversed(self._folder.parents[:-1])),
+                path.parent,
+                path,
+            ):
                 (parent / "cgroup.subtree_control").write_text("+cpu +memory")
         if resources.cpus is not None and (self._unified or top.name == "cpu"):
             quota = int(resources.cpus * _PERIOD_US)
@@ -86,14 +91,25 @@ class Budgets:
 
 
 def remove_tree(path: Path) -> bool:
-    """Remove a cgroup and those below it, deepest first; tell whether it is gone."""
-    if path.is_dir():
-        for child in path.iterdir():
-            if child.is_dir():
-                remove_tree(child)
+    """Remove a run's cgroup, those below it, and empty ones above it; tell whether it is gone."""
+    _remove_below(path)
+    for above in (path.parent, path.parent.parent):
         with contextlib.suppress(OSError):
-            path.rmdir()
+            above.rmdir()
     return not path.exists()
+
+
+def owner_of(path: Path) -> str:
+    """Return the mark of the process whose run made a cgroup."""
+    return path.parent.name
+
+
+def _remove_below(path: Path) -> None:
+    for child in path.iterdir() if path.is_dir() else ():
+        if child.is_dir():
+            _remove_below(child)
+    with contextlib.suppress(OSError):
+        path.rmdir()
 
 
 def left_behind() -> list[Path]:
@@ -103,4 +119,4 @@ def left_behind() -> list[Path]:
         if (ROOT / "cgroup.controllers").exists()
         else [path for path in ROOT.glob("*") if path.is_dir()]
     )
-    return [run for top in tops for run in (top / TREE).glob("*") if run.is_dir()]
+    return [run for top in tops for run in (top / TREE).glob("*/*") if run.is_dir()]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import docker
 import psutil
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 
 from compose import cgroups
 from compose.composition import OWNER_LABEL
@@ -47,22 +47,25 @@ def _docker() -> list[str]:
     removed = []
     for container in client.containers.list(all=True, ignore_removed=True, filters=ours):
         if not lives(container.labels[OWNER_LABEL]):
-            container.remove(force=True, v=True)
-            removed.append(f"container {container.name}")
+            with contextlib.suppress(APIError):  # it is being removed already
+                container.remove(force=True, v=True)
+                removed.append(f"container {container.name}")
     for kind, things in (
         ("network", client.networks.list(filters=ours)),
         ("volume", client.volumes.list(filters=ours)),
     ):
         for thing in things:
             if not lives(thing.attrs["Labels"][OWNER_LABEL]):
-                thing.remove()
-                removed.append(f"{kind} {thing.name}")
+                with contextlib.suppress(APIError):
+                    thing.remove()
+                    removed.append(f"{kind} {thing.name}")
     return removed
 
 
 def _cgroups() -> list[str]:
-    """Remove the parent cgroups of tasks; those of a run under way hold containers, and stay."""
-    return [f"cgroup {path}" for path in cgroups.left_behind() if cgroups.remove_tree(path)]
+    """Remove the parent cgroups of tasks."""
+    left = [path for path in cgroups.left_behind() if not lives(cgroups.owner_of(path))]
+    return [f"cgroup {path}" for path in left if cgroups.remove_tree(path)]
 
 
 def _folders() -> list[str]:

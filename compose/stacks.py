@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import docker
@@ -12,7 +13,8 @@ from compose.processes import ProcessStack
 from compose.project import run_compose
 from compose.stack import Stack, StackError
 
-BASE_IMAGES: Final = ("python:3.13-slim-trixie", "redis:8.0")
+# By variable, what compose/parts.yaml and compose/Dockerfile take where it is not set.
+BASE_IMAGES: Final = {"PYTHON_IMAGE": "python:3.13-slim-trixie", "REDIS_IMAGE": "redis:8.0"}
 
 
 def choose(wanted: str) -> tuple[str, str]:
@@ -47,7 +49,8 @@ def what_docker_lacks() -> str | None:
         run_compose("version", within_s=10)
     except StackError:
         return "the engine answers, but Docker Compose v2 is missing"
-    for name in BASE_IMAGES:
+    for variable, usual in BASE_IMAGES.items():
+        name = os.environ.get(variable) or usual
         try:
             client.images.get(name)
         except ImageNotFound:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from compose import cgroups
+from compose import cgroups, launch
 from compose.cgroups import Budgets
 from scenarios.model import Resources
 
@@ -15,6 +15,9 @@ HALF = Resources(cpus=0.5, memory=256_000_000)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cgroups, "ROOT", tmp_path)
     return tmp_path
+
+
+RUN = f"sidecar-bench/{launch.owner()}/run"
 
 
 @pytest.fixture
@@ -34,8 +37,8 @@ def two(root: Path) -> Path:
 
 def test_version_1_sets_quota_and_memory_on_the_parent(one: Path) -> None:
     settings, note = Budgets("run", "cgroupfs").task("task-1", HALF)
-    assert (settings, note) == ({"cgroup_parent": "/sidecar-bench/run/task-1"}, None)
-    cpu, memory = (one / controller / "sidecar-bench/run/task-1" for controller in ("cpu", "memory"))
+    assert (settings, note) == ({"cgroup_parent": f"/{RUN}/task-1"}, None)
+    cpu, memory = (one / controller / RUN / "task-1" for controller in ("cpu", "memory"))
     quota, period = ((cpu / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
     assert int(quota) / int(period) == 0.5
     assert (memory / "memory.limit_in_bytes").read_text() == "256000000"
@@ -43,10 +46,10 @@ def test_version_1_sets_quota_and_memory_on_the_parent(one: Path) -> None:
 
 def test_version_2_sets_both_in_one_place_and_hands_the_controllers_down(two: Path) -> None:
     Budgets("run", "cgroupfs").task("task-1", HALF)
-    task = two / "sidecar-bench/run/task-1"
+    task = two / RUN / "task-1"
     assert (task / "cpu.max").read_text() == "50000 100000"
     assert (task / "memory.max").read_text() == "256000000"
-    for above in (two, two / "sidecar-bench", two / "sidecar-bench/run"):
+    for above in (two, two / "sidecar-bench", (two / RUN).parent, two / RUN):
         assert (above / "cgroup.subtree_control").read_text() == "+cpu +memory"
 
 
@@ -57,7 +60,7 @@ def test_no_limit_makes_no_cgroup(one: Path) -> None:
 
 def test_one_limit_leaves_the_other_open(one: Path) -> None:
     Budgets("run", "cgroupfs").task("task-1", Resources(cpus=0.5))
-    assert not (one / "memory/sidecar-bench/run/task-1/memory.limit_in_bytes").exists()
+    assert not (one / "memory" / RUN / "task-1/memory.limit_in_bytes").exists()
 
 
 def test_where_systemd_keeps_the_tree_containers_are_limited_one_by_one_and_it_is_said(one: Path) -> None:
@@ -74,7 +77,7 @@ def test_a_run_removes_its_own_cgroups_only(one: Path) -> None:
         budgets.task("task-1", Resources())
         for controller in ("cpu", "memory", "pids"):
             # Docker makes a parent in every hierarchy; the kernel's own files go with their folder.
-            (one / controller / "sidecar-bench" / budgets._run_id / "task-1/container").mkdir(parents=True)
+            (one / controller / budgets._folder / "task-1/container").mkdir(parents=True)
     mine.remove()
     assert {path.name for path in cgroups.left_behind()} == {"other"}
     other.remove()
@@ -87,6 +90,4 @@ def test_a_process_enters_through_one_door_a_hierarchy(version: str, request: py
     budgets = Budgets("run", "cgroupfs")
     budgets.task("task-1", HALF)
     tops = ["cpu/", "memory/"] if version == "one" else [""]
-    assert budgets.doors("task-1") == [
-        root / f"{top}sidecar-bench/run/task-1/processes/cgroup.procs" for top in tops
-    ]
+    assert budgets.doors("task-1") == [root / f"{top}{RUN}/task-1/processes/cgroup.procs" for top in tops]
