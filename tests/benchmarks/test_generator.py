@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from benchmarks.generators import K6, Figures, Server, cores, instant_server, k6, ours, quiet_moment
+from generators import K6, Figures, Server, cores, instant_server, k6, ours, quiet_moment
 
 from scenarios.model import Workload
 
