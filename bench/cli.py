@@ -117,7 +117,7 @@ def _begin(scenario: Scenario, stack: str, results: Path) -> tuple[RunRecord, Ru
     chosen, reason = stacks.choose(stack)
     now = datetime.now(UTC)
     record = RunRecord(
-        run_id=new_run_id(scenario.name, now),
+        run_id=new_run_id(results, scenario.name, now),
         scenario=scenario,
         command=["sidecar-bench", *sys.argv[1:]],
         started=now.isoformat(timespec="seconds"),

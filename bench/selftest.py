@@ -64,7 +64,7 @@ class Bench:
         scenario = document.load("quick", fields | dict(overrides))
         now = datetime.now(UTC)
         record = RunRecord(
-            run_id=new_run_id(scenario.name, now),
+            run_id=new_run_id(self.root, scenario.name, now),
             scenario=scenario,
             command=["sidecar-bench", "selftest"],
             started=now.isoformat(timespec="seconds"),

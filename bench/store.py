@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -59,9 +60,14 @@ def _write(path: Path, record: BaseModel) -> None:
     write_text(path, record.model_dump_json(indent=2) + "\n")
 
 
-def new_run_id(scenario_name: str, now: datetime) -> str:
-    """Name a run by when it began and what it compares: `20260131-154500-quick`."""
-    return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{scenario_name}"
+def new_run_id(root: Path, scenario_name: str, now: datetime) -> str:
+    """Name a run by when it began and what it compares: `20260131-154500-quick`.
+
+    A second run of the same second is `…-quick-2`, and so on.
+    """
+    name = f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{scenario_name}"
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(free for free in names if not (root / free).exists())
 
 
 @dataclass(frozen=True)

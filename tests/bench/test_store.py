@@ -52,8 +52,16 @@ def fill(path: Path) -> None:
             pass
 
 
-def test_a_run_is_named_by_when_it_began_and_what_it_compares() -> None:
-    assert new_run_id("quick", datetime(2026, 1, 31, 15, 45, tzinfo=UTC)) == "20260131-154500-quick"
+def test_a_run_is_named_by_when_it_began_and_what_it_compares(tmp_path: Path) -> None:
+    began = datetime(2026, 1, 31, 15, 45, tzinfo=UTC)
+    assert new_run_id(tmp_path, "quick", began) == "20260131-154500-quick"
+
+
+def test_runs_of_the_same_second_have_names_of_their_own(tmp_path: Path) -> None:
+    began = datetime(2026, 1, 31, 15, 45, tzinfo=UTC)
+    for name in ("20260131-154500-quick", "20260131-154500-quick-2"):
+        assert new_run_id(tmp_path, "quick", began) == name
+        (tmp_path / name).mkdir()
 
 
 def test_what_is_stored_is_read_back(tmp_path: Path) -> None:
