@@ -18,6 +18,14 @@ ACL: Final = "redis-acl"
 _RIGHTS: Final = "resetkeys ~content:* resetchannels -@all +get +set +ping +auth +hello +client|setinfo"
 
 
+def acl(digest: str) -> str:
+    """Return the ACL file that lets in the app's user and nobody else.
+
+    `digest` is the SHA-256 of its password, in hexadecimal: Redis need not be told the password itself.
+    """
+    return f"user default off\nuser {USER} on #{digest} {_RIGHTS}\n"
+
+
 def make(folder: Path) -> str:
     """Write both files into a folder that only this user may enter, and return the password.
 
@@ -28,7 +36,7 @@ def make(folder: Path) -> str:
     password = secrets.token_urlsafe(24)
     digest = hashlib.sha256(password.encode()).hexdigest()
     (folder / PASSWORD).write_text(password, encoding="utf-8")
-    (folder / ACL).write_text(f"user default off\nuser {USER} on #{digest} {_RIGHTS}\n", encoding="utf-8")
+    (folder / ACL).write_text(acl(digest), encoding="utf-8")
     for name in (PASSWORD, ACL):
         (folder / name).chmod(0o644)
     return password
