@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadtests.keys import Requests
 
@@ -15,6 +17,8 @@ from loadtests.keys import Requests
 OUTCOMES: Final = ("unsent", "hit", "miss", "delayed", "stale", "bypass", "error")
 _CODE: Final = {name: code for code, name in enumerate(OUTCOMES)}
 HIT, MISS, DELAYED, STALE, BYPASS, ERROR = range(1, 7)
+# What is recorded of a request, as it travels: the same on every machine.
+_PACKED: Final = {"sent_us": "<i8", "end_us": "<i8", "status": "<i2", "outcome": "<i1", "bytes": "<i4"}
 
 
 def outcome(status: int, head: bytes) -> int:
@@ -60,22 +64,68 @@ class Recorder:
         """Return the requests so far by outcome."""
         return {OUTCOMES[code]: count for code, count in sorted(self.counts.items())}
 
-    def write(self, path: Path) -> None:
-        """Store the requests that were sent, in the order in which they were due."""
+    def packed(self, rows: slice) -> dict[str, bytes]:
+        """Return what is recorded of some rows, by column."""
+        columns = self._columns()
+        return {name: columns[name][rows].astype(kind).tobytes() for name, kind in _PACKED.items()}
+
+    def unpack(self, rows: slice, packed: Mapping[str, bytes]) -> None:
+        """Take over what another recorder has packed.
+
+        Raises:
+            ValueError: it is not as many rows, or not rows at all.
+        """
+        found = {name: np.frombuffer(packed.get(name, b""), kind) for name, kind in _PACKED.items()}
+        columns = self._columns()
+        if any(values.size != columns[name][rows].size for name, values in found.items()):
+            raise ValueError("the rows are not as many as they should be")
+        if found["outcome"].size and not 0 <= found["outcome"].min() <= found["outcome"].max() <= ERROR:
+            raise ValueError("the rows have outcomes that there are not")
+        for name, values in found.items():
+            columns[name][rows] = values
+        codes, counts = np.unique(found["outcome"], return_counts=True)
+        self.counts.update({code: n for code, n in zip(codes.tolist(), counts.tolist(), strict=True) if code})
+
+    def most_under_way(self) -> int:
+        """Return the most requests that were under way at once, by their rows."""
+        columns = self._columns()
+        sent = columns["outcome"] != 0
+        begins, ends = np.sort(columns["sent_us"][sent]), np.sort(columns["end_us"][sent])
+        ended = np.searchsorted(ends, begins, side="right")
+        return int((np.arange(1, begins.size + 1) - ended).max(initial=0))
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """Return views of the columns."""
+        return {
+            "sent_us": np.frombuffer(self._sent_us, dtype=np.int64),
+            "end_us": np.frombuffer(self._end_us, dtype=np.int64),
+            "status": np.frombuffer(self._status, dtype=np.int16),
+            "outcome": np.frombuffer(self._outcome, dtype=np.int8),
+            "bytes": np.frombuffer(self._bytes, dtype=np.int32),
+        }
+
+    def write(self, path: Path, workers: int = 1) -> None:
+        """Store the requests that were sent, in the order in which they were due.
+
+        With more than one worker, request i was worker i mod `workers`'s: a column more.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        code = np.frombuffer(self._outcome, dtype=np.int8)
+        recorded = self._columns()
+        code = recorded["outcome"]
         sent = code != 0
         requests = self.requests
         columns = {
             "intended_us": requests.at_us[sent],
-            "sent_us": np.frombuffer(self._sent_us, dtype=np.int64)[sent],
-            "end_us": np.frombuffer(self._end_us, dtype=np.int64)[sent],
-            "status": np.frombuffer(self._status, dtype=np.int16)[sent],
+            "sent_us": recorded["sent_us"][sent],
+            "end_us": recorded["end_us"][sent],
+            "status": recorded["status"][sent],
             "outcome": pa.DictionaryArray.from_arrays(pa.array(code[sent]), pa.array(OUTCOMES)),
             "replica": requests.replicas[sent],
             "key": requests.keys[sent],
-            "bytes": np.frombuffer(self._bytes, dtype=np.int32)[sent],
+            "bytes": recorded["bytes"][sent],
         }
+        if workers > 1:
+            columns["worker"] = (np.arange(code.size) % workers).astype(np.int16)[sent]
         pq.write_table(pa.table(columns), path, compression="zstd")
