@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import reports
+from bench import awake
 from bench.load import Load
 from bench.machine import Moment
 from bench.store import RunFolder
@@ -73,6 +74,18 @@ def conduct(
         StackError: a variant cannot be deployed.
         LoadError: the load generator broke.
     """
+    with awake.cores():
+        _conduct(run, scenario, stack, listener, start_load, decide)
+
+
+def _conduct(
+    run: RunFolder,
+    scenario: Scenario,
+    stack: Stack,
+    listener: Listener,
+    start_load: Callable[..., Load],
+    decide: Callable[[Path], Decision],
+) -> None:
     schedule, began = scenario.schedule, time.monotonic()
     ended = run.ended()
     listener.begins([trial for block in plan.blocks(scenario) for trial in block], len(ended))

@@ -14,7 +14,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import machine
+from bench import awake, machine
 from compose import redis_binary, stacks
 from compose.stack import StackError
 
@@ -85,7 +85,23 @@ def _clock() -> Finding:
     return Finding("clock", source, "poor", "reading this clock may be slow; prefer a machine with tsc")
 
 
+def _awake() -> Finding:
+    if awake.possible():
+        return Finding("idle cores", "are kept awake while a run lasts", "good")
+    return Finding(
+        "idle cores",
+        "fall asleep: /dev/cpu_dma_latency is not ours to open",
+        "poor",
+        "run as root, above all on a virtual machine: waking a core there can take milliseconds",
+    )
+
+
 def _timer() -> Finding:
+    with awake.cores():  # as in a run
+        return _timer_ends()
+
+
+def _timer_ends() -> Finding:
     late_us = []
     for _ in range(50):
         due = time.perf_counter_ns() + 1_000_000
@@ -127,5 +143,5 @@ def _disk() -> Finding:
 
 
 _LOOKS: Final[tuple[Callable[[], Finding], ...]] = (
-    _cores, _redis, _docker, _netem, _clock, _timer, _neighbours, _memory, _disk,
+    _cores, _redis, _docker, _netem, _clock, _awake, _timer, _neighbours, _memory, _disk,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import psutil
 
+from bench import awake
 from reports.records import MachineFacts
 
 _VERSIONS_OF: Final = (
@@ -66,6 +67,7 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "distribution": _distribution(),
         "clock": clock_source(),
+        "cores_awake": awake.possible(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _VERSIONS_OF},
     }

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import reports
-from bench import conductor, machine, progress
+from bench import awake, conductor, machine, progress
 from bench.load import Load
 from bench.store import RunFolder, new_run_id
 from compose import launch, stacks
@@ -85,7 +85,8 @@ def selftest(console: Console, root: Path, *, full: bool) -> bool:
     bench = Bench(console, root, blocks=12 if full else 4)
     answers = []
     for question in _QUESTIONS:
-        answers.append(question(bench))
+        with awake.cores():
+            answers.append(question(bench))
         console.print(
             f"{'passed' if answers[-1].passed else 'FAILED'}: {answers[-1].question}", highlight=False
         )

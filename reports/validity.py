@@ -21,6 +21,7 @@ CPU_RATIO: Final = 0.9
 STOLEN_RATIO: Final = 0.05
 CLOCK_STEP_S: Final = 0.05
 ERROR_RATIO: Final = 0.001
+BYPASS_RATIO: Final = 0.01
 DRIFT_RATIO: Final = 0.25
 DRIFT_MS: Final = 0.1
 LAG_MS: Final = 5.0
@@ -53,6 +54,7 @@ def gates(
     judged = [
         *_books(record.load, record.app, record.upstream),
         _errors(record.load, wanted_errors),
+        *_bypasses(record.load, variant),
         _all_sent(record.load),
         _generator(record.load),
         *_machine(record.machine),
@@ -120,6 +122,21 @@ def _errors(load: LoadFacts, wanted: float) -> Gate:
         f"≤ {bound:.2%}",
         ratio <= bound,
         f"{errors} of {load.requests} requests failed ({ratio:.1%})",
+    )
+
+
+def _bypasses(load: LoadFacts, variant: Variant | None) -> Iterator[Gate]:
+    """Judge how many requests went past Redis: without a cache all do, with one hardly any should."""
+    if variant is None or variant.topology == "none":
+        return
+    bypasses = load.outcomes.get("bypass", 0)
+    ratio = bypasses / max(load.requests, 1)
+    yield Gate(
+        "Redis answered",
+        f"{1 - ratio:.2%} of requests",
+        f"≥ {1 - BYPASS_RATIO:.0%}",
+        ratio <= BYPASS_RATIO,
+        f"the app could not ask Redis for {bypasses} of {load.requests} requests ({ratio:.1%})",
     )
 
 

@@ -85,6 +85,18 @@ def test_a_throttle_that_the_scenario_asks_for_is_no_fault(
     assert "throttled CPU" not in {gate.name for gate in gates(record, variant=limited)}
 
 
+def test_a_cache_that_was_hardly_asked_is_not_compared(trial: stored.StoredTrial, scenario_of: Any) -> None:
+    requests = trial.record.load.requests
+    spoilt = changed(
+        trial.record, "load", outcomes={"hit": requests - requests // 4, "bypass": requests // 4}
+    )
+    (cached,) = scenario_of(topology="separate").variants
+    (uncached,) = scenario_of(topology="none").variants
+    by_name = {gate.name: gate for gate in gates(spoilt, trial.rows(), cached)}
+    assert not by_name["Redis answered"].passed
+    assert "Redis answered" not in {gate.name for gate in gates(spoilt, trial.rows(), uncached)}
+
+
 def test_errors_that_the_scenario_asks_for_are_no_fault(trial: stored.StoredTrial, scenario_of: Any) -> None:
     outcomes = {**trial.record.load.outcomes, "error": 20}
     record = changed(changed(trial.record, "load", outcomes=outcomes), "app", outcomes=outcomes)
