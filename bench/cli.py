@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 import reports
-from bench import conductor, doctor, machine, options, progress, selftest, show
+from bench import conductor, doctor, export, machine, options, progress, selftest, show
 from bench.errors import UserError
 from bench.load import LoadError
 from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs, write_text
@@ -184,6 +184,9 @@ def selftest_(
     """Ask the bench six questions with known answers; exit code 1 where one is answered wrongly."""
     root = results / f"selftest-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     sys.exit(0 if selftest.selftest(Console(), root, full=full) else 1)
+
+
+cli.command(name="export")(export.export)
 
 
 @cli.command()
