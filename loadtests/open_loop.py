@@ -96,9 +96,9 @@ class OpenLoop:
                 connection.connect()
                 connections.append(connection)
 
-    def start(self) -> None:
-        """Begin the schedule a moment from now."""
-        self._origin_ns = time.perf_counter_ns() + _LEAD_NS
+    def start(self, at_ns: int | None = None) -> None:
+        """Begin the schedule at a time of `time.perf_counter_ns`; where none is given, a moment from now."""
+        self._origin_ns = time.perf_counter_ns() + _LEAD_NS if at_ns is None else at_ns
         if not self._at_us:
             self.done.set()
         gevent.spawn(self._sweep)
