@@ -17,3 +17,7 @@ class OpenLoopUser(User):
     def serve(self) -> None:
         """Take requests until the test ends."""
         self.open_loop.serve()
+
+
+class TrialUser(OpenLoopUser):
+    """A user of a trial on several workers: Locust's master names its class to the workers."""

@@ -1,0 +1,291 @@
+"""`python -m loadtests.worker --master HOST:PORT`: takes its part in one trial's load, and ends.
+
+With `-` for the master its address is read from standard input. Exit codes: 0, the part was sent and its
+rows are the master's; 2, master or worker refused; 3, the trial was ended early, or the master is gone; 4,
+no master came.
+"""
+
+from __future__ import annotations
+
+# Locust patches the standard library for gevent, and so comes first.
+from locust.env import Environment  # isort: skip
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import gevent
+from gevent.queue import Empty, Queue
+from pydantic import ValidationError
+
+from loadtests.access_log import LogError
+from loadtests.client import TransportError
+from loadtests.distributed import Done, Hello, LaidOut, batches, fingerprint, is_near, share
+from loadtests.keys import requests
+from loadtests.open_loop import OpenLoop
+from loadtests.order import Part
+from loadtests.process import EVERY_S, Stopwatch, beside, keep_still, make_ready, progress, stop
+from loadtests.recorder import Recorder
+from loadtests.users import TrialUser
+
+# Locust's master answers each heartbeat, one a second.
+_SILENCE_S: Final = 5.0
+_HELLO_S: Final = 1.0
+_RECEIPT_S: Final = 5.0
+_TRIES: Final = 4
+_LINGER_MS: Final = 500
+
+
+class GoneError(Exception):
+    """The master has ended the trial, or is not there."""
+
+
+class RefusedError(Exception):
+    """Master or worker refuses; the message says why and what to do."""
+
+
+class Line:
+    """The line to the master. Messages are noted as they come, with their time, and read one by one."""
+
+    def __init__(self, host: str, port: int, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._mail: Any = Queue()
+        self._end: str | None = None
+        self._heard_s = time.monotonic()
+        environment = Environment(user_classes=[TrialUser])
+        self._events: Any = environment.events
+        self._events.heartbeat_received.add_listener(self._heartbeat)
+        nobody = GoneError(f"no master has answered at {host}:{port} within {patience_s:g} s")
+        with gevent.Timeout(patience_s, nobody):
+            try:
+                self.runner: Any = environment.create_worker_runner(host, port)
+            except ConnectionError:
+                raise nobody from None
+        for kind in ("welcome", "refused", "part", "begin", "collect", "kept"):
+            self.runner.register_message(kind, self._arrived)
+        self.runner.register_message("end", self._ended)
+
+    def say(self, kind: str, data: Mapping[str, Any] | None = None) -> None:
+        """Send the master a message."""
+        self.runner.send_message(kind, data)
+
+    def introduce(self) -> None:
+        """Say who this is until the master has taken this worker on.
+
+        Raises:
+            GoneError: nobody answers.
+            RefusedError: the master does not want this worker.
+        """
+        deadline_s = time.monotonic() + self._patience_s
+        while time.monotonic() < deadline_s:
+            # The first master may have been the last trial's, which is ending: the next one knows nobody.
+            self.runner.connect_to_master()
+            self.say("hello", Hello.own().model_dump())
+            try:
+                kind, data, _ = self._mail.get(timeout=_HELLO_S)
+            except Empty:
+                continue
+            if kind == "refused":
+                raise RefusedError(str(data["reason"]))
+            self._heard_s = time.monotonic()
+            self._end = None
+            return
+        raise GoneError(f"the master has not answered within {self._patience_s:g} s")
+
+    def expect(self, wanted: str, within_s: float = float("inf")) -> tuple[Any, int] | None:
+        """Return the next message of a kind, and when it came (ns); None where none comes in time.
+
+        Raises:
+            GoneError: the master has ended the trial or is silent.
+        """
+        deadline_s = time.monotonic() + within_s
+        while time.monotonic() < deadline_s:
+            self.check()
+            try:
+                kind, data, at_ns = self._mail.get(timeout=min(EVERY_S, within_s))
+            except Empty:
+                continue
+            if kind == wanted:
+                return data, at_ns
+        return None
+
+    def check(self) -> None:
+        """Look whether the master is still there, and wants to go on.
+
+        Raises:
+            GoneError: it is not, or does not.
+        """
+        if self._end is not None:
+            raise GoneError(self._end or "the master has ended the trial")
+        if time.monotonic() - self._heard_s > _SILENCE_S:
+            raise GoneError(f"the master has not been heard for {_SILENCE_S:g} s")
+
+    def hang_up(self) -> None:
+        """Take leave of the master."""
+        self._events.quitting.fire(environment=self.runner.environment)
+        gevent.sleep(0.1)
+        self.runner.greenlet.kill(block=True)
+        self.runner.client.close(linger=_LINGER_MS)
+
+    def _arrived(self, environment: Environment, msg: Any, **_: Any) -> None:
+        self._heard_s = time.monotonic()
+        self._mail.put((msg.type, msg.data, time.perf_counter_ns()))
+
+    def _ended(self, environment: Environment, msg: Any, **_: Any) -> None:
+        self._end = str(msg.data["reason"])
+
+    def _heartbeat(self, **_: Any) -> None:
+        self._heard_s = time.monotonic()
+
+
+def take_part(line: Line, *, anywhere: bool) -> None:
+    """Send this worker's part of a trial, and deliver its rows.
+
+    Raises:
+        GoneError: the master ended the trial, or was lost: nothing more is sent.
+        RefusedError: the targets are not near, and `anywhere` is not set.
+        TransportError: a target cannot be reached.
+        LogError: the workload's log cannot be used.
+    """
+    message = line.expect("part")
+    assert message is not None, "there is no limit of time"
+    part = Part.model_validate_json(message[0]["part"])
+    if not anywhere:
+        _refuse_far(part.targets)
+    span_s = part.warmup_s + part.duration_s
+    plan = beside(requests, part.workload, len(part.targets), span_s, part.seed)
+    print_of_plan = beside(fingerprint, plan)
+    recorder = Recorder(share(plan, part.worker, part.workers))
+    count = int(recorder.requests.at_us.size)
+    loop = OpenLoop(recorder, part.targets, part.timeout_s)
+    TrialUser.open_loop = loop
+    loop.connect()
+    line.say("laid-out", LaidOut(plan=print_of_plan, requests=count).model_dump())
+    _tell(f"worker {part.worker + 1} of {part.workers}: {count} requests to {', '.join(part.targets)}")
+    try:
+        _send(line, loop)
+    finally:
+        loop.close()
+    _deliver(line, recorder, count)
+
+
+def _send(line: Line, loop: OpenLoop) -> None:
+    """Send the whole share, beginning when the master says."""
+    while line.runner.worker_state != "running" or loop.free_users < line.runner.user_count:
+        line.check()
+        gevent.sleep(0.002)
+    keep_still()
+    line.say("ready")
+    message = line.expect("begin")
+    assert message is not None, "there is no limit of time"
+    data, at_ns = message
+    line.say("begun")
+    stopwatch = Stopwatch()
+    loop.start(at_ns + int(data["in_us"]) * 1000)
+    while not loop.done.wait(EVERY_S):
+        line.check()
+        line.say("progress", progress(loop))
+    outcomes = loop.recorder.outcomes()
+    line.say("done", Done(outcomes=outcomes, cpu_ratio=stopwatch.cpu_ratio()).model_dump())
+
+
+def _deliver(line: Line, recorder: Recorder, count: int) -> None:
+    """Bring the rows to the master, each batch until its receipt is there."""
+    line.expect("collect")
+    for first, size in batches(count):
+        columns = recorder.packed(slice(first, first + size))
+        for _ in range(_TRIES):
+            line.say("rows", {"first": first, "count": size, "columns": columns})
+            receipt = line.expect("kept", _RECEIPT_S)
+            while receipt is not None and receipt[0]["first"] != first:
+                receipt = line.expect("kept", _RECEIPT_S)
+            if receipt is not None:
+                break
+        else:
+            raise GoneError("the master does not confirm the rows")
+
+
+def _refuse_far(targets: Sequence[str]) -> None:
+    far = [url for url in targets if not is_near(url)]
+    if far:
+        raise RefusedError(
+            f"{far[0]} is no loopback or private address, and nothing was sent: start the worker with "
+            "--i-own-this-target if it is yours to load"
+        )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Take part in one trial; return the exit code."""
+    options = _options(arguments)
+    address = options.master
+    if address == "-":
+        address = sys.stdin.readline().strip()
+        if not address:
+            return 130
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, sys.exit, 130)
+    make_ready()
+    host, _, port = address.rpartition(":")
+    try:
+        line = Line(host, int(port), options.patience)
+    except GoneError as error:
+        return _ended(error, 4)
+    code = _one_trial(line, options)
+    line.hang_up()
+    return code
+
+
+def _one_trial(line: Line, options: argparse.Namespace) -> int:
+    try:
+        line.introduce()
+    except RefusedError as error:
+        return _ended(error, 2)
+    except GoneError as error:
+        return _ended(error, 4)
+    try:
+        take_part(line, anywhere=options.i_own_this_target)
+    except GoneError as error:
+        return _ended(error, 3)
+    except RefusedError as error:
+        line.say("failed", {"reason": f"refuses: {error}", "code": 2})
+        return _ended(error, 2)
+    except (LogError, ValidationError) as error:
+        line.say("failed", {"reason": str(error), "code": 2})
+        return _ended(error, 3)
+    except TransportError as error:
+        line.say("failed", {"reason": f"a replica cannot be reached: {error}", "code": 1})
+        return _ended(error, 3)
+    except SystemExit:
+        line.say("failed", {"reason": "was ended by a signal", "code": 2})
+        line.hang_up()
+        raise
+    _tell("sent, and delivered")
+    return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m loadtests.worker")
+    parser.add_argument("--master", required=True, help="HOST:PORT, or - to read it from standard input")
+    parser.add_argument("--patience", type=float, default=300.0, help="seconds to wait for a master")
+    parser.add_argument("--i-own-this-target", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def _ended(error: Exception, code: int) -> int:
+    sys.stderr.write(f"{error}\n")
+    return code
+
+
+def _tell(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    # The hub does not run yet, and so gevent would not hear of a signal.
+    for early in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(early, stop)
+    sys.exit(main(sys.argv[1:]))
