@@ -14,8 +14,11 @@ from typing import Final
 USER: Final = "app"
 PASSWORD: Final = "redis-password"  # noqa: S105 (the file's name)
 ACL: Final = "redis-acl"
-# What the app asks of Redis, and nothing else: reading and writing under its own prefix.
-_RIGHTS: Final = "resetkeys ~content:* resetchannels -@all +get +set +ping +auth +hello +client|setinfo"
+# What the app asks of Redis, and nothing else: responses and leases under their own prefixes. EVAL is how a
+# lease is given back by its holder alone.
+_RIGHTS: Final = (
+    "resetkeys ~content:* ~lease:* resetchannels -@all +get +set +eval +ping +auth +hello +client|setinfo"
+)
 
 
 def acl(digest: str) -> str:
