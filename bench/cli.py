@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 import reports
-from bench import conductor, doctor, export, machine, options, progress, selftest, show
+from bench import conductor, doctor, export, machine, options, progress, selftest, show, workers
 from bench.errors import UserError
 from bench.load import LoadError
 from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs, write_text
@@ -58,6 +58,9 @@ def run(
     seed: options.Seed = None,
     assignments: options.Assignments = None,
     stack: StackName = "auto",
+    local_workers: workers.Local = 0,
+    expected_workers: workers.Remote = 0,
+    bind: workers.Bind = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that was interrupted.")
     ] = None,
@@ -82,6 +85,7 @@ def run(
         seed=seed,
     )
     console = Console()
+    crew = workers.asked(local_workers, expected_workers, bind)
     if resume is not None:
         if scenario or changed:
             raise UserError(
@@ -89,6 +93,7 @@ def run(
             )
         folder = RunFolder.find(results, resume)
         record = folder.record()
+        crew = workers.asked(local_workers, expected_workers, bind, record.command)
         stack = record.stack.name
     else:
         if scenario is None:
@@ -105,7 +110,9 @@ def run(
         stacks.open_stack(record.stack.name, record.run_id) as opened,
         progress.listener(console) as listener,
     ):
-        conductor.conduct(folder, record.scenario, opened, listener)
+        for remark in crew.remarks(opened.load_cpus):
+            listener.says(remark)
+        conductor.conduct(folder, record.scenario, opened, listener, crew.start_load())
     summary = show.verdict(console, folder)
     for path, render in ((markdown, as_markdown), (junit, as_junit)):
         if path is not None:
@@ -187,6 +194,9 @@ def selftest_(
 
 
 cli.command(name="export")(export.export)
+
+
+cli.command(name="worker")(workers.worker)
 
 
 @cli.command()

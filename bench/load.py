@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from subprocess import Popen
+from typing import IO, Any, Final
 
 from bench.errors import UserError
 from compose import launch
@@ -30,37 +31,32 @@ class Load:
         self._log_path = folder / "logs" / "load.log"
         self._run_id = run_id
         self._cpus = tuple(cpus)
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Popen[str] | None = None
         self._facts: LoadFacts | None = None
 
     def __enter__(self) -> Load:
         with self._log_path.open("w", encoding="utf-8") as log:
-            self._process = subprocess.Popen(
-                launch.command([sys.executable, "-m", "loadtests", "-"], cpus=self._cpus),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=launch.environment(self._run_id),
-                start_new_session=True,
-            )
+            self._process = self._start(self._arguments(), stdout=subprocess.PIPE, stderr=log)
         return self
 
+    def _arguments(self) -> list[str]:
+        """Return the module that sends the load, and what it is told."""
+        return ["loadtests", "-"]
+
+    def _start(self, arguments: Sequence[str], *, stdout: int | IO[str], stderr: IO[str]) -> Popen[str]:
+        return Popen(
+            launch.command([sys.executable, "-m", *arguments], cpus=self._cpus),
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            env=launch.environment(self._run_id),
+            start_new_session=True,
+        )
+
     def __exit__(self, *_: object) -> None:
-        process = self._process
-        if process is None:
-            return
-        if process.poll() is None:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_PATIENCE_S)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+        if self._process is not None:
+            end(self._process)
 
     def events(self, order: Order) -> Iterator[dict[str, Any]]:
         """Have an order carried out, and yield what the generator reports; afterwards `facts()` answers.
@@ -100,3 +96,18 @@ class Load:
     def _last_words(self) -> str:
         text = self._log_path.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.strip().splitlines()[-15:])
+
+
+def end(process: Popen[str]) -> None:
+    """End a process in order, or else at once."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE_S)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()

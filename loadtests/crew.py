@@ -37,7 +37,7 @@ class Mail:
     at_ns: int
 
 
-class _Master(MasterRunner):  # type: ignore[misc]
+class _Master(MasterRunner):
     """Locust's master, whose workers stay the same once users are spawned.
 
     Locust would share the users out anew whenever somebody comes or goes, in the middle of the trial.
@@ -63,7 +63,8 @@ class Crew:
         self._mail: Any = Queue()
         _try_to_bind(host, port)
         environment = Environment(user_classes=[TrialUser])
-        self.runner = environment.runner = _Master(environment, host, port)
+        self.runner: Any = _Master(environment, host, port)
+        environment.runner = self.runner
         self.port = int(self.runner.server.port)
         self.runner.register_message("hello", self._hello)
         for kind in ("laid-out", "ready", "begun", "progress", "done", "rows", "failed"):
@@ -159,8 +160,8 @@ class Crew:
         for worker, present in enumerate(self._present()):
             if not present and worker not in self.released:
                 raise DistributedError(
-                    f"{self.name(worker)} was lost in the middle of the trial, which does not count; see that "
-                    "it runs, and go on with: sidecar-bench run --resume last"
+                    f"{self.name(worker)} was lost in the middle of the trial, which does not count; see "
+                    "that it runs, and go on with: sidecar-bench run --resume last"
                 )
 
     def _hello(self, environment: Environment, msg: Any, **_: Any) -> None:
@@ -182,8 +183,8 @@ class Crew:
         theirs = data.get("version") if isinstance(data, dict) else None
         if theirs != own_version():
             return (
-                f"the master is sidecar-bench {own_version()}, and this worker is {theirs or 'another program'}: "
-                "install the same on both machines"
+                f"the master is sidecar-bench {own_version()}, and this worker is "
+                f"{theirs or 'another program'}: install the same on both machines"
             )
         try:
             Hello.model_validate(data)

@@ -194,7 +194,7 @@ def is_near(url: str) -> bool:
     parts = urlsplit(url)
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port or 80, proto=socket.IPPROTO_TCP)
-    except OSError:
+    except (OSError, UnicodeError):  # a name that stands for nothing, or is none
         return False
     return all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_private for entry in found)
 

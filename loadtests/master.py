@@ -81,7 +81,7 @@ def _hand_out(crew: Crew, order: Order, plan: Requests) -> None:
         Part(**order.model_dump(exclude={"rows"}), worker=worker, workers=crew.size)
         for worker in range(crew.size)
     ]
-    for worker, hello in enumerate(crew.hellos):
+    for hello in crew.hellos:
         reason = refusal(order, hello, own_boot())
         if reason is not None:
             raise DistributedError(reason)

@@ -56,7 +56,7 @@ class Stopwatch:
 
 
 def beside(work: Callable[..., Any], *arguments: object) -> Any:
-    """Return what `work` returns, or raise what it raises; meanwhile the hub goes on hearing and answering."""
+    """Return what `work` returns, or raise what it raises; the hub goes on answering meanwhile."""
 
     def kept() -> tuple[Any, Exception | None]:
         try:

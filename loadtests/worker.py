@@ -55,13 +55,13 @@ class Line:
         self._mail: Any = Queue()
         self._end: str | None = None
         self._heard_s = time.monotonic()
-        environment = Environment(user_classes=[TrialUser])
-        self._events: Any = environment.events
+        environment: Any = Environment(user_classes=[TrialUser])
+        self._events = environment.events
         self._events.heartbeat_received.add_listener(self._heartbeat)
         nobody = GoneError(f"no master has answered at {host}:{port} within {patience_s:g} s")
         with gevent.Timeout(patience_s, nobody):
             try:
-                self.runner: Any = environment.create_worker_runner(host, port)
+                self.runner = environment.create_worker_runner(host, port)
             except ConnectionError:
                 raise nobody from None
         for kind in ("welcome", "refused", "part", "begin", "collect", "kept"):

@@ -1,0 +1,321 @@
+"""Master and workers as processes, against a server that counts for itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pandas as pd
+import pytest
+import zmq
+
+from loadtests.distributed import Hello, own_boot, own_version
+from loadtests.keys import requests
+from loadtests.order import Order
+from reports.records import LoadFacts
+from scenarios.model import Keys, Workload
+
+ROOT = Path(__file__).parents[2]
+WORKLOAD = Workload(rate=400, users=16, keys=Keys(count=20))
+
+pytestmark = pytest.mark.slow
+
+
+class Processes:
+    """Masters and workers of one test, with what they say."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+
+    def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start one; it is gone after the test."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._stack.callback(process.communicate)
+        self._stack.callback(process.kill)
+        return process
+
+    def master(self, target: str, workers: int, **changed: Any) -> tuple[subprocess.Popen[str], str]:
+        """Start a master with an order; return it and its address."""
+        settings = {
+            "targets": (target,), "workload": WORKLOAD, "seed": 3, "warmup_s": 0.2, "duration_s": 1.0,
+            "timeout_s": 5, "rows": self._folder / "rows.parquet",
+        }  # fmt: skip
+        path = self._folder / "order.json"
+        path.write_text(Order.model_validate(settings | changed).model_dump_json())
+        process = self.start("loadtests.master", str(path), "--workers", str(workers))
+        return process, f"127.0.0.1:{heard(process)['port']}"
+
+    def worker(self, address: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a worker."""
+        return self.start("loadtests.worker", "--master", address, "--patience", "60", *arguments)
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    with contextlib.ExitStack() as stack:
+        yield Processes(tmp_path, stack)
+
+
+def heard(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    event: dict[str, Any] = json.loads(process.stdout.readline())
+    return event
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]], str]:
+    """Wait for the end of a master; return its exit code, events and last words."""
+    said, errors = process.communicate(timeout=60)
+    return process.returncode, [json.loads(line) for line in said.splitlines()], errors
+
+
+class Counting:
+    """Answers as the app would, and counts which paths it was asked for."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self._lock = threading.Lock()
+        self.paths: Counter[str] = Counter()
+
+    def __call__(self, request: bytes) -> bytes:
+        with self._lock:
+            self.paths[request.split(b" ")[1].decode()] += 1
+        return self._answer
+
+
+def test_two_workers_send_what_one_would_have_sent_to_the_last_request(
+    servers, processes: Processes, tmp_path: Path
+) -> None:
+    counting = Counting(servers.ok)
+    master, address = processes.master(servers.answering(counting).url, workers=2)
+    workers = [processes.worker(address) for _ in range(2)]
+    code, _, errors = ended(master)
+    assert (code, errors) == (0, "")
+    assert [worker.wait(20) for worker in workers] == [0, 0]
+    plan = requests(WORKLOAD, 1, 1.2, 3)
+    rows = pd.read_parquet(tmp_path / "rows.parquet")
+    assert rows["intended_us"].tolist() == plan.at_us.tolist()
+    assert rows["key"].tolist() == plan.keys.tolist()
+    assert rows["worker"].tolist() == [number % 2 for number in range(len(rows))]
+    assert counting.paths == Counter(f"/content/{plan.paths[key]}" for key in plan.keys.tolist())
+    assert ((rows["intended_us"] <= rows["sent_us"]) & (rows["sent_us"] <= rows["end_us"])).all()
+
+
+def test_the_master_tells_what_one_process_tells(servers, processes: Processes) -> None:
+    master, address = processes.master(servers.answering().url, workers=2)
+    for _ in range(2):
+        processes.worker(address)
+    _, events, _ = ended(master)
+    names = [event["event"] for event in events]
+    assert names == ["started", *["progress"] * (len(names) - 2), "finished"]
+    assert 0 < events[0]["start_skew_ms"] < 1000
+    progress = events[1:-1]
+    assert all(event["done"] <= event["sent"] <= event["offered"] for event in progress)
+    load = LoadFacts.model_validate(events[-1]["load"])
+    count = requests(WORKLOAD, 1, 1.2, 3).at_us.size
+    assert (load.offered, load.requests, load.outcomes) == (count, count, {"hit": count})
+    assert (load.warmup_s, load.duration_s) == (0.2, pytest.approx(1.0))
+    assert 1 <= load.most_users <= 16
+    assert 0 < load.cpu_ratio <= 1.1
+
+
+def test_more_workers_than_requests_or_users_is_no_mistake(
+    servers, processes: Processes, tmp_path: Path
+) -> None:
+    workload = Workload(rate=2, arrivals="constant", users=1)
+    master, address = processes.master(servers.answering().url, workers=3, workload=workload)
+    for _ in range(3):
+        processes.worker(address)
+    code, _, errors = ended(master)
+    assert (code, errors) == (0, "")
+    assert pd.read_parquet(tmp_path / "rows.parquet")["worker"].tolist() == [0, 1, 2]
+
+
+def test_a_worker_that_is_killed_ends_the_trial_by_name(
+    servers, processes: Processes, tmp_path: Path
+) -> None:
+    master, address = processes.master(servers.answering().url, workers=2, duration_s=60.0)
+    doomed, other = (processes.worker(address) for _ in range(2))
+    assert heard(master)["event"] == "started"
+    doomed.kill()
+    code, events, errors = ended(master)
+    assert code == 2
+    assert f"on {socket.gethostname()} was lost in the middle of the trial" in errors
+    assert not any(event["event"] == "finished" for event in events)
+    assert not (tmp_path / "rows.parquet").exists()
+    assert other.wait(20) == 3
+    assert "was lost" in other.communicate()[1]
+
+
+def test_a_worker_that_is_asked_to_end_says_so_at_once(servers, processes: Processes) -> None:
+    master, address = processes.master(servers.answering().url, workers=1, duration_s=60.0)
+    leaving = processes.worker(address)
+    assert heard(master)["event"] == "started"
+    leaving.send_signal(signal.SIGTERM)
+    assert leaving.wait(20) == 130
+    code, _, errors = ended(master)
+    assert code == 2
+    assert "was ended by a signal" in errors
+
+
+def test_workers_stop_sending_when_their_master_is_gone(servers, processes: Processes) -> None:
+    master, address = processes.master(servers.answering().url, workers=1, duration_s=60.0)
+    worker = processes.worker(address)
+    assert heard(master)["event"] == "started"
+    os.kill(master.pid, signal.SIGKILL)
+    assert worker.wait(20) == 3
+    assert "has not been heard" in worker.communicate()[1]
+
+
+def test_a_replica_that_is_not_there_is_named(servers, processes: Processes) -> None:
+    server = servers.answering()
+    server.close()
+    master, address = processes.master(server.url, workers=1)
+    processes.worker(address)
+    code, _, errors = ended(master)
+    assert code == 1
+    assert server.url.removeprefix("http://") in errors
+
+
+def test_a_worker_refuses_a_public_target_unless_it_is_said_to_be_ours(processes: Processes) -> None:
+    # TEST-NET-2 would count as private: an address that is public, and which nothing is sent to.
+    master, address = processes.master("http://93.184.215.14:9", workers=1)
+    worker = processes.worker(address)
+    code, _, errors = ended(master)
+    assert code == 2
+    assert "--i-own-this-target" in errors
+    assert worker.wait(20) == 2
+    assert "--i-own-this-target" in worker.communicate()[1]
+
+
+def test_an_access_log_that_cannot_be_used_is_the_user_s_to_mend(
+    servers, processes: Processes, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.log").write_text("nothing\n")
+    master, address = processes.master(
+        servers.answering().url, workers=1, workload=Workload(log=tmp_path / "bad.log")
+    )
+    processes.worker(address)
+    code, _, errors = ended(master)
+    assert code == 2
+    assert "bad.log" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_port_in_use_is_said_in_a_sentence(processes: Processes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, _, errors = ended(
+            processes.start("loadtests.master", "nowhere.json", "--bind", bind, "--workers", "1")
+        )
+    assert code == 2
+    assert bind in errors
+    assert "--bind" in errors
+    assert "Traceback" not in errors
+
+
+class ByHand:
+    """A worker whose every word the test chooses, in Locust's own protocol."""
+
+    def __init__(self, address: str, stack: contextlib.ExitStack, name: str = "hand_1") -> None:
+        context = zmq.Context.instance()
+        self._name = name
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.IDENTITY, name.encode())
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RCVTIMEO, 20_000)
+        self._socket.connect(f"tcp://{address}")
+        stack.callback(self._socket.close)
+        self.say("client_ready", metadata.version("locust"))
+
+    def say(self, kind: str, data: Any) -> None:
+        self._socket.send(msgpack.dumps((kind, data, self._name)))
+
+    def hears(self, *kinds: str) -> tuple[str, Any]:
+        """Return the next message of one of these kinds."""
+        while True:
+            kind, data, _ = msgpack.loads(self._socket.recv(), strict_map_key=False)
+            if kind in kinds:
+                return kind, data
+
+
+@pytest.fixture
+def by_hand() -> Iterator[Callable[..., ByHand]]:
+    with contextlib.ExitStack() as stack:
+        yield lambda address, name="hand_1": ByHand(address, stack, name)
+
+
+def hello(**changed: str) -> dict[str, str]:
+    return {"version": own_version(), "host": "hand", "boot": own_boot()} | changed
+
+
+def test_a_worker_of_another_version_is_refused(servers, processes: Processes, by_hand) -> None:
+    _, address = processes.master(servers.answering().url, workers=1)
+    old = by_hand(address)
+    old.say("hello", hello(version="0.0.1, protocol 0"))
+    kind, data = old.hears("refused", "welcome")
+    assert kind == "refused"
+    assert "0.0.1, protocol 0" in data["reason"]
+    assert own_version() in data["reason"]
+
+
+@pytest.mark.parametrize("said", [None, "hello", [], {}, {"version": 7}, {"version": own_version()}])
+def test_who_cannot_say_who_it_is_is_refused(servers, processes: Processes, by_hand, said) -> None:
+    _, address = processes.master(servers.answering().url, workers=1)
+    stranger = by_hand(address)
+    stranger.say("hello", said)
+    assert stranger.hears("refused", "welcome")[0] == "refused"
+
+
+def test_one_worker_too_many_is_refused(servers, processes: Processes, by_hand) -> None:
+    _, address = processes.master(servers.answering().url, workers=1)
+    first, second = (by_hand(address, f"hand_{number}") for number in range(2))
+    first.say("hello", hello())
+    assert first.hears("refused", "welcome")[0] == "welcome"
+    second.say("hello", hello())
+    kind, data = second.hears("refused", "welcome")
+    assert kind == "refused"
+    assert "--expect-workers" in data["reason"]
+    first.say("hello", hello())  # its welcome may have been lost
+    assert first.hears("refused", "welcome")[0] == "welcome"
+
+
+def test_a_worker_elsewhere_is_not_sent_to_the_master_s_loopback(
+    servers, processes: Processes, by_hand
+) -> None:
+    master, address = processes.master(servers.answering().url, workers=1)
+    far = by_hand(address)
+    far.say("hello", hello(host="far", boot="another machine"))
+    assert "cannot be reached from far" in far.hears("end")[1]["reason"]
+    assert ended(master)[0] == 2
+
+
+def test_a_worker_that_laid_out_something_else_ends_the_trial(servers, processes: Processes, by_hand) -> None:
+    master, address = processes.master(servers.answering().url, workers=1)
+    odd = by_hand(address)
+    odd.say("hello", hello())
+    part = json.loads(odd.hears("part")[1]["part"])
+    assert (part["worker"], part["workers"], part["seed"]) == (0, 1, 3)
+    assert "rows" not in part
+    odd.say("laid-out", {"plan": "0" * 32, "requests": 1})
+    assert "other requests from the same seed" in odd.hears("end")[1]["reason"]
+    assert ended(master)[0] == 2
+
+
+def test_what_a_worker_introduces_itself_with_is_what_the_master_reads() -> None:
+    assert Hello.own().model_dump() == hello(host=socket.gethostname())
