@@ -17,14 +17,19 @@ from compose.stack import AppCounts, StackError, UpstreamCounts
 _TIMEOUT_S: Final = 5.0
 
 
+def _connection(url: str) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+
+
 def get(url: str, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
     """Ask a server of ours and return status and body.
 
     Raises:
         OSError: it does not answer.
     """
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+    connection = _connection(url)
     try:
         connection.request(method, path, body)
         response = connection.getresponse()
@@ -60,9 +65,8 @@ class Replica:
     """A connection to one replica: what it asks is answered by this very process, whoever shares its port."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
         self._url = url
-        self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+        self._connection = _connection(url)
 
     def __enter__(self) -> Replica:
         with contextlib.suppress(OSError):  # who is not there is missed when it is asked
@@ -76,16 +80,23 @@ class Replica:
         """Read what it has counted.
 
         Raises:
-            StackError: it does not answer.
+            StackError: it does not answer, or not with the app's metrics.
         """
         try:
             self._connection.request("GET", "/metrics")
-            text = self._connection.getresponse().read().decode()
-        except (OSError, http.client.HTTPException) as error:
+            response = self._connection.getresponse()
+            status, text = response.status, response.read().decode()
+            families = list(text_string_to_metric_families(text)) if status == 200 else []
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise StackError(f"the replica at {self._url} does not tell its metrics: {error}") from error
+        if all(family.name != "cache_requests" for family in families):
+            raise StackError(
+                f"the replica at {self._url} does not tell its metrics: /metrics (status {status}) has no "
+                "cache_requests_total"
+            )
         outcomes: Counter[str] = Counter()
         calls = errors = 0
-        for family in text_string_to_metric_families(text):
+        for family in families:
             for sample in family.samples:
                 if sample.name == "cache_requests_total":
                     outcomes[sample.labels["outcome"]] += int(sample.value)

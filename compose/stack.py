@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from compose.faults import Faults
 from scenarios.model import Variant
@@ -47,10 +48,11 @@ class AppCounts:
 
 @dataclass(frozen=True)
 class UpstreamCounts:
-    """What the upstream has counted itself."""
+    """What the upstream has counted itself; or, where it cannot be asked, the app."""
 
     calls: int
     by_status: dict[str, int] = field(default_factory=dict)
+    counted_by: Literal["upstream", "app"] = "upstream"
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,16 @@ class Deployment(ABC):
         self.down()
 
     @abstractmethod
-    def app_counts(self) -> AppCounts:
-        """Read the replicas' metrics.
+    def app_counts(self) -> AppCounts | None:
+        """Read the replicas' metrics; None where they are not to be had.
 
         Raises:
             StackError: a replica does not answer.
         """
 
     @abstractmethod
-    def upstream_counts(self) -> UpstreamCounts:
-        """Ask the upstream for its own counts.
+    def upstream_counts(self) -> UpstreamCounts | None:
+        """Ask the upstream for its own counts; None where nobody but the load side has counted.
 
         Raises:
             StackError: it does not answer.
