@@ -30,7 +30,7 @@ def export(
     assignments: options.Assignments = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
 ) -> None:
-    """Write the files that deploy a scenario's service: a CloudFormation template, manifests, Compose files."""
+    """Write the files that deploy a scenario's service: a template, manifests or Compose files."""
     if target not in targets.TARGETS:
         raise UserError(f"{target}: cannot be exported to; give one of: {', '.join(targets.TARGETS)}")
     if topology not in _TOPOLOGIES:
@@ -69,12 +69,13 @@ def write(folder: Path, files: Mapping[str, str], *, force: bool = False) -> lis
     except OSError as error:
         raise UserError(f"{folder}: cannot be written to ({error})") from error
     return [
-        f"{'unchanged' if before[name] == text else 'wrote'} {folder / name}" for name, text in files.items()
+        f"{'unchanged' if before[name] == text.encode() else 'wrote'} {folder / name}"
+        for name, text in files.items()
     ]
 
 
-def _content(path: Path) -> str | None:
+def _content(path: Path) -> bytes | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes()
     except FileNotFoundError:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from compose.export.service import Service
 
@@ -27,4 +27,5 @@ def files(target: str, service: Service) -> dict[str, str]:
         StackError: the target cannot have the service as it is.
     """
     module, name = _EXPORTERS[target]
-    return cast(Exporter, getattr(importlib.import_module(module), name))(service)
+    exporter: Exporter = getattr(importlib.import_module(module), name)
+    return exporter(service)
