@@ -25,7 +25,7 @@ from reports.records import (
     UpstreamFacts,
     UsageFacts,
 )
-from reports.validity import Gate, gates
+from reports.validity import Gate, gates, implied_calls
 from scenarios import plan
 from scenarios.model import Scenario, Variant
 from scenarios.plan import Trial
@@ -152,7 +152,7 @@ class _Attempt:
             used = {usage.name: usage.cpu_s for usage in deployment.usage()}
             load, machine = self._load(variant, deployment, generator)
             self.listener.stage("counting")
-            facts = _count(deployment, used)
+            facts = _count(deployment, used, load)
             self.listener.stage("removing")
             began = time.monotonic()
             deployment.down()
@@ -194,16 +194,25 @@ class _Attempt:
         return generator.facts(), before.until(Moment.now())
 
 
-def _count(deployment: Deployment, cpu_before_s: Mapping[str, float]) -> dict[str, Any]:
+def _count(deployment: Deployment, cpu_before_s: Mapping[str, float], load: LoadFacts) -> dict[str, Any]:
     usage = [
         UsageFacts(**asdict(used) | {"cpu_s": used.cpu_s - cpu_before_s.get(used.name, 0.0)})
         for used in deployment.usage()
     ]
     link = deployment.link
     after_ms = deployment.measure_link().achieved_ms if link is not None else None
+    app = deployment.app_counts()
     return {
         "usage": usage,
         "link": LinkFacts(**asdict(link) | {"after_ms": after_ms}) if link is not None else None,
-        "app": AppFacts(**asdict(deployment.app_counts())),
-        "upstream": UpstreamFacts(**asdict(deployment.upstream_counts())),
+        "app": AppFacts(**asdict(app)) if app is not None else None,
+        "upstream": _upstream(deployment, load),
     }
+
+
+def _upstream(deployment: Deployment, load: LoadFacts) -> UpstreamFacts:
+    counted = deployment.upstream_counts()
+    if counted is not None:
+        return UpstreamFacts(**asdict(counted))
+    calls, _ = implied_calls(load.outcomes)
+    return UpstreamFacts(calls=calls, by_status={}, counted_by="headers")

@@ -128,9 +128,21 @@ def gates(analysis: Analysis) -> Table:
         rows.append([
             Cell(name[:1].upper() + name[1:]),
             Cell(bounds[0] if len(bounds) == 1 else "by trial"),
-            Cell(f"{len(each) - len(failed)} of {len(each)}", said, kind="worse" if failed else "better"),
+            _tally([gate for _, gate in each], said),
         ])  # fmt: skip
     return Table("gates", ["Gate", "Bound", "Passed"], rows)
+
+
+def _tally(judged: Sequence[Gate], said: str) -> Cell:
+    """Count those that passed, of those to which the gate applies."""
+    applicable = [gate for gate in judged if gate.applicable]
+    idle = [gate.figure for gate in judged if not gate.applicable]
+    if not applicable:
+        return Cell("–", idle[0])
+    passed = sum(gate.passed for gate in applicable)
+    kind = "better" if passed == len(applicable) else "worse"
+    others = [f"{len(idle)} {idle[0]}"] if idle else []
+    return Cell(f"{passed} of {len(applicable)}", "; ".join([*filter(None, [said]), *others]), kind=kind)
 
 
 def certificates(analysis: Analysis) -> list[tuple[str, str, Table]]:
@@ -150,6 +162,8 @@ def certificates(analysis: Analysis) -> list[tuple[str, str, Table]]:
 
 
 def _passed(gate: Gate) -> Cell:
+    if not gate.applicable:
+        return Cell("not applicable")
     return Cell("passed", kind="better") if gate.passed else Cell("failed", gate.reason, kind="worse")
 
 

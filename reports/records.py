@@ -10,7 +10,7 @@ Facts only: whether a trial is valid, and every statistic, is worked out from th
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,11 +25,21 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class TargetsChoice(Record):
+    """Which services that were running already were loaded, and what the user said of them."""
+
+    urls: dict[str, list[str]] = Field(description="By variant: the base URLs of its replicas.")
+    owned: bool = Field(description="The user said that targets on other machines may be loaded.")
+    rate_cap: float = Field(description="Requests per second allowed for those.")
+    duration_cap_s: float = Field(description="Length of a trial allowed for those, warm-up included.")
+
+
 class StackChoice(Record):
     """Which stack deployed the variants, and why that one."""
 
-    name: str
+    name: str = Field(description="docker, processes, or targets: nothing was deployed.")
     reason: str
+    targets: TargetsChoice | None = None
 
 
 class RunRecord(Record):
@@ -83,10 +93,14 @@ class AppFacts(Record):
 
 
 class UpstreamFacts(Record):
-    """What the upstream counted itself: the truth about upstream calls."""
+    """What the upstream counted itself: the truth about upstream calls. With targets, the next best."""
 
     calls: int
     by_status: dict[str, int]
+    counted_by: Literal["upstream", "app", "headers"] = Field(
+        "upstream",
+        description="app: a target's own metrics. headers: one call for each miss and bypass that was seen.",
+    )
 
 
 class MachineFacts(Record):
@@ -118,10 +132,15 @@ class TrialRecord(Record):
     started: str = Field(description="UTC, ISO 8601.")
     up_s: float = Field(description="From the order to deploy until every replica was ready.")
     down_s: float
-    link: LinkFacts | None = Field(description="None in the topology without a cache.")
+    link: LinkFacts | None = Field(description="None in the topology without a cache, and with targets.")
     load: LoadFacts
-    app: AppFacts
+    app: AppFacts | None = Field(description="None where a target's metrics could not be read.")
     upstream: UpstreamFacts
     machine: MachineFacts
     usage: list[UsageFacts] = []
     notes: list[str] = Field([], description="What the stack could not do as asked, in sentences.")
+
+    @property
+    def deployed(self) -> bool:
+        """Whether the bench deployed what was loaded, fresh and with a stub upstream; not so with targets."""
+        return self.upstream.counted_by == "upstream"

@@ -17,13 +17,14 @@ def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -
     """Sum up a variant over its valid trials."""
     trials = [trial for trial in measures if trial.valid and trial.record.variant == variant.id]
     links = [trial.record.link.achieved_ms for trial in trials if trial.record.link is not None]
-    cached = variant.topology != "none"
+    deployed = all(trial.record.deployed for trial in measures)
+    cached = variant.topology != "none" and deployed
     return VariantSummary(
         id=variant.id,
         topology=variant.topology,
         ttl_s=variant.cache.ttl if cached else None,
         replicas=variant.replicas,
-        rtt_ms=variant.link.rtt_ms if variant.topology == "separate" else None,
+        rtt_ms=variant.link.rtt_ms if variant.topology == "separate" and deployed else None,
         rtt_achieved_ms=sum(links) / len(links) if links else None,
         levels=variant.levels,
         valid_trials=len(trials),
@@ -42,7 +43,7 @@ def _value(metric: Metric, values: Values, variant: str) -> MetricValue | None:
 
 
 def _theory(variant: Variant, trials: Sequence[Measures]) -> Theory | None:
-    if not trials:
+    if not trials or not trials[0].record.deployed:
         return None
     load = trials[0].record.load
     fill_s = sum(trial.fill_s for trial in trials) / len(trials)
@@ -68,7 +69,9 @@ def _fills(trials: Sequence[Measures]) -> FillCauses | None:
 
 
 def whole_trial(trial: Measures, variant: Variant) -> Expected | None:
-    """Return what theory expects of a trial from its cold start to its end."""
+    """Return what theory expects of a trial from its cold start to its end; nothing where it had none."""
+    if not trial.record.deployed:
+        return None
     load = trial.record.load
     return theory.of_variant(variant, (0.0, load.warmup_s + load.duration_s), trial.fill_s, trial.joined)
 
@@ -92,8 +95,9 @@ def of_trial(trial: Measures, variant: Variant) -> TrialSummary:
         misses=outcomes.get("miss", 0),
         errors=outcomes.get("error", 0),
         upstream_calls=record.upstream.calls,
-        app_hits=record.app.outcomes.get("hit", 0),
-        app_misses=record.app.outcomes.get("miss", 0),
+        upstream_counted_by=record.upstream.counted_by,
+        app_hits=record.app.outcomes.get("hit", 0) if record.app is not None else None,
+        app_misses=record.app.outcomes.get("miss", 0) if record.app is not None else None,
         achieved_rate=trial.achieved_rate,
         send_lag_p99_ms=trial.send_lag_p99_ms,
         rtt_achieved_ms=record.link.achieved_ms if record.link is not None else None,

@@ -76,7 +76,7 @@ class VariantSummary(Part):
 
     id: str
     topology: Literal["sidecar", "separate", "none"]
-    ttl_s: float | None = Field(description="Null in the topology without a cache.")
+    ttl_s: float | None = Field(description="Null in the topology without a cache, and with targets.")
     replicas: int
     rtt_ms: float | None = Field(description="Round-trip time configured; null where there is no link.")
     rtt_achieved_ms: float | None = Field(
@@ -85,8 +85,10 @@ class VariantSummary(Part):
     levels: dict[str, Any] = Field(description="Value of each factor of the scenario that this variant uses.")
     valid_trials: int
     metrics: Metrics
-    theory: Theory | None = Field(description="Null without a cache, and where a log gives the requests.")
-    fills: FillCauses | None = Field(description="Null without a cache.")
+    theory: Theory | None = Field(
+        description="Null without a cache, with targets, and where a log gives the requests."
+    )
+    fills: FillCauses | None = Field(description="Null without a cache, and with targets.")
 
 
 class Comparison(Part):
@@ -146,9 +148,12 @@ class TrialSummary(Part):
     hits: int
     misses: int
     errors: int
-    upstream_calls: int = Field(description="As the upstream counted them.")
-    app_hits: int
-    app_misses: int
+    upstream_calls: int = Field(description="As `upstream_counted_by` counted them.")
+    upstream_counted_by: Literal["upstream", "app", "headers"] = Field(
+        description="With targets there is no stub upstream: the app's metrics, or else the answers' headers."
+    )
+    app_hits: int | None = Field(description="Null where a target's metrics could not be read.")
+    app_misses: int | None
     achieved_rate: float = Field(description="Requests sent per second after the warm-up.")
     send_lag_p99_ms: float
     rtt_achieved_ms: float | None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reports.records import AppFacts, LinkFacts, LoadFacts, MachineFacts, TrialRecord, UpstreamFacts
+from reports.records import LinkFacts, LoadFacts, MachineFacts, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,13 +34,17 @@ _ONE_CALL: Final = ("miss", "bypass")
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition of validity. `figure` and `bound` are for people; `reason` says what a failure means."""
+    """One condition of validity. `figure` and `bound` are for people; `reason` says what a failure means.
+
+    A gate that is not applicable stops nothing; its figure says why it is not.
+    """
 
     name: str
     figure: str
     bound: str
     passed: bool
     reason: str
+    applicable: bool = True
 
 
 def gates(
@@ -52,7 +56,7 @@ def gates(
     """
     wanted_errors = variant.upstream.error_ratio if variant is not None else 0.0
     judged = [
-        *_books(record.load, record.app, record.upstream),
+        *_books(record),
         _errors(record.load, wanted_errors),
         *_bypasses(record.load, variant),
         _all_sent(record.load),
@@ -73,40 +77,67 @@ def reasons(judged: list[Gate]) -> list[str]:
     return [gate.reason for gate in judged if not gate.passed]
 
 
-def _books(load: LoadFacts, app: AppFacts, upstream: UpstreamFacts) -> Iterator[Gate]:
+def _books(record: TrialRecord) -> Iterator[Gate]:
+    yield _responses(record)
+    yield _upstream_calls(record)
+    if record.load.outcomes.get("stale", 0) == 0:  # a stale answer's refresh happens behind it, or not at all
+        yield _responses_and_calls(record)
+
+
+def _not_applicable(name: str, because: str) -> Gate:
+    said = f"not applicable, because {because}"
+    return Gate(name, said, "none", True, said, applicable=False)
+
+
+def _responses(record: TrialRecord) -> Gate:
+    name, load, app = "books: responses", record.load, record.app
+    if app is None:
+        return _not_applicable(name, "the app's metrics could not be read: nobody counted but the load side")
     words = sorted({*load.outcomes, *app.outcomes})
     differ = [word for word in words if load.outcomes.get(word, 0) != app.outcomes.get(word, 0)]
     counted = "; ".join(
         f"{word}: {load.outcomes.get(word, 0)} by the load side, {app.outcomes.get(word, 0)} by the app"
         for word in differ
     )
-    yield Gate(
-        "books: responses",
+    others = "" if record.deployed else ": others use it, or it was restarted"
+    return Gate(
+        name,
         counted or f"{sum(load.outcomes.values())} agree",
         "equal to the last one",
         not differ,
-        f"load side and app disagree on what happened ({counted})",
+        f"load side and app disagree on what happened ({counted}){others}",
     )
-    yield Gate(
-        "books: upstream calls",
+
+
+def _upstream_calls(record: TrialRecord) -> Gate:
+    name, app, upstream = "books: upstream calls", record.app, record.upstream
+    if app is None or not record.deployed:
+        return _not_applicable(name, "no stub stands behind a target that would count its calls again")
+    return Gate(
+        name,
         f"{app.upstream_calls} by the app, {upstream.calls} by the upstream",
         "equal to the last one",
         app.upstream_calls == upstream.calls,
         f"the app counted {app.upstream_calls} upstream calls, the upstream {upstream.calls}",
     )
-    low, high = _implied_calls(load.outcomes)
-    if load.outcomes.get("stale", 0) == 0:  # a stale answer's refresh happens behind it, or not at all
-        implied = f"{low}" if low == high else f"{low} to {high}"
-        yield Gate(
-            "books: responses and calls",
-            f"{implied} by the responses, {upstream.calls} by the upstream",
-            "equal to the last one",
-            low <= upstream.calls <= high,
-            f"the responses speak of {implied} upstream calls, the upstream counted {upstream.calls}",
-        )
 
 
-def _implied_calls(outcomes: Mapping[str, int]) -> tuple[int, int]:
+def _responses_and_calls(record: TrialRecord) -> Gate:
+    name, upstream = "books: responses and calls", record.upstream
+    if upstream.counted_by == "headers":
+        return _not_applicable(name, "upstream calls are known from the responses alone")
+    low, high = implied_calls(record.load.outcomes)
+    implied, by = f"{low}" if low == high else f"{low} to {high}", upstream.counted_by
+    return Gate(
+        name,
+        f"{implied} by the responses, {upstream.calls} by the {by}",
+        "equal to the last one",
+        low <= upstream.calls <= high,
+        f"the responses speak of {implied} upstream calls, the {by} counted {upstream.calls}",
+    )
+
+
+def implied_calls(outcomes: Mapping[str, int]) -> tuple[int, int]:
     """Return the fewest and the most upstream calls that the responses can stand for."""
     sure = sum(outcomes.get(word, 0) for word in _ONE_CALL)
     return sure, sure + outcomes.get("error", 0)
@@ -188,6 +219,8 @@ def _machine(machine: MachineFacts) -> Iterator[Gate]:
 
 def _throttled(record: TrialRecord) -> Gate:
     """Judge throttling where no limit was asked for; where one was, it is part of what is measured."""
+    if not record.deployed:
+        return _not_applicable("throttled CPU", "what a target's processes use is not seen from here")
     seconds = max((used.throttled_s or 0.0 for used in record.usage), default=0.0)
     ratio = seconds / max(record.load.warmup_s + record.load.duration_s, 1e-9)
     return Gate(

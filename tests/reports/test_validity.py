@@ -103,3 +103,36 @@ def test_errors_that_the_scenario_asks_for_are_no_fault(trial: stored.StoredTria
     flaky = scenario_of(upstream={"error_ratio": 0.05}).variants[0]
     assert "errors" in {gate.name for gate in gates(record) if not gate.passed}
     assert "errors" not in {gate.name for gate in gates(record, variant=flaky) if not gate.passed}
+
+
+def on_target(record: TrialRecord, counted_by: str) -> TrialRecord:
+    record = changed(record, "upstream", counted_by=counted_by)
+    record = record.model_copy(update={"usage": [], "link": None})
+    return record.model_copy(update={"app": None}) if counted_by == "headers" else record
+
+
+def test_the_books_of_a_target_are_the_load_sides_and_the_apps(trial: stored.StoredTrial) -> None:
+    judged = {gate.name: gate for gate in gates(on_target(trial.record, "app"), trial.rows())}
+    assert judged["books: responses"].applicable
+    assert judged["books: responses and calls"].applicable
+    assert judged["books: upstream calls"].figure.startswith("not applicable, because no stub stands")
+    assert judged["throttled CPU"].figure.startswith("not applicable, because what a target's processes")
+    assert all(gate.passed for gate in judged.values())
+    spoilt = changed(on_target(trial.record, "app"), "upstream", calls=trial.record.upstream.calls + 1)
+    assert [gate.name for gate in gates(spoilt) if not gate.passed] == ["books: responses and calls"]
+
+
+def test_traffic_of_others_on_a_target_makes_a_trial_invalid_and_is_named(trial: stored.StoredTrial) -> None:
+    record = on_target(trial.record, "app")
+    others = {**trial.record.load.outcomes, "hit": trial.record.load.outcomes["hit"] + 1}
+    (said,) = reasons(gates(changed(record, "app", outcomes=others)))
+    assert "others use it, or it was restarted" in said
+
+
+def test_books_that_nobody_else_kept_are_not_applicable(trial: stored.StoredTrial) -> None:
+    judged = [gate for gate in gates(on_target(trial.record, "headers")) if gate.name.startswith("books")]
+    assert len(judged) == 3
+    for gate in judged:
+        assert not gate.applicable
+        assert gate.figure.startswith("not applicable, because ")
+    assert reasons(judged) == []
