@@ -1,34 +1,44 @@
-"""A cached response as one Redis string: when it was stored, its headers, its body."""
+"""A cached response as one Redis string: its status, when it was made, how long it is fresh, headers, body.
+
+The headers are stored as ASGI sends them, so that a hit goes from Redis to the socket as it came.
+"""
 
 from __future__ import annotations
 
-import json
 import struct
-import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_HEAD: Final = struct.Struct(">4sdI")
-_MAGIC: Final = b"scb1"
+Headers = Sequence[tuple[bytes, bytes]]
+
+_HEAD: Final = struct.Struct(">4sHddI")
+_MAGIC: Final = b"scb2"
 
 
 class EnvelopeError(ValueError):
     """The bytes are no cached response of this app's."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Envelope:
-    """A response worth keeping. `generated_s` is the time (epoch) at which its age was zero."""
+    """A response worth keeping.
 
+    `generated_s` is the time (epoch) at which its age was zero, `fresh_until_s` the time at which it expires;
+    header names are in lower case.
+    """
+
+    status: int
     generated_s: float
-    headers: Mapping[str, str]
+    fresh_until_s: float
+    headers: Headers
     body: bytes
 
     def pack(self) -> bytes:
         """Return the bytes to store."""
-        headers = json.dumps(dict(self.headers)).encode()
-        return _HEAD.pack(_MAGIC, self.generated_s, len(headers)) + headers + self.body
+        headers = b"\0".join(part for header in self.headers for part in header)
+        head = _HEAD.pack(_MAGIC, self.status, self.generated_s, self.fresh_until_s, len(headers))
+        return head + headers + self.body
 
     @classmethod
     def unpack(cls, data: bytes) -> Envelope:
@@ -38,15 +48,21 @@ class Envelope:
             EnvelopeError: they were not stored by this app.
         """
         try:
-            magic, generated_s, length = _HEAD.unpack_from(data)
-            headers = json.loads(data[_HEAD.size : _HEAD.size + length])
-        except (struct.error, ValueError) as error:
+            magic, status, generated_s, fresh_until_s, length = _HEAD.unpack_from(data)
+        except struct.error as error:
             raise EnvelopeError("not an envelope") from error
-        if magic != _MAGIC or not isinstance(headers, dict):
+        end = _HEAD.size + length
+        parts = data[_HEAD.size : end].split(b"\0") if length else []
+        if magic != _MAGIC or end > len(data) or len(parts) % 2:
             raise EnvelopeError("not an envelope")
-        return cls(generated_s, headers, data[_HEAD.size + length :])
+        return cls(
+            status, generated_s, fresh_until_s, list(zip(parts[::2], parts[1::2], strict=True)), data[end:]
+        )
 
-    @property
-    def age_s(self) -> int:
-        """Whole seconds since the response was generated (RFC 9111, section 4.2.3); never negative."""
-        return max(int(time.time() - self.generated_s), 0)
+    def header(self, name: bytes) -> bytes | None:
+        """Return the value of a header, by its name in lower case."""
+        return next((value for known, value in self.headers if known == name), None)
+
+    def age_s(self, now_s: float) -> int:
+        """Return the whole seconds since it was generated (RFC 9111, section 4.2.3); never negative."""
+        return max(int(now_s - self.generated_s), 0)

@@ -2,81 +2,81 @@
 
 from __future__ import annotations
 
-import time
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.envelope import Envelope
+from app import logs
+from app.cache import Answer, Cache, Look
 from app.metrics import Metrics
 from app.settings import Settings
-from app.store import Store, StoreError
-from app.upstream import PathError, Upstream, UpstreamError, confined
+from app.store import StoreError
+from app.upstream import PathError, confined, spelled
+
+_PREFIX: Final = "/content/"
+_LOOK: Final = "app.look"  # in the scope: what the hit path has found already
 
 
-class Cache:
-    """Cache-aside: look, fetch, keep."""
+def name_of(scope: Scope) -> bytes:
+    """Return the name under which a request's answer is cached: its path below the prefix, and its query.
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._ttl_s = settings.ttl_s
-        self._metrics = metrics
-        self._upstream = Upstream(settings)
-        self.store = Store(settings) if settings.cached else None
+    Raises:
+        PathError: the path would leave the upstream.
+    """
+    # Not the route's parameter: its pattern loses a newline at the end.
+    path = confined(scope["path"][len(_PREFIX) :])
+    query = scope["query_string"]
+    return f"{path}?{spelled(query)}".encode() if query else path.encode()
 
-    async def respond(self, path: str, query: str) -> Response:
-        """Answer a request for a confined path."""
-        name = f"{path}?{query}" if query else path
-        reason = None if self.store else "no-cache"
-        if self.store:
+
+class HitPath:
+    """Answers hits before the framework routes them; everything else goes on to the route.
+
+    A plain ASGI middleware: it builds no request and no response, which on a hit would cost more than Redis.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(_PREFIX):
             try:
-                found = await self.store.get(name)
-            except StoreError as error:
-                reason = error.reason
-                self._metrics.redis_errors.labels(reason).inc()
+                name = name_of(scope)
+            except PathError:
+                pass  # the route says what is wrong with it
             else:
-                if found is not None:
-                    return self._hit(found)
-        return await self._fetch(path, query, name, reason)
+                cache: Cache = scope["app"].state.cache
+                looked = await cache.look(name)
+                if type(looked) is Answer:
+                    await _send(looked, send)
+                    return
+                scope[_LOOK] = looked
+        await self._app(scope, receive, send)
 
-    def _hit(self, found: Envelope) -> Response:
-        self._metrics.requests.labels("hit").inc()
-        age_s = found.age_s
-        status = f"redis; hit; ttl={max(round(self._ttl_s) - age_s, 0)}"
-        return Response(found.body, headers={**found.headers, "Age": str(age_s), "Cache-Status": status})
 
-    async def _fetch(self, path: str, query: str, name: str, reason: str | None) -> Response:
-        began = time.perf_counter()
-        try:
-            status, headers, body = await self._upstream.get(path, query)
-        except UpstreamError:
-            self._metrics.upstream.labels("error").inc()
-            self._metrics.requests.labels("error").inc()
-            return JSONResponse({"detail": "the upstream gave no answer"}, 502)
-        self._metrics.upstream.labels(str(status)).inc()
-        self._metrics.upstream_seconds.observe(time.perf_counter() - began)
-        said = f"redis; fwd={'bypass' if reason else 'uri-miss'}; fwd-status={status}"
-        upstream_age_s = int(headers.pop("age", "0")) if headers.get("age", "0").isdigit() else 0
-        if reason:
-            said += f"; detail={reason}"
-        elif status == 200 and self.store:
-            try:
-                await self.store.put(name, Envelope(time.time() - upstream_age_s, headers, body))
-            except StoreError as error:
-                self._metrics.redis_errors.labels(error.reason).inc()
-                said += f"; detail={error.reason}"
-            else:
-                said += "; stored"
-        outcome = "error" if status >= 500 else "bypass" if reason else "miss"
-        self._metrics.requests.labels(outcome).inc()
-        return Response(body, status, {**headers, "Age": str(upstream_age_s), "Cache-Status": said})
+async def _send(answer: Answer, send: Send) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.asgi_headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._upstream.close()
-        if self.store:
-            await self.store.close()
+
+class CachedResponse(Response):
+    """An answer, as FastAPI knows responses."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.body, answer.status)
+        self.raw_headers = answer.asgi_headers
+
+
+def get_cache(request: Request) -> Cache:
+    """Return the app's cache; a test may override it."""
+    cache: Cache = request.app.state.cache
+    return cache
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -86,42 +86,63 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        logs.configure()
         app.state.cache = Cache(settings, metrics)
+        # What is loaded by now stays: the collector need not go through it again while requests wait.
+        gc.collect()
+        gc.freeze()
         yield
         await app.state.cache.close()
 
     app = FastAPI(title="Caching service", lifespan=lifespan)
+    app.add_middleware(HitPath)
 
-    @app.get("/content/{path:path}")
-    async def content(path: str, request: Request) -> Response:
+    @app.get(
+        "/content/{path:path}",
+        response_class=Response,
+        responses={
+            200: {"description": "The upstream's answer, or what is cached of it.", "content": {"*/*": {}}},
+            400: {"description": "The path would leave the upstream."},
+            502: {"description": "The upstream gave no answer, and nothing is cached."},
+            503: {"description": "The upstream's quota is spent, and nothing is cached."},
+        },
+    )
+    async def content(path: str, request: Request, cache: Annotated[Cache, Depends(get_cache)]) -> Response:
+        """Answer with the upstream's `/{path}`."""
         try:
-            # Not the parameter: the router's pattern loses a newline at the end of it.
-            safe = confined(request.scope["path"].removeprefix("/content/"))
+            name = name_of(request.scope)
         except PathError as error:
-            metrics.requests.labels("error").inc()
+            metrics.requests["error"] += 1
             return JSONResponse({"detail": str(error)}, 400)
-        cache: Cache = request.app.state.cache
-        return await cache.respond(safe, request.url.query)
+        look: Look | Answer = request.scope.get(_LOOK) or await cache.look(name)
+        return CachedResponse(look if isinstance(look, Answer) else await cache.answer(name, look))
 
-    @app.get("/healthz")
-    async def healthz() -> Response:
-        return PlainTextResponse("ok")
+    _add_operations(app, metrics)
+    return app
 
-    @app.get("/readyz")
-    async def readyz(request: Request) -> Response:
-        store: Store | None = request.app.state.cache.store
-        if store is not None:
+
+def _add_operations(app: FastAPI, metrics: Metrics) -> None:
+    """Add what those ask who run the service."""
+
+    @app.get("/healthz", response_class=PlainTextResponse)
+    async def healthz() -> str:
+        """Tell that the process serves."""
+        return "ok"
+
+    @app.get("/readyz", response_class=PlainTextResponse, responses={503: {"description": "Why not."}})
+    async def readyz(cache: Annotated[Cache, Depends(get_cache)]) -> Any:
+        """Tell whether Redis answers."""
+        if cache.store is not None:
             try:
-                await store.ping()
+                await cache.store.ping()
             except StoreError as error:
                 return PlainTextResponse(error.reason, 503)
-        return PlainTextResponse("ready")
+        return "ready"
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics_text() -> Response:
+        """Return all counters, in Prometheus' format."""
         return PlainTextResponse(metrics.text())
-
-    return app
 
 
 def __getattr__(name: str) -> FastAPI:

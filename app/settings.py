@@ -6,6 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+_SWITCH: Final = {
+    "on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False,
+}  # fmt: skip
 
 
 class ConfigurationError(ValueError):
@@ -14,13 +19,29 @@ class ConfigurationError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be configured. Secrets are left out of its representation."""
+    """Everything that can be configured; docs/app.md has the variables and what each is for.
+
+    Durations are in seconds, of which 0 switches the feature off. Secrets are left out of the representation.
+    """
 
     upstream_url: str
     ttl_s: float = 3600.0
+    ttl_jitter: float = 0.05
+    single_flight: bool = True
+    lease: bool = True
+    lease_wait_s: float = 3.0
+    revalidate_s: float = 300.0
+    stale_while_revalidate_s: float = 0.0
+    stale_if_error_s: float = 300.0
+    negative_ttl_s: float = 5.0
+    l1_s: float = 0.0
+    most_bytes: int = 1_000_000
+    upstream_concurrency: int = 64
+    upstream_reserve: int = 10
     redis_host: str | None = None
     redis_port: int = 6379
     redis_socket: str | None = None
+    redis_tls: bool = False
     redis_user: str | None = None
     redis_password: str | None = field(default=None, repr=False)
     upstream_token: str | None = field(default=None, repr=False)
@@ -42,37 +63,74 @@ class Settings:
             raise ConfigurationError(
                 "UPSTREAM_URL: name the API whose answers are cached, such as https://api.github.com"
             )
+        read = _Reader(environment)
+        jitter = read.number("CACHE_TTL_JITTER", cls.ttl_jitter)
+        if jitter >= 1:
+            raise ConfigurationError(
+                f"CACHE_TTL_JITTER: {jitter:g} is no share of the TTL, from 0 to below 1"
+            )
         return cls(
             upstream_url=url,
-            ttl_s=_number(environment, "CACHE_TTL", 3600.0),
+            ttl_s=read.number("CACHE_TTL", cls.ttl_s, above_zero=True),
+            ttl_jitter=jitter,
+            single_flight=read.switch("CACHE_SINGLE_FLIGHT", cls.single_flight),
+            lease=read.switch("CACHE_LEASE", cls.lease),
+            lease_wait_s=read.number("CACHE_LEASE_WAIT", cls.lease_wait_s, above_zero=True),
+            revalidate_s=read.number("CACHE_REVALIDATE", cls.revalidate_s),
+            stale_while_revalidate_s=read.number(
+                "CACHE_STALE_WHILE_REVALIDATE", cls.stale_while_revalidate_s
+            ),
+            stale_if_error_s=read.number("CACHE_STALE_IF_ERROR", cls.stale_if_error_s),
+            negative_ttl_s=read.number("CACHE_NEGATIVE_TTL", cls.negative_ttl_s),
+            l1_s=read.number("CACHE_L1", cls.l1_s),
+            most_bytes=int(read.number("CACHE_MAX_BODY", cls.most_bytes, above_zero=True)),
+            upstream_concurrency=int(
+                read.number("UPSTREAM_CONCURRENCY", cls.upstream_concurrency, above_zero=True)
+            ),
+            upstream_reserve=int(read.number("UPSTREAM_RESERVE", cls.upstream_reserve)),
             redis_host=environment.get("REDIS_HOST") or None,
-            redis_port=int(_number(environment, "REDIS_PORT", 6379)),
+            redis_port=int(read.number("REDIS_PORT", cls.redis_port, above_zero=True)),
             redis_socket=environment.get("REDIS_SOCKET") or None,
+            redis_tls=read.switch("REDIS_TLS", cls.redis_tls),
             redis_user=environment.get("REDIS_USER") or None,
-            redis_password=_secret(environment, "REDIS_PWD"),
-            upstream_token=_secret(environment, "UPSTREAM_TOKEN"),
+            redis_password=read.secret("REDIS_PWD"),
+            upstream_token=read.secret("UPSTREAM_TOKEN"),
         )
 
 
-def _number(environment: Mapping[str, str], name: str, default: float) -> float:
-    text = environment.get(name)
-    if not text:
-        return default
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if number <= 0:
-        raise ConfigurationError(f"{name}: {text!r} is not a number above zero")
-    return number
+@dataclass(frozen=True)
+class _Reader:
+    """Reads variables; every error names the one that is at fault."""
 
+    environment: Mapping[str, str]
 
-def _secret(environment: Mapping[str, str], name: str) -> str | None:
-    """Read a secret from its variable, or from the file that `NAME_FILE` names."""
-    path = environment.get(f"{name}_FILE")
-    if path:
+    def number(self, name: str, default: float, *, above_zero: bool = False) -> float:
+        text = self.environment.get(name)
+        if not text:
+            return default
         try:
-            return Path(path).read_text(encoding="utf-8").strip() or None
-        except OSError as error:
-            raise ConfigurationError(f"{name}_FILE: {path} cannot be read ({error.strerror})") from error
-    return environment.get(name) or None
+            number = float(text)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < float("inf") or (above_zero and number == 0):
+            wanted = "above zero" if above_zero else "of zero or more"
+            raise ConfigurationError(f"{name}: {text!r} is not a number {wanted}")
+        return number
+
+    def switch(self, name: str, default: bool) -> bool:
+        text = self.environment.get(name)
+        if not text:
+            return default
+        if text.lower() not in _SWITCH:
+            raise ConfigurationError(f"{name}: {text!r} is neither on nor off")
+        return _SWITCH[text.lower()]
+
+    def secret(self, name: str) -> str | None:
+        """Read a secret from its variable, or from the file that `NAME_FILE` names."""
+        path = self.environment.get(f"{name}_FILE")
+        if path:
+            try:
+                return Path(path).read_text(encoding="utf-8").strip() or None
+            except OSError as error:
+                raise ConfigurationError(f"{name}_FILE: {path} cannot be read ({error.strerror})") from error
+        return self.environment.get(name) or None

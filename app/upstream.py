@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
+from app.envelope import Headers
+from app.governor import Governor
+from app.metrics import Metrics
 from app.settings import Settings
 
 TIMEOUT_S: Final = 30.0
 MOST_BYTES: Final = 16_000_000
+_REMEMBERED: Final = 512  # characters of a path: longer ones are looked through each time they come
 # What a reader of the response needs; hop-by-hop headers and cookies stay behind.
-_KEPT: Final = ("content-type", "etag", "last-modified", "age", "link")
+_KEPT: Final = ("content-type", "etag", "last-modified", "link")
 _SAFE: Final = "!$&'()*+,;=:@-._~/"
 
 
@@ -25,25 +32,51 @@ class UpstreamError(Exception):
     """The upstream gave no usable answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What the upstream answered, `age_s` seconds old."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    age_s: int
+
+
 def confined(path: str) -> str:
     """Return a decoded path, spelled so that it stays below the upstream's URL.
 
     Raises:
-        PathError: it has `.` or `..` segments, a backslash, or control characters.
+        PathError: it has `.` or `..` segments, a backslash, control characters, or was not UTF-8.
     """
+    return _known(path) if len(path) <= _REMEMBERED else _confined(path)
+
+
+def _confined(path: str) -> str:
     if any(segment in (".", "..") for segment in path.split("/")):
         raise PathError("a path has no . or .. segments")
     if any(character == "\\" or ord(character) < 0x20 or ord(character) == 0x7F for character in path):
         raise PathError("a path has no backslash and no control characters")
+    if "\ufffd" in path:
+        raise PathError("a path is encoded in UTF-8")
     # Quoting encodes every % anew: what was encoded twice reaches the upstream encoded twice.
     return quote(path, safe=_SAFE)
+
+
+_known = lru_cache(maxsize=16_384)(_confined)
+
+
+def spelled(query: bytes) -> str:
+    """Return a query as it goes to the upstream: encoded where it has to be, otherwise as it came."""
+    return quote(query, safe=_SAFE + "?%")
 
 
 class Upstream:
     """The API whose answers are cached."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._base = settings.upstream_url
+        self._metrics = metrics
+        self.governor = Governor(settings.upstream_concurrency, settings.upstream_reserve)
         headers = {"User-Agent": "sidecar-bench-app", "Accept": "*/*"}
         if settings.upstream_token:
             headers["Authorization"] = f"Bearer {settings.upstream_token}"
@@ -54,24 +87,43 @@ class Upstream:
             auto_decompress=True,
         )
 
-    async def get(self, path: str, query: str) -> tuple[int, dict[str, str], bytes]:
-        """Fetch a path and return status, headers worth keeping, and body. Redirects are not followed.
+    async def get(self, name: str, etag: bytes | None = None) -> Fetched:
+        """Fetch a path with its query, if it no longer is what `etag` stands for. Redirects are not followed.
 
         Raises:
             UpstreamError: no answer came in time, or its body is too large.
         """
-        url = URL(f"{self._base}/{path}" + (f"?{query}" if query else ""), encoded=True)
-        try:
-            async with self._session.get(url, allow_redirects=False) as response:
-                body = bytearray()
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > MOST_BYTES:
-                        raise UpstreamError("the body is too large")
-                headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
-                return response.status, headers, bytes(body)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise UpstreamError(type(error).__name__) from error
+        async with self.governor.slots:
+            began = time.perf_counter()
+            try:
+                fetched = await self._get(name, {"If-None-Match": etag.decode("latin-1")} if etag else {})
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                self._metrics.upstream["error"] += 1
+                raise UpstreamError(type(error).__name__) from error
+            except BaseException:
+                self._metrics.upstream["error"] += 1  # it was called, whatever became of it
+                raise
+        self._metrics.upstream[str(fetched.status)] += 1
+        self._metrics.upstream_seconds.observe(time.perf_counter() - began)
+        return fetched
+
+    async def _get(self, name: str, conditions: dict[str, str]) -> Fetched:
+        url = URL(f"{self._base}/{name}", encoded=True)
+        async with self._session.get(url, headers=conditions, allow_redirects=False) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise UpstreamError("the body is too large")
+            found = response.headers
+            self.governor.learn(response.status, found)
+            kept = [
+                (name.encode(), found[name].encode("utf-8", "surrogateescape"))
+                for name in _KEPT
+                if name in found
+            ]
+            age = found.get("age", "")
+            return Fetched(response.status, kept, bytes(body), int(age) if age.isdecimal() else 0)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from compose.app_environment import app_environment
 from compose.credentials import ACL, PASSWORD, USER
 from compose.stack import StackError
 from scenarios.model import Resources, Variant
@@ -136,7 +137,7 @@ def _upstream(variant: Variant, seed: int) -> Service:
 
 
 def _app(variant: Variant, number: int) -> Service:
-    environment = {"CACHE_TTL": str(variant.cache.ttl), "UPSTREAM_URL": "http://upstream:8000"}
+    environment = app_environment(variant, "http://upstream:8000")
     service = _part("app") | {"networks": ["outside"]}
     if variant.topology != "none":
         service["secrets"] = [PASSWORD]

@@ -17,7 +17,8 @@ ACL: Final = "redis-acl"
 # What the app asks of Redis, and nothing else: responses and leases under their own prefixes. EVAL is how a
 # lease is given back by its holder alone.
 _RIGHTS: Final = (
-    "resetkeys ~content:* ~lease:* resetchannels -@all +get +set +eval +ping +auth +hello +client|setinfo"
+    "resetkeys ~content:* ~lease:* resetchannels "
+    "-@all +get +set +del +eval +ping +auth +hello +client|setinfo"
 )
 
 

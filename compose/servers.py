@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from compose import counts
+from compose.app_environment import app_environment
 from compose.children import Child, Children, free_port, joined, listening, reserved
 from compose.control import LinkControl
 from compose.redis_binary import RedisBinary
@@ -111,7 +112,7 @@ class Servers:
 
     def app(self, number: int, upstream_url: str, redis: Address | None, port: int = 0) -> Server:
         """Start a replica, at the port of an earlier one where one is given."""
-        environment = {"UPSTREAM_URL": upstream_url, "CACHE_TTL": str(self._variant.cache.ttl)}
+        environment = app_environment(self._variant, upstream_url)
         environment |= self.redis_environment(redis) if redis else {}
         return self._http(f"app-{number}", "app.main:app", environment, port)
 

@@ -74,6 +74,30 @@ class Cache(Strict):
     sidecar_transport: Literal["loopback", "unix"] = Field(
         "loopback", description="How the app reaches a sidecar: TCP on localhost, or a Unix socket."
     )
+    ttl_jitter: Share = Field(
+        0.0, ge=0, lt=1, description="By what share of itself a TTL is made longer or shorter, at random."
+    )
+    single_flight: bool = Field(
+        True, description="Requests of a replica for what it is fetching already wait for that one call."
+    )
+    lease: bool = Field(
+        False, description="So do those of other replicas on the same Redis: one of them fetches."
+    )
+    revalidate: Seconds = Field(
+        0.0, ge=0, description="How long an expired response is kept, to ask with its ETag whether it holds."
+    )
+    stale_while_revalidate: Seconds = Field(
+        0.0, ge=0, description="How long an expired response is still served, while it is fetched anew."
+    )
+    stale_if_error: Seconds = Field(
+        0.0, ge=0, description="How long an expired response is still served where the upstream fails."
+    )
+    negative_ttl: Seconds = Field(0.0, ge=0, description="How long a 404 stays in Redis.")
+    l1: Seconds = Field(
+        0.0,
+        ge=0,
+        description="How long the app answers from its own memory before it asks Redis again.",
+    )
 
 
 class Upstream(Strict):

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from servers import RedisServer, free_port, get, serving
+from servers import RedisServer, eventually, free_port, get, serving
 
 from app.main import create_app
 from app.settings import Settings
@@ -80,15 +80,14 @@ def test_it_recovers_without_a_restart(app: str, redis: RedisServer, fault: Faul
     redis.resume()
     redis.command("REPLICAOF", "NO", "ONE")
     redis.command("CONFIG", "SET", "maxmemory", "0")
-    get(app, "/content/new")
-    assert "hit" in get(app, "/content/new").headers["cache-status"]
+    assert eventually(lambda: "hit" in get(app, "/content/new").headers["cache-status"], 5)
 
 
 def test_a_redis_that_comes_back_is_used_again(app: str, redis: RedisServer) -> None:
     redis.stop()
     assert "detail=redis-down" in get(app, "/content/a").headers["cache-status"]
     redis.start()
-    assert "stored" in get(app, "/content/a").headers["cache-status"]
+    assert eventually(lambda: "stored" in get(app, "/content/a").headers["cache-status"], 5)
     assert "hit" in get(app, "/content/a").headers["cache-status"]
 
 

@@ -1,0 +1,53 @@
+"""A circuit breaker whose probe costs no request anything.
+
+Closed, requests pass. The first failure opens it: requests are refused at once, with the failure's reason.
+Meanwhile a task of its own probes from time to time (the half-open state), and closes it when a probe
+succeeds. Source: M. Nygard, "Release It!", 2007.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+_log = logging.getLogger(__name__)
+FIRST_PROBE_S: Final = 0.25
+LAST_PROBE_S: Final = 4.0
+
+
+class Breaker:
+    """Guards one dependency. `probe` raises while it is not to be had."""
+
+    def __init__(self, probe: Callable[[], Awaitable[None]]) -> None:
+        self._probe = probe
+        self._task: asyncio.Task[None] | None = None
+        self.reason: str | None = None
+
+    def trip(self, reason: str) -> None:
+        """Open, and begin to probe; nothing changes if it is open already."""
+        if self.reason is not None:
+            return
+        self.reason = reason
+        _log.warning("redis is passed by", extra={"reason": reason})
+        self._task = asyncio.get_running_loop().create_task(self._recover())
+
+    async def close(self) -> None:
+        """End the probing."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _recover(self) -> None:
+        pause_s = FIRST_PROBE_S
+        while self.reason is not None:
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LAST_PROBE_S)
+            try:
+                await self._probe()
+            except Exception as error:
+                _log.info("redis still fails", extra={"error": type(error).__name__})
+            else:
+                _log.warning("redis is asked again", extra={"reason": self.reason})
+                self.reason = None

@@ -1,0 +1,170 @@
+"""A fetch, and what is kept of it: once across replicas where the lease is on, revalidated where it can be.
+
+The lease is Facebook's, without its stale values: who claims a name fetches it, the others wait for what it
+stores, for a bounded time, and then go on alone. (R. Nishtala et al., "Scaling Memcache at Facebook",
+NSDI 2013, section 3.2.1)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from app.envelope import Envelope
+from app.metrics import Metrics
+from app.settings import Settings
+from app.store import Store, StoreError
+from app.upstream import Fetched, Upstream, UpstreamError
+
+_FIRST_LOOK_S: Final = 0.005
+_LAST_LOOK_S: Final = 0.05
+_NOT_FOUND: Final = (404, 410)
+# The upstream fails, or wants no more calls: what is stale is better than that.
+_TROUBLE: Final = (403, 429)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a fetch brought. `said` is its `Cache-Status`, `outcome` the word for who made it.
+
+    `another`: another replica fetched it. `stale_because`: nothing better than an expired response was had.
+    """
+
+    envelope: Envelope
+    said: bytes
+    outcome: str
+    another: bool = False
+    stale_because: bytes | None = None
+
+
+class Fills:
+    """Fetches what is missing or expired, and stores what may be stored."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, upstream: Upstream, store: Store | None) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._upstream = upstream
+        self._store = store
+
+    async def fill(self, name: bytes, reason: str | None, expired: Envelope | None) -> Kept:
+        """Bring a name up to date.
+
+        `reason` says why Redis could not be asked, if so; `expired` is what it had.
+        """
+        if not self._settings.lease or self._store is None or reason is not None:
+            return await self._fetch(name, reason, expired)
+        async with self._turn(self._store, name, expired) as filled:
+            if filled is not None:
+                return Kept(filled, b"redis; fwd=uri-miss", "miss", another=True)
+            return await self._fetch(name, None, expired)
+
+    @contextlib.asynccontextmanager
+    async def _turn(
+        self, store: Store, name: bytes, expired: Envelope | None
+    ) -> AsyncIterator[Envelope | None]:
+        """Wait for this replica's turn to fetch a name; yields what another has stored meanwhile, if any.
+
+        Whatever Redis does, it lasts no longer than the wait that is allowed.
+        """
+        token, pause_s = secrets.token_bytes(8), _FIRST_LOOK_S
+        until_s = time.monotonic() + self._settings.lease_wait_s
+        held, filled = False, None
+        try:
+            while True:
+                held = await store.claim(name, token, self._settings.lease_wait_s)
+                filled = _fresh(await store.get(name))
+                if held or filled is not None or time.monotonic() >= until_s:
+                    break
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LAST_LOOK_S)
+        except StoreError as error:
+            self._metrics.redis_errors[error.reason] += 1
+        try:
+            yield filled
+        finally:
+            if held:
+                with contextlib.suppress(StoreError):  # then it ends by itself
+                    await store.release(name, token)
+
+    async def _fetch(self, name: bytes, reason: str | None, expired: Envelope | None) -> Kept:
+        wait_s = self._upstream.governor.wait_s(spare=expired is not None)
+        if wait_s:
+            if expired is not None:
+                return Kept(expired, b"", "stale", stale_because=b"quota")
+            return _failed(503, "the upstream's quota is spent", b"quota", wait_s)
+        try:
+            fetched = await self._upstream.get(name.decode(), expired.header(b"etag") if expired else None)
+        except UpstreamError as error:
+            usable = self._still_usable(expired)
+            if usable is not None:
+                return Kept(usable, b"", "stale", stale_because=b"upstream-failed")
+            return _failed(502, "the upstream gave no answer", str(error).encode())
+        if fetched.status >= 500 or fetched.status in _TROUBLE:
+            usable = self._still_usable(expired)
+            if usable is not None:
+                return Kept(usable, b"", "stale", stale_because=b"upstream-%d" % fetched.status)
+        return await self._keep(name, reason, fetched, expired)
+
+    def _still_usable(self, expired: Envelope | None) -> Envelope | None:
+        if expired is None or time.time() >= expired.fresh_until_s + self._settings.stale_if_error_s:
+            return None
+        return expired
+
+    async def _keep(
+        self, name: bytes, reason: str | None, fetched: Fetched, expired: Envelope | None
+    ) -> Kept:
+        """Store what may be stored, and say what was done."""
+        now_s, settings = time.time(), self._settings
+        why = "bypass" if reason else "stale" if expired else "uri-miss"
+        said = f"redis; fwd={why}; fwd-status={fetched.status}".encode()
+        status, headers, body = fetched.status, fetched.headers, fetched.body
+        if status == 304 and expired is not None:
+            status, headers, body = expired.status, expired.headers, expired.body
+        ttl_s = self._ttl_s(status)
+        envelope = Envelope(status, now_s - fetched.age_s, now_s + ttl_s, headers, body)
+        if reason:
+            said += b"; detail=" + reason.encode()
+        elif ttl_s and self._store is not None and len(body) <= settings.most_bytes:
+            try:
+                await self._store.put(name, envelope, ttl_s + self._grace_s(envelope))
+            except StoreError as error:
+                self._metrics.redis_errors[error.reason] += 1
+                said += b"; detail=" + error.reason.encode()
+            else:
+                said += b"; stored"
+        return Kept(envelope, said, "error" if status >= 500 else "bypass" if reason else "miss")
+
+    def _ttl_s(self, status: int) -> float:
+        """Return for how long a response is fresh: spread a little, so that what came together goes apart."""
+        settings = self._settings
+        if status == 200:
+            return settings.ttl_s * (1 + settings.ttl_jitter * random.uniform(-1, 1))
+        return settings.negative_ttl_s if status in _NOT_FOUND else 0.0
+
+    def _grace_s(self, envelope: Envelope) -> float:
+        """Return for how long an expired response is still of use."""
+        settings = self._settings
+        if envelope.status != 200:
+            return 0.0
+        revalidate_s = settings.revalidate_s if envelope.header(b"etag") else 0.0
+        return max(revalidate_s, settings.stale_while_revalidate_s, settings.stale_if_error_s)
+
+
+def _fresh(found: Envelope | None) -> Envelope | None:
+    return found if found is not None and time.time() < found.fresh_until_s else None
+
+
+def _failed(status: int, detail: str, why: bytes, wait_s: float | None = None) -> Kept:
+    headers = [(b"content-type", b"application/json")]
+    if wait_s is not None:
+        headers.append((b"retry-after", b"%d" % (wait_s + 1)))
+    body = json.dumps({"detail": detail}).encode()
+    now_s = time.time()
+    return Kept(Envelope(status, now_s, now_s, headers, body), b"redis; fwd=uri-miss; detail=" + why, "error")

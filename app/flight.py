@@ -1,0 +1,68 @@
+"""Single-flight: who asks for what is being fetched already waits for that one fetch.
+
+The fetch is a task of its own, so that a caller that goes away takes nobody's answer with it. And whoever
+looked in the cache before a fetch ended, and comes here after, is given what that fetch brought: groupcache's
+second look, without a second question. (https://github.com/golang/groupcache, singleflight)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+_REMEMBERED_S: Final = 1.0
+
+
+class Flights(Generic[T]):
+    """The fetches under way, by name."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[bytes, asyncio.Task[T]] = {}
+        self._ended: dict[bytes, tuple[float, T]] = {}
+
+    async def fly(
+        self, name: bytes, looked_s: float, fetch: Callable[[], Coroutine[None, None, T]]
+    ) -> tuple[T, bool]:
+        """Return what a fetch brings, and whether it was another caller's.
+
+        `looked_s` is when this caller began to look in the cache (`time.monotonic`).
+        """
+        task = self._under_way.get(name)
+        if task is not None:
+            return await asyncio.shield(task), True
+        ended = self._ended.get(name)
+        if ended is not None and ended[0] > looked_s:
+            return ended[1], True
+        return await asyncio.shield(self.begin(name, fetch)), False
+
+    def begin(self, name: bytes, fetch: Callable[[], Coroutine[None, None, T]]) -> asyncio.Task[T]:
+        """Return the fetch of a name that is under way; one is begun if there is none."""
+        task = self._under_way.get(name)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(fetch())
+            self._under_way[name] = task
+            task.add_done_callback(lambda done: self._land(name, done))
+        return task
+
+    async def close(self) -> None:
+        """End all fetches."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _land(self, name: bytes, task: asyncio.Task[T]) -> None:
+        del self._under_way[name]
+        if task.cancelled() or task.exception() is not None:
+            return
+        landed = (time.monotonic(), task.result())
+        self._ended[name] = landed
+
+        def forget() -> None:
+            if self._ended.get(name) is landed:
+                del self._ended[name]
+
+        asyncio.get_running_loop().call_later(_REMEMBERED_S, forget)
