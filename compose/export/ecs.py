@@ -67,19 +67,19 @@ def ecs(service: Service) -> dict[str, str]:
         keep_trailing_newline=True,
     )
     redis = fargate_size(service.redis_cpus, service.redis_mib)
+    app = fargate_size(service.app_cpus, service.app_mib)
+    beside_mib = 0
     if service.sidecar:
         app = fargate_size(service.app_cpus + service.redis_cpus, service.app_mib + service.redis_mib)
-        app_container_mib = app.mib - service.redis_mib
-    else:
-        app = fargate_size(service.app_cpus, service.app_mib)
-        app_container_mib = app.mib
+        beside_mib = service.redis_mib
     text = environment.get_template("ecs.yaml.j2").render(
         service=service,
         app=app,
-        app_container_mib=app_container_mib,
+        app_container_mib=app.mib - beside_mib,
         app_container_units=_units(service.app_cpus),
         app_port=APP_PORT,
         redis=redis,
+        redis_container_mib=beside_mib or redis.mib,
         redis_container_units=_units(service.redis_cpus),
         redis_port=REDIS_PORT,
         user=USER,

@@ -1,40 +1,48 @@
 """`sidecar-bench export`: what it writes, what it leaves alone, what it says."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from bench.cli import cli
 from bench.errors import UserError
 from bench.export import write
+from compose.stack import StackError
+from scenarios.document import ScenarioError
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 
 
-def export(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(COMMAND), "export", *arguments],
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def export(*arguments: str, out: Path) -> Result:
+    return CliRunner().invoke(cli, ["export", *arguments, "--out", str(out)])
 
 
-def test_it_says_what_it_wrote(tmp_path: Path) -> None:
-    ended = export("ecs", "--topology", "separate", "--out", "deploy", cwd=tmp_path)
+def test_it_says_what_it_wrote_and_refuses_to_overwrite_it_in_a_sentence(tmp_path: Path) -> None:
+    def sidecar_bench(topology: str) -> subprocess.CompletedProcess[str]:
+        arguments = ["export", "ecs", "--topology", topology, "--out", "deploy"]
+        return subprocess.run(
+            [str(COMMAND), *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    ended = sidecar_bench("separate")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == "wrote deploy/template.yaml\n"
-    assert "RedisService:" in (tmp_path / "deploy" / "template.yaml").read_text()
+    written = (tmp_path / "deploy" / "template.yaml").read_text()
+    assert "RedisService:" in written
+    refused = sidecar_bench("sidecar")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("sidecar-bench: deploy: template.yaml would be overwritten")
+    assert (tmp_path / "deploy" / "template.yaml").read_text() == written
 
 
 def test_the_scenarios_fields_can_be_set_and_ambiguity_is_told(tmp_path: Path) -> None:
-    arguments = ["--topology", "sidecar", "--replicas", "3", "--set", "cache.ttl=[90s, 1h]", "--out", "."]
-    ended = export("ecs", "quick", *arguments, cwd=tmp_path)
+    arguments = ["--topology", "sidecar", "--replicas", "3", "--set", "cache.ttl=[90s, 1h]"]
+    ended = export("ecs", "quick", *arguments, out=tmp_path)
+    assert ended.exit_code == 0
     assert "This is sidecar-ttl90, the first of 2 such variants of quick." in ended.stdout
     written = (tmp_path / "template.yaml").read_text()
     assert "MinCapacity: 3\n" in written
@@ -55,10 +63,10 @@ def test_the_scenarios_fields_can_be_set_and_ambiguity_is_told(tmp_path: Path) -
 def test_what_cannot_be_exported_is_a_sentence_and_leaves_nothing(
     tmp_path: Path, arguments: list[str], said: str
 ) -> None:
-    ended = export(*arguments, "--out", "deploy", cwd=tmp_path)
-    assert ended.returncode == 2
-    assert said in ended.stderr
-    assert "Traceback" not in ended.stderr
+    ended = export(*arguments, out=tmp_path / "deploy")
+    # What main() shows as one line, without a traceback.
+    assert isinstance(ended.exception, UserError | StackError | ScenarioError)
+    assert said in str(ended.exception)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -79,7 +79,11 @@ def ports(rule: dict[str, Any]) -> range:
     return range(rule["FromPort"], rule["ToPort"] + 1)
 
 
-@all_cases
+@pytest.mark.parametrize(
+    ("topology", "replicas"),
+    # Between numbers of replicas only numbers differ.
+    [pytest.param(*case, marks=[] if case[1] == 2 else [pytest.mark.slow]) for case in CASES],
+)
 def test_cfn_lint_finds_neither_errors_nor_warnings(topology: str, replicas: int) -> None:
     found = lint_all(text(topology, replicas))
     assert [str(match) for match in found if match.rule.id[0] in "EW"] == []
