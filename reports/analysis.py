@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from reports import comparisons, effects, kept, pilot, stopping, stored, summaries, verdict
-from reports.attribution import Attribution, attribute
+from reports.attribution import HOPLESS, TERMS, Attribution, attribute
 from reports.effects import Compared, Values
 from reports.measures import Measures, measure
 from reports.metrics import DECISIVE
@@ -35,6 +35,16 @@ class Analysis:
     def scenario(self) -> Scenario:
         """The scenario that was run."""
         return self.run.record.scenario
+
+    @property
+    def deployed(self) -> bool:
+        """Whether the bench deployed what was loaded; else services were that ran already."""
+        return self.run.record.stack.targets is None
+
+    @property
+    def terms(self) -> Mapping[str, str]:
+        """The causes into which differences are split, by the words for them."""
+        return dict(zip(TERMS, TERMS, strict=True)) if self.deployed else HOPLESS
 
     def valid(self, variant_id: str) -> list[Measures]:
         """Return a variant's trials that count."""

@@ -28,6 +28,8 @@ MIX: Final = "waits on upstream, by the hit ratio"
 HOP: Final = "the Redis hop (achieved RTT × commands)"
 REST: Final = "queueing and work in app, Redis and upstream"
 TERMS: Final = (HOP, MIX, REST, LAG)
+# Where the hop cannot be measured, it is part of the rest.
+HOPLESS: Final = {MIX: MIX, REST: f"the Redis hop, {REST}", LAG: LAG}
 
 
 @dataclass(frozen=True)

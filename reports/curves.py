@@ -92,8 +92,8 @@ def _ecdf(axis: Axes, analysis: Analysis, variants: Sequence[Variant], name: str
 
 
 def over_time(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
-    """Draw the upstream calls of each second since the cold start, and what theory expects."""
-    looks = Looks(variants)
+    """Draw the upstream calls of each second since the start of a trial, and what theory expects."""
+    looks, start = Looks(variants), "the cold start" if analysis.deployed else "the start of the trial"
 
     def draw(narrow: bool) -> Figure:
         figure, axes = canvas(narrow, (260 if narrow else 300) + legend_height(variants, narrow))
@@ -116,16 +116,19 @@ def over_time(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
         axis.set_xlim(left=0)
         axis.yaxis.set_tick_params(labelcolor=MUTED)
         axis.xaxis.set_major_locator(MaxNLocator(5 if narrow else 10, integer=True, steps=(1, 2, 5, 10)))
-        axis.set_xlabel("seconds since the cold start")
+        axis.set_xlabel(f"seconds since {start}")
         axis.set_ylabel("upstream calls per second")
         legend(figure, variants, looks, narrow)
         return figure
 
+    caches = "Every trial begins with empty caches. Dots: what theory expects."
+    if not analysis.deployed:
+        caches = "Every trial begins with the caches that earlier ones left."
     return picture(
         "over-time",
-        "Upstream calls of each second, averaged over trials. Every trial begins with empty caches. "
-        "Dots: what theory expects. Dashed upright: the end of the warm-up, which statistics leave out.",
-        "Upstream calls per second against time since the cold start, for each variant.",
+        f"Upstream calls of each second, averaged over trials. {caches} "
+        "Dashed upright: the end of the warm-up, which statistics leave out.",
+        f"Upstream calls per second against time since {start}, for each variant.",
         draw,
     )
 

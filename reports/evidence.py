@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from reports.analysis import Analysis
-from reports.attribution import TERMS, Attribution
+from reports.attribution import Attribution
 from reports.metrics import BY_NAME, Metric
 from reports.pilot import Spread
 from reports.statistics import Estimate
@@ -17,9 +17,12 @@ from reports.validity import Gate
 
 def attribution(analysis: Analysis) -> Table:
     """Return the difference in mean latency by cause: a column for each comparison."""
-    found = analysis.attributions
+    found, terms = analysis.attributions, analysis.terms
     heads = ["Cause", *(f"{one.pair.b.id} − {one.pair.a.id}" for one in found)]
-    rows = [[Cell(term[:1].upper() + term[1:]), *(_part(one, term) for one in found)] for term in TERMS]
+    rows = [
+        [Cell(label[:1].upper() + label[1:]), *(_part(one, term) for one in found)]
+        for term, label in terms.items()
+    ]
     rows.append([Cell("Mean latency in all"), *(_milliseconds(one.total) for one in found)])
     return Table("attribution", heads, rows)
 

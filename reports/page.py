@@ -69,7 +69,7 @@ def settings(analysis: Analysis) -> list[tuple[str, str]]:
     scenario = analysis.scenario
     schedule, first = scenario.schedule, scenario.variants[0]
     varied = comparisons.described(scenario.factors) or "nothing"
-    return [
+    settled = [
         ("Traffic", _traffic(first)),
         ("Varied", varied),
         ("Replicas", ", ".join(str(count) for count in dict.fromkeys(v.replicas for v in scenario.variants))),
@@ -79,6 +79,12 @@ def settings(analysis: Analysis) -> list[tuple[str, str]]:
         ("Blocks", str(schedule.blocks)),
         ("Seed", str(scenario.seed)),
     ]
+    targets = analysis.run.record.stack.targets
+    if targets is None:
+        return settled
+    known = dict(settled) | {"Trial": f"{schedule.warmup:g} s of warm-up, {schedule.duration:g} s measured"}
+    urls = [(f"Target {label}", ", ".join(each)) for label, each in targets.urls.items()]
+    return urls + [(name, known[name]) for name in ("Traffic", "Trial", "Blocks", "Seed")]
 
 
 def _traffic(variant: Variant) -> str:
