@@ -145,6 +145,9 @@ class WorkersLoad(Load):
     def __exit__(self, *_: object) -> None:
         try:
             for process in self._workers:
+                if process.poll() is None:
+                    process.terminate()  # all of them first: none needs to wait for another's end
+            for process in self._workers:
                 end(process)
         finally:
             super().__exit__()

@@ -9,18 +9,19 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import gevent
 from gevent.queue import Empty, Queue
 from locust.runners import MasterRunner
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from loadtests.distributed import DistributedError, Hello, own_version
+from loadtests.distributed import DistributedError, Failed, Hello, own_version
 from loadtests.users import TrialUser
 
 _LINGER_MS: Final = 500
 _LEAVE_S: Final = 1.0
+Message = TypeVar("Message", bound=BaseModel)
 
 
 class BrokenError(Exception):
@@ -119,9 +120,21 @@ class Crew:
             self._check()
             return None
         if mail.kind == "failed":
-            sentence = f"{self.name(mail.worker)}: {mail.data['reason']}"
-            raise DistributedError(sentence) if mail.data["code"] == 2 else BrokenError(sentence)
+            failed = self.read(Failed, mail)
+            sentence = f"{self.name(mail.worker)}: {failed.reason}"
+            raise DistributedError(sentence) if failed.code == 2 else BrokenError(sentence)
         return mail
+
+    def read(self, kind: type[Message], mail: Mail) -> Message:
+        """Return what a message says.
+
+        Raises:
+            DistributedError: it says nothing of this kind.
+        """
+        try:
+            return kind.model_validate(mail.data)
+        except ValidationError as error:
+            raise DistributedError(f"{self.name(mail.worker)} sent a message that cannot be read") from error
 
     def each(self, kind: str, within_s: float) -> list[Mail]:
         """Return a message of this kind from every worker, in the workers' order.

@@ -47,10 +47,16 @@ class Hello(Strict):
 
 
 class LaidOut(Strict):
-    """What a worker has laid out."""
+    """What a worker has laid out: the fingerprint of its whole plan."""
 
     plan: str
-    requests: int
+
+
+class Failed(Strict):
+    """Why a worker cannot take part, and the exit code that this means for the master."""
+
+    reason: str = Field(max_length=2000)
+    code: int
 
 
 class Done(Strict):
@@ -196,7 +202,15 @@ def is_near(url: str) -> bool:
         found = socket.getaddrinfo(parts.hostname, parts.port or 80, proto=socket.IPPROTO_TCP)
     except (OSError, UnicodeError):  # a name that stands for nothing, or is none
         return False
-    return all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_private for entry in found)
+    return all(_near(str(entry[4][0]).partition("%")[0]) for entry in found)
+
+
+def _near(written: str) -> bool:
+    address = ipaddress.ip_address(written)
+    # An IPv4 address in IPv6's clothes counts as what it is.
+    address = getattr(address, "ipv4_mapped", None) or address
+    # Link-local: where clouds answer their machines' questions.
+    return address.is_private and not address.is_link_local
 
 
 def is_loopback(url: str) -> bool:

@@ -15,14 +15,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import gevent
 import gevent.socket
-from pydantic import BaseModel, ValidationError
 
 from loadtests.access_log import LogError
-from loadtests.crew import BrokenError, Crew, Mail
+from loadtests.crew import BrokenError, Crew
 from loadtests.distributed import (
     DistributedError,
     Done,
@@ -43,7 +42,6 @@ from loadtests.process import EVERY_S, beside, facts, make_ready, say, stop
 _GATHER_S: Final = 120.0
 _STEP_S: Final = 120.0
 _LEAD_US: Final = 300_000
-Message = TypeVar("Message", bound=BaseModel)
 
 
 def conduct(crew: Crew, order: Order) -> None:
@@ -62,17 +60,15 @@ def conduct(crew: Crew, order: Order) -> None:
     # Each worker needs a user at least, or its share is never sent.
     crew.spawn_users(max(order.workload.users, crew.size))
     crew.each("ready", _STEP_S)
-    origin_s = _begin(crew)
+    origin_s, skew_ms = _begin(crew)
     done = _follow(crew, origin_s)
     merger = _collect(crew, plan)
     merger.check(done)
     recorder = merger.recorder
     recorder.write(order.rows, crew.size)
     busiest = max(part.cpu_ratio for part in done)
-    say(
-        event="finished",
-        load=facts(plan, order, recorder.outcomes(), recorder.most_under_way(), busiest),
-    )
+    load = facts(plan, order, recorder.outcomes(), recorder.most_under_way(), busiest)
+    say(event="finished", load=load | {"workers": crew.size, "start_skew_ms": skew_ms})
 
 
 def _hand_out(crew: Crew, order: Order, plan: Requests) -> None:
@@ -89,7 +85,7 @@ def _hand_out(crew: Crew, order: Order, plan: Requests) -> None:
         crew.tell(worker, "part", {"part": part.model_dump_json()})
     expected = beside(fingerprint, plan)
     for mail in crew.each("laid-out", _STEP_S):
-        laid_out = _read(LaidOut, mail, crew)
+        laid_out = crew.read(LaidOut, mail)
         if laid_out.plan != expected:
             raise DistributedError(
                 f"{crew.name(mail.worker)} has laid out other requests from the same seed: install the same "
@@ -97,8 +93,8 @@ def _hand_out(crew: Crew, order: Order, plan: Requests) -> None:
             )
 
 
-def _begin(crew: Crew) -> float:
-    """Start all schedules; return when, in seconds of this machine's monotonic clock.
+def _begin(crew: Crew) -> tuple[float, float]:
+    """Start all schedules; return when, in seconds of this machine's monotonic clock, and the skew (ms).
 
     A worker heard of it after the message was sent and before its receipt came back. So no schedule begins
     further from another than from the first message to the last receipt: a bound by one clock alone.
@@ -107,8 +103,8 @@ def _begin(crew: Crew) -> float:
     crew.tell_all("begin", {"in_us": _LEAD_US})
     begun_ns = max(mail.at_ns for mail in crew.each("begun", _STEP_S))
     origin_s = before_ns / 1e9 + _LEAD_US / 1e6
-    say(event="started", origin_s=origin_s, workers=crew.size, start_skew_ms=(begun_ns - before_ns) / 1e6)
-    return origin_s
+    say(event="started", origin_s=origin_s)
+    return origin_s, (begun_ns - before_ns) / 1e6
 
 
 def _follow(crew: Crew, origin_s: float) -> list[Done]:
@@ -119,9 +115,9 @@ def _follow(crew: Crew, origin_s: float) -> list[Done]:
     while len(done) < crew.size:
         mail = crew.hear(0.1)
         if mail is not None and mail.kind == "progress":
-            latest[mail.worker] = _read(Progress, mail, crew)
+            latest[mail.worker] = crew.read(Progress, mail)
         elif mail is not None and mail.kind == "done":
-            facts_of_one = done[mail.worker] = _read(Done, mail, crew)
+            facts_of_one = done[mail.worker] = crew.read(Done, mail)
             sent = facts_of_one.requests
             latest[mail.worker] = Progress(offered=sent, sent=sent, outcomes=facts_of_one.outcomes)
         if time.monotonic() - told_s >= EVERY_S:
@@ -152,19 +148,12 @@ def _collect(crew: Crew, plan: Requests) -> Merger:
         mail = crew.hear(0.2)
         if mail is None or mail.kind != "rows":
             continue
-        rows = _read(Rows, mail, crew)
+        rows = crew.read(Rows, mail)
         merger.take(mail.worker, rows)
         if rows.first + rows.count == share_size(count, mail.worker, crew.size):
             crew.released.add(mail.worker)
         crew.tell(mail.worker, "kept", {"first": rows.first})
     return merger
-
-
-def _read(kind: type[Message], mail: Mail, crew: Crew) -> Message:
-    try:
-        return kind.model_validate(mail.data)
-    except ValidationError as error:
-        raise DistributedError(f"{crew.name(mail.worker)} sent a message that cannot be read") from error
 
 
 def main(arguments: Sequence[str]) -> int:

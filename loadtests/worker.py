@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from loadtests.access_log import LogError
 from loadtests.client import TransportError
-from loadtests.distributed import Done, Hello, LaidOut, batches, fingerprint, is_near, share
+from loadtests.distributed import Done, Failed, Hello, LaidOut, batches, fingerprint, is_near, share
 from loadtests.keys import requests
 from loadtests.open_loop import OpenLoop
 from loadtests.order import Part
@@ -163,7 +163,7 @@ def take_part(line: Line, *, anywhere: bool) -> None:
     loop = OpenLoop(recorder, part.targets, part.timeout_s)
     TrialUser.open_loop = loop
     loop.connect()
-    line.say("laid-out", LaidOut(plan=print_of_plan, requests=count).model_dump())
+    line.say("laid-out", LaidOut(plan=print_of_plan).model_dump())
     _tell(f"worker {part.worker + 1} of {part.workers}: {count} requests to {', '.join(part.targets)}")
     try:
         _send(line, loop)
@@ -250,20 +250,24 @@ def _one_trial(line: Line, options: argparse.Namespace) -> int:
     except GoneError as error:
         return _ended(error, 3)
     except RefusedError as error:
-        line.say("failed", {"reason": f"refuses: {error}", "code": 2})
+        _fail(line, f"refuses: {error}", 2)
         return _ended(error, 2)
     except (LogError, ValidationError) as error:
-        line.say("failed", {"reason": str(error), "code": 2})
+        _fail(line, str(error), 2)
         return _ended(error, 3)
     except TransportError as error:
-        line.say("failed", {"reason": f"a replica cannot be reached: {error}", "code": 1})
+        _fail(line, f"a replica cannot be reached: {error}", 1)
         return _ended(error, 3)
     except SystemExit:
-        line.say("failed", {"reason": "was ended by a signal", "code": 2})
+        _fail(line, "was ended by a signal", 2)
         line.hang_up()
         raise
     _tell("sent, and delivered")
     return 0
+
+
+def _fail(line: Line, reason: str, code: int) -> None:
+    line.say("failed", Failed(reason=reason[:2000], code=code).model_dump())
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -70,7 +70,7 @@ def sent(server: Server, rate: int, workers: int, folder: Path) -> Sent:
     assert len(rows) == load["offered"]
     rows = rows[rows["intended_us"] >= WARMUP_S * 1e6]
     lag = (rows["sent_us"] - rows["intended_us"]) / 1000
-    skew_ms = float(events[0].get("start_skew_ms", 0.0))
+    skew_ms = float(load.get("start_skew_ms", 0.0))
     return Sent(len(rows), float(lag.quantile(0.5)), float(lag.quantile(0.99)), load["cpu_ratio"], skew_ms)
 
 

@@ -189,6 +189,8 @@ def test_the_most_requests_under_way_are_counted_over_all_workers() -> None:
         ("http://192.168.7.1:80", True, False),
         ("http://172.32.0.1", False, False),
         ("http://93.184.215.14", False, False),
+        ("http://[::ffff:93.184.215.14]", False, False),
+        ("http://169.254.169.254", False, False),
         ("http://[2606:2800:21f:cb07::1]", False, False),
         ("http://" + "a" * 70, False, False),
     ],

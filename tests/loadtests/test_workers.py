@@ -116,6 +116,26 @@ def test_two_workers_send_what_one_would_have_sent_to_the_last_request(
     assert ((rows["intended_us"] <= rows["sent_us"]) & (rows["sent_us"] <= rows["end_us"])).all()
 
 
+def test_an_access_log_is_replayed_once_and_not_by_each(
+    servers, processes: Processes, tmp_path: Path
+) -> None:
+    log = tmp_path / "access.log"
+    log.write_text(
+        "".join(
+            f'::1 - - [23/Nov/2026:10:00:{number // 10:02} +0000] "GET /page/{number} HTTP/1.1" 200 9\n'
+            for number in range(40)
+        )
+    )
+    counting = Counting(servers.ok)
+    replay = Workload(arrivals="log", log=log, speedup=4)
+    master, address = processes.master(servers.answering(counting).url, workers=2, workload=replay)
+    for _ in range(2):
+        processes.worker(address)
+    code, _, errors = ended(master)
+    assert (code, errors) == (0, "")
+    assert counting.paths == Counter(f"/content/page/{number}" for number in range(40))
+
+
 def test_the_master_tells_what_one_process_tells(servers, processes: Processes) -> None:
     master, address = processes.master(servers.answering().url, workers=2)
     for _ in range(2):
@@ -123,9 +143,10 @@ def test_the_master_tells_what_one_process_tells(servers, processes: Processes) 
     _, events, _ = ended(master)
     names = [event["event"] for event in events]
     assert names == ["started", *["progress"] * (len(names) - 2), "finished"]
-    assert 0 < events[0]["start_skew_ms"] < 1000
     progress = events[1:-1]
     assert all(event["done"] <= event["sent"] <= event["offered"] for event in progress)
+    assert events[-1]["load"]["workers"] == 2
+    assert 0 < events[-1]["load"]["start_skew_ms"] < 1000
     load = LoadFacts.model_validate(events[-1]["load"])
     count = requests(WORKLOAD, 1, 1.2, 3).at_us.size
     assert (load.offered, load.requests, load.outcomes) == (count, count, {"hit": count})
@@ -312,9 +333,22 @@ def test_a_worker_that_laid_out_something_else_ends_the_trial(servers, processes
     part = json.loads(odd.hears("part")[1]["part"])
     assert (part["worker"], part["workers"], part["seed"]) == (0, 1, 3)
     assert "rows" not in part
-    odd.say("laid-out", {"plan": "0" * 32, "requests": 1})
+    odd.say("laid-out", {"plan": "0" * 32})
     assert "other requests from the same seed" in odd.hears("end")[1]["reason"]
     assert ended(master)[0] == 2
+
+
+@pytest.mark.parametrize("said", [("laid-out", None), ("failed", {}), ("failed", "why"), ("laid-out", [1])])
+def test_a_message_that_cannot_be_read_ends_the_trial(servers, processes: Processes, by_hand, said) -> None:
+    master, address = processes.master(servers.answering().url, workers=1)
+    odd = by_hand(address)
+    odd.say("hello", hello())
+    odd.hears("part")
+    odd.say(*said)
+    assert "sent a message that cannot be read" in odd.hears("end")[1]["reason"]
+    code, _, errors = ended(master)
+    assert code == 2
+    assert "Traceback" not in errors
 
 
 def test_what_a_worker_introduces_itself_with_is_what_the_master_reads() -> None:
