@@ -12,4 +12,6 @@ def check(path: Path, text: str) -> None:
     if os.environ.get("RENEW_GOLDEN"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8"), f"{path.name} differs; tests/support/golden.py says how to renew it"
+    assert text == path.read_text(encoding="utf-8"), (
+        f"{path.name} differs; tests/support/golden.py says how to renew it"
+    )
