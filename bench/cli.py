@@ -13,18 +13,29 @@ import typer
 from rich.console import Console
 
 import reports
-from bench import conductor, doctor, export, machine, options, progress, selftest, show, workers
+from bench import (
+    conductor,
+    doctor,
+    export,
+    guard,
+    machine,
+    options,
+    progress,
+    selftest,
+    show,
+    targets,
+    workers,
+)
 from bench.errors import UserError
 from bench.load import LoadError
 from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs, write_text
 from compose import clean as cleaning
-from compose import stacks
 from compose.stack import StackError
 from loadtests.access_log import LogError, read_log
 from reports import ResultsError
 from reports.junit import render as as_junit
 from reports.markdown import render as as_markdown
-from reports.records import RunRecord, StackChoice
+from reports.records import RunRecord, TargetsChoice
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.model import Scenario
@@ -58,6 +69,11 @@ def run(
     seed: options.Seed = None,
     assignments: options.Assignments = None,
     stack: StackName = "auto",
+    target: targets.Target = None,
+    label: targets.Label = None,
+    own: targets.Own = False,
+    rate_cap: targets.RateCap = None,
+    duration_cap: targets.DurationCap = None,
     local_workers: workers.Local = 0,
     expected_workers: workers.Remote = 0,
     bind: workers.Bind = None,
@@ -86,6 +102,7 @@ def run(
     )
     console = Console()
     crew = workers.asked(local_workers, expected_workers, bind)
+    aim = targets.asked(target, label, own, rate_cap, duration_cap)
     if resume is not None:
         if scenario or changed:
             raise UserError(
@@ -94,20 +111,21 @@ def run(
         folder = RunFolder.find(results, resume)
         record = folder.record()
         crew = workers.asked(local_workers, expected_workers, bind, record.command)
-        stack = record.stack.name
+        guard.check(record.scenario, aim.again(record))
     else:
         if scenario is None:
             raise UserError(
                 "which scenario? `sidecar-bench list` names those of the library; `quick` is a start"
             )
-        read = document.load(scenario, changed)
+        read = targets.load(scenario, changed, stack, aim.choice)
         _check_logs(read)
-        record, folder = _begin(read, stack, results)
+        guard.check(read, aim.choice)
+        record, folder = _begin(read, stack, results, aim.choice)
     console.print(
         f"Run {record.run_id} on the {record.stack.name} stack: {record.stack.reason}.", highlight=False
     )
     with (
-        stacks.open_stack(record.stack.name, record.run_id) as opened,
+        targets.open_stack(record) as opened,
         progress.listener(console) as listener,
     ):
         for remark in crew.remarks(opened.load_cpus):
@@ -120,15 +138,16 @@ def run(
     sys.exit(reports.exit_code(summary))
 
 
-def _begin(scenario: Scenario, stack: str, results: Path) -> tuple[RunRecord, RunFolder]:
-    chosen, reason = stacks.choose(stack)
+def _begin(
+    scenario: Scenario, stack: str, results: Path, aim: TargetsChoice | None
+) -> tuple[RunRecord, RunFolder]:
     now = datetime.now(UTC)
     record = RunRecord(
         run_id=new_run_id(results, scenario.name, now),
         scenario=scenario,
         command=["sidecar-bench", *sys.argv[1:]],
         started=now.isoformat(timespec="seconds"),
-        stack=StackChoice(name=chosen, reason=reason),
+        stack=targets.stack_choice(stack, aim),
         environment=machine.environment(),
     )
     return record, RunFolder.create(results, record)

@@ -76,12 +76,14 @@ class TargetStack(Stack):
         self._urls = {label: tuple(each) for label, each in urls.items()}
         cores = sorted(os.sched_getaffinity(0))
         # As on the other stacks the generator has a core of its own; services elsewhere leave it all of them.
-        here = any(is_here(url) for each in self._urls.values() for url in each)
-        self.load_cpus = tuple(cores[-1:]) if here and len(cores) > 1 else ()
+        self._here = {url for each in self._urls.values() for url in each if is_here(url)}
+        self.load_cpus = tuple(cores[-1:]) if self._here and len(cores) > 1 else ()
 
     def deploy(self, variant: Variant, *, seed: int, folder: Path) -> TargetDeployment:
         urls = self._urls[variant.label]
         for url in urls:
+            if url in self._here and not is_here(url):  # what may be loaded was decided by where it leads
+                raise StackError(f"{url} led to this machine when the run began, and no longer does")
             check_answers(variant.label, url)
         return TargetDeployment(variant.label, urls)
 

@@ -1,0 +1,302 @@
+"""`run --target`: services that run already take the place of deployed variants (docs/production.md)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, get_args
+from urllib.parse import SplitResult, urlsplit
+
+import typer
+
+from bench.errors import UserError
+from compose import stacks
+from compose.stack import Stack
+from compose.targets import TargetStack
+from reports.records import RunRecord, StackChoice, TargetsChoice
+from scenarios import document, thresholds, units
+from scenarios.model import Scenario, Settings, Topology, Variant, Workload
+
+RATE_CAP: Final = 200.0
+DURATION_CAP_S: Final = 60.0
+_PANEL: Final = "Services that run already, instead of deployed variants"
+_TOPOLOGIES: Final[tuple[Topology, ...]] = get_args(Topology)
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
+_LABEL: Final = re.compile(r"[a-z0-9]{1,20}")
+_PLAIN: Final = re.compile(r"[!-~]+")
+# What a variant says of how it is deployed; of these fields a target takes none.
+_DEPLOYED: Final = ("topology", "label", "replicas", "cache", "upstream", "link", "resources")
+
+Target = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target", metavar="URL[,URL…]", rich_help_panel=_PANEL, show_default=False,
+        help="A service to load: its URL, or those of its replicas. Repeat it to compare services.",
+    ),
+]  # fmt: skip
+Label = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label", rich_help_panel=_PANEL, show_default=False,
+        help="What a target is called, in the targets' order: sidecar, separate, none, or names of your own.",
+    ),
+]  # fmt: skip
+Own = Annotated[
+    bool,
+    typer.Option(
+        "--i-own-this-target", rich_help_panel=_PANEL,
+        help="Targets on other machines are yours to load.",
+    ),
+]  # fmt: skip
+RateCap = Annotated[
+    float | None,
+    typer.Option(
+        rich_help_panel=_PANEL, show_default=False,
+        help=f"Requests/s allowed for targets on other machines; {RATE_CAP:g} unless said otherwise.",
+    ),
+]  # fmt: skip
+DurationCap = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=_PANEL, show_default=False,
+        help=f"Length of a trial allowed for those, such as 5m; {DURATION_CAP_S:g}s unless said otherwise.",
+    ),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says of targets; fields are None where it says nothing."""
+
+    urls: Mapping[str, list[str]] | None
+    owned: bool
+    rate_cap: float | None
+    duration_cap_s: float | None
+
+    @property
+    def choice(self) -> TargetsChoice | None:
+        """What was chosen; None where variants are to be deployed."""
+        if self.urls is None:
+            return None
+        return TargetsChoice(
+            urls=dict(self.urls),
+            owned=self.owned,
+            rate_cap=RATE_CAP if self.rate_cap is None else self.rate_cap,
+            duration_cap_s=DURATION_CAP_S if self.duration_cap_s is None else self.duration_cap_s,
+        )
+
+    def again(self, record: RunRecord) -> TargetsChoice | None:
+        """Return what a stored run chose, with what is said anew: whose the targets are, and the caps.
+
+        Raises:
+            UserError: targets are named anew.
+        """
+        if self.urls is not None:
+            raise UserError("--resume goes on with the targets of the run; leave --target and --label out")
+        stored = record.stack.targets
+        if stored is None:
+            if self != Asked(None, False, None, None):
+                raise UserError(f"{record.run_id} has no targets; leave the options about targets out")
+            return None
+        said = {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name != "urls" and value not in (None, False)
+        }
+        return stored.model_copy(update=said)
+
+
+def asked(
+    targets: Sequence[str] | None,
+    labels: Sequence[str] | None,
+    owned: bool,
+    rate_cap: float | None,
+    duration_cap: str | None,
+) -> Asked:
+    """Read the options.
+
+    Raises:
+        UserError: they cannot be read, or do not go together.
+    """
+    duration_cap_s = _seconds(duration_cap) if duration_cap is not None else None
+    if rate_cap is not None and not 0 < rate_cap < math.inf:
+        raise UserError(f"--rate-cap {rate_cap}: is no rate; give requests per second, such as 500")
+    if not targets:
+        if labels:
+            raise UserError("--label names a target: give each a --target, or leave it out")
+        return Asked(None, owned, rate_cap, duration_cap_s)
+    names = list(labels or ())
+    if len(names) != len(targets):
+        raise UserError(
+            f"{len(targets)} --target and {len(names)} --label: give each target a label, in the same order, "
+            "such as --label sidecar --label separate"
+        )
+    _check_labels(names)
+    urls = {name: replicas(given) for name, given in zip(names, targets, strict=True)}
+    known: dict[str, str] = {}
+    for name, each in urls.items():
+        for url in each:
+            if url in known:
+                raise UserError(f"{url}: is given twice ({known[url]} and {name}); name each replica once")
+            known[url] = name
+    return Asked(urls, owned, rate_cap, duration_cap_s)
+
+
+def _seconds(text: str) -> float:
+    try:
+        read = float(str(units.seconds(text)))
+    except ValueError:
+        read = 0.0
+    if not 0 < read < math.inf:
+        raise UserError(f"--duration-cap {text}: is no duration; write 90s or 5m")
+    return read
+
+
+def _check_labels(names: Sequence[str]) -> None:
+    for name in names:
+        if not _LABEL.fullmatch(name):
+            raise UserError(f"--label {name}: use up to 20 small letters and digits")
+    if len(set(names)) < len(names):
+        raise UserError(f"--label {', '.join(names)}: two targets have one label; tell them apart")
+    placed = [name for name in names if name in _TOPOLOGIES]
+    if placed and len(placed) < len(names):
+        raise UserError(
+            f"--label {', '.join(names)}: either every label says where the cache is "
+            f"({', '.join(_TOPOLOGIES)}), or none does"
+        )
+
+
+def replicas(given: str) -> list[str]:
+    """Read one --target: the base URLs of its replicas, each written in one way.
+
+    Raises:
+        UserError: one is no plain http or https URL. What it held is not repeated: it may be secret.
+    """
+    return [_url(text.strip()) for text in given.split(",")]
+
+
+def _url(text: str) -> str:
+    if not _PLAIN.fullmatch(text):
+        raise UserError("--target: a URL is empty, or has a blank or another sign that URLs do not have")
+    parts, port = _parts(text)
+    if parts.scheme not in ("http", "https"):
+        raise UserError("--target: write a whole URL that begins with http:// or https://")
+    if "@" in parts.netloc:
+        raise UserError("--target: a URL has a user or password, which would be stored; leave them out")
+    if "?" in text or "#" in text:
+        raise UserError("--target: a URL has a query or fragment; give scheme, host and port alone")
+    host = (parts.hostname or "").rstrip(".")
+    if not _HOST.fullmatch(host):
+        raise UserError("--target: a URL has no host that can be used; give a name or an IPv4 address")
+    if parts.path not in ("", "/"):
+        raise UserError(
+            f"--target: the URL of {host} has a path; requests are for /content/… at its root: "
+            "give scheme, host and port alone"
+        )
+    return f"{parts.scheme}://{host}:{port}"
+
+
+def _parts(text: str) -> tuple[SplitResult, int]:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise UserError("--target: a URL cannot be read; write it like http://127.0.0.1:8101") from error
+    if port == 0:
+        raise UserError("--target: port 0 cannot be asked; give the port that the service listens on")
+    return parts, port or (443 if parts.scheme == "https" else 80)
+
+
+def load(name: str, changed: Mapping[str, object], stack: str, choice: TargetsChoice | None) -> Scenario:
+    """Read a scenario; with targets, aim it at them.
+
+    Raises:
+        UserError: an option says how variants are deployed, or the scenario does not suit the targets.
+        ScenarioError: the scenario cannot be used.
+    """
+    if choice is not None:
+        _refuse(changed, stack)
+    read = document.load(name, changed)
+    return aimed(read, choice) if choice is not None else read
+
+
+def _refuse(changed: Iterable[str], stack: str) -> None:
+    if stack != "auto":
+        raise UserError(f"--stack {stack}: nothing is deployed where there are targets; leave it out")
+    for name in changed:
+        if name.partition(".")[0] in _DEPLOYED:
+            instead = " and say it by --label" if name == "topology" else ""
+            raise UserError(
+                f"{name}: says how a variant is deployed, and targets are deployed already; "
+                f"leave it out{instead}"
+            )
+
+
+def aimed(scenario: Scenario, choice: TargetsChoice) -> Scenario:
+    """Return a scenario whose variants are the targets: its traffic, schedule and thresholds, on them.
+
+    Raises:
+        UserError: it compares something else, or asks for what cannot be done to a target.
+    """
+    varied = [name for name, levels in scenario.factors.items() if name != "topology" and len(levels) > 1]
+    if varied:
+        traffic = all(name.startswith("workload.") for name in varied)
+        remedy = (
+            f"give it one value, such as --set {varied[0]}={scenario.factors[varied[0]][0]}"
+            if traffic
+            else "take a scenario that does not, such as quick"
+        )
+        raise UserError(
+            f"{scenario.name}: compares {', '.join(varied)}; each target is one variant, and nothing else "
+            f"can be varied: {remedy}"
+        )
+    first = scenario.variants[0]
+    _check_doable(scenario.name, first)
+    factor = "topology" if set(choice.urls) <= set(_TOPOLOGIES) else "label"
+    variants = tuple(_variant(label, urls, factor, first.workload) for label, urls in choice.urls.items())
+    try:
+        thresholds.check(scenario.thresholds, [name for one in variants for name in (one.topology, one.id)])
+    except ValueError as error:
+        raise UserError(f"{scenario.name}, thresholds: {error}") from error
+    fields = {"factors": {factor: list(choice.urls)}, "variants": variants}
+    return scenario.model_copy(update=fields)
+
+
+def _variant(label: str, urls: Sequence[str], factor: str, workload: Workload) -> Variant:
+    # A label of the user's own does not tell where the cache is; the field has to have a value.
+    topology = next((known for known in _TOPOLOGIES if known == label), "sidecar")
+    settings = Settings(label=label, topology=topology, replicas=len(urls), workload=workload)
+    return Variant(id=label, levels={factor: label}, **dict(settings))
+
+
+def _check_doable(name: str, variant: Variant) -> None:
+    for field, info in Settings.model_fields.items():
+        value: Any = getattr(variant, field)
+        if field not in (*_DEPLOYED, "workload") and value != info.get_default(call_default_factory=True):
+            raise UserError(f"{name}: {field} cannot be had with targets; take a scenario without")
+
+
+def stack_choice(stack: str, choice: TargetsChoice | None) -> StackChoice:
+    """Return what a run's record says of its stack.
+
+    Raises:
+        StackError: there is no such stack, or it cannot be used.
+    """
+    if choice is not None:
+        return StackChoice(name="targets", reason="--target names services that run already", targets=choice)
+    name, reason = stacks.choose(stack)
+    return StackChoice(name=name, reason=reason)
+
+
+def open_stack(record: RunRecord) -> Stack:
+    """Return the stack of a run, whatever it is.
+
+    Raises:
+        StackError: it cannot be used here.
+    """
+    if record.stack.targets is not None:
+        return TargetStack(record.run_id, record.stack.targets.urls)
+    return stacks.open_stack(record.stack.name, record.run_id)
