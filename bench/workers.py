@@ -72,7 +72,7 @@ class Crew:
             yield f"{self.local} workers share {len(cpus)} of this machine's cores: more would not send more."
         if self.remote:
             yield (
-                f"Waiting for {self.remote} workers in each trial; start each with: "
+                f"Each trial waits for {self.remote} to come (--expect-workers); start each with: "
                 f"sidecar-bench worker --master {self.bind}"
             )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import subprocess
@@ -18,7 +17,7 @@ from servers import eventually, free_port
 from bench.errors import UserError
 from bench.load import Load
 from bench.workers import Crew, asked
-from reports.stored import COLUMNS
+from reports.stored import COLUMNS, read
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 SMALL = (
@@ -90,19 +89,20 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_books_and_rows_of_two_workers_balance_to_the_last_request(tmp_path: Path) -> None:
     ended = run("run", "quick", *SMALL, "--workers", "2", cwd=tmp_path)
     assert ended.returncode in ENDED, ended.stderr
-    (path,) = tmp_path.glob("results/*/summary.json")
-    trials = json.loads(path.read_text())["trials"]
+    (run_folder,) = (tmp_path / "results").iterdir()
+    trials = read(run_folder).trials
     assert len(trials) == 2
     for trial in trials:
-        assert (trial["hits"], trial["misses"]) == (trial["app_hits"], trial["app_misses"])
-        assert trial["upstream_calls"] == trial["requests"] - trial["hits"]
-        assert trial["errors"] == 0
-        assert trial["requests"] > 150
-    for stored in tmp_path.glob("results/*/trials/*/requests.parquet"):
-        rows = pd.read_parquet(stored)
+        record = trial.record
+        rows = pd.read_parquet(trial.folder / "requests.parquet")
+        assert rows["outcome"].value_counts().loc[lambda n: n > 0].to_dict() == record.app.outcomes
+        assert record.load.outcomes == record.app.outcomes
+        assert record.upstream.calls == record.app.upstream_calls > 0
+        assert len(rows) == record.load.offered == record.load.requests > 150
         assert list(rows.columns) == [*COLUMNS, "worker"]
-        assert set(rows["worker"]) == {0, 1}
+        assert rows["worker"].tolist() == [number % 2 for number in range(len(rows))]
         assert rows["intended_us"].is_monotonic_increasing
+        assert list(trial.rows().columns) == list(COLUMNS)
 
 
 @pytest.mark.slow
