@@ -6,8 +6,7 @@ Every answer carries `Cache-Status` (RFC 9211) and `Age` (RFC 9111), and is coun
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Final
+from typing import NamedTuple
 
 from app.envelope import Envelope, Headers
 from app.fills import Fills, Kept
@@ -18,11 +17,8 @@ from app.settings import Settings
 from app.store import Store, StoreError
 from app.upstream import Upstream
 
-_JSON: Final = (b"content-type", b"application/json")
 
-
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What a look in the cache came to: an envelope, fresh or not; nothing; or why it could not be asked."""
 
     began_s: float
@@ -30,8 +26,7 @@ class Look:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A response, and the word under which it is counted. `said` goes into `Cache-Status`."""
 
     status: int

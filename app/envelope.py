@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -20,8 +20,7 @@ class EnvelopeError(ValueError):
     """The bytes are no cached response of this app's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A response worth keeping.
 
     `generated_s` is the time (epoch) at which its age was zero, `fresh_until_s` the time at which it expires;
@@ -52,12 +51,9 @@ class Envelope:
         except struct.error as error:
             raise EnvelopeError("not an envelope") from error
         end = _HEAD.size + length
-        parts = data[_HEAD.size : end].split(b"\0") if length else []
-        if magic != _MAGIC or end > len(data) or len(parts) % 2:
+        if magic != _MAGIC or end > len(data):
             raise EnvelopeError("not an envelope")
-        return cls(
-            status, generated_s, fresh_until_s, list(zip(parts[::2], parts[1::2], strict=True)), data[end:]
-        )
+        return cls(status, generated_s, fresh_until_s, _pairs(data[_HEAD.size : end]), data[end:])
 
     def header(self, name: bytes) -> bytes | None:
         """Return the value of a header, by its name in lower case."""
@@ -66,3 +62,11 @@ class Envelope:
     def age_s(self, now_s: float) -> int:
         """Return the whole seconds since it was generated (RFC 9111, section 4.2.3); never negative."""
         return max(int(now_s - self.generated_s), 0)
+
+
+@lru_cache(maxsize=4096)  # the headers of what is asked for often are taken apart once
+def _pairs(headers: bytes) -> Headers:
+    parts = headers.split(b"\0") if headers else []
+    if len(parts) % 2:
+        raise EnvelopeError("not an envelope")
+    return tuple(zip(parts[::2], parts[1::2], strict=True))
