@@ -5,20 +5,24 @@ Locust's own clients cost 0.2 ms a call and more; the effect under study is that
 
 from __future__ import annotations
 
+import functools
 import socket
+import ssl
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import gevent
 import gevent.monkey
 import gevent.socket
+import gevent.ssl
 
 # gevent has replaced the class of the standard library; the watcher needs the plain one.
 _plain_socket = gevent.monkey.get_original("socket", "socket")
 _HEAD_END: Final = b"\r\n\r\n"
 _CHUNK: Final = 65536
 _BODILESS: Final = (204, 304)
+_GONE: Final = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class TransportError(Exception):
@@ -31,12 +35,23 @@ class Target:
 
     host: str
     port: int
+    tls: bool = False
 
     @classmethod
     def of(cls, url: str) -> Target:
         """Read a base URL such as http://127.0.0.1:8000."""
         parts = urlsplit(url)
-        return cls(parts.hostname or "127.0.0.1", parts.port or 80)
+        tls = parts.scheme == "https"
+        return cls(parts.hostname or "127.0.0.1", parts.port or (443 if tls else 80), tls)
+
+
+@functools.cache
+def _context() -> Any:
+    """Return how TLS is spoken: by the certificates that the machine trusts, or those of SSL_CERT_FILE."""
+    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class Connection:
@@ -54,9 +69,11 @@ class Connection:
         Raises:
             TransportError: it is refused.
         """
-        opened = gevent.socket.socket(gevent.socket.AF_INET, gevent.socket.SOCK_STREAM)
+        opened: Any = gevent.socket.socket(gevent.socket.AF_INET, gevent.socket.SOCK_STREAM)
         try:
             opened.connect((self._target.host, self._target.port))
+            if self._target.tls:
+                opened = _context().wrap_socket(opened, server_hostname=self._target.host)
         except OSError as error:
             opened.close()
             raise TransportError(f"{self._target.host}:{self._target.port}: {error}") from error
@@ -64,11 +81,17 @@ class Connection:
             opened.close()
             raise
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.adopt(opened)
+        if self._target.tls:
+            self._use(opened)
+        else:
+            self.adopt(opened)
 
     def adopt(self, connected: socket.socket) -> None:
         """Use a socket that is connected already."""
-        self._socket = _plain_socket(fileno=connected.detach())
+        self._use(_plain_socket(fileno=connected.detach()))
+
+    def _use(self, connected: socket.socket) -> None:
+        self._socket = connected
         self._socket.setblocking(False)
         self._watcher = self._hub.loop.io(self._socket.fileno(), 1)
         self._watcher.start(self._readable)
@@ -111,7 +134,7 @@ class Connection:
             if self._socket.send(request) != len(request):
                 raise TransportError("the request did not fit the socket's buffer")
             data = self._receive()
-        except (BrokenPipeError, ConnectionResetError):
+        except _GONE:
             data = b""
         if not data:
             raise _StaleError
@@ -180,15 +203,26 @@ class Connection:
                 self._waiting = None
             try:
                 return self._socket.recv(_CHUNK)
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantReadError):
                 continue
 
     def _readable(self) -> None:
         if self._waiting is not None:
             self._waiting.switch()
-        else:
+        elif not self._target.tls or not self._quiet():
             # Nothing was asked: the server has closed the idle connection.
             self.close()
+
+    def _quiet(self) -> bool:
+        """Take what TLS says on its own, such as version 1.3's session tickets; tell whether that was all."""
+        assert self._socket is not None
+        try:
+            self._socket.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            pass
+        return False
 
 
 class _StaleError(Exception):
