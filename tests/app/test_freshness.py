@@ -1,0 +1,211 @@
+"""What is expired, missing or failing: revalidated, served stale, remembered for a while, or left alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from servers import RedisServer, eventually, get, serving
+
+from app.main import create_app
+from app.settings import Settings
+
+
+class Origin:
+    """An upstream whose answers a test decides. It revalidates by ETag, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.body = b"first"
+        self.asked: list[dict[bytes, bytes]] = []
+
+    async def __call__(self, scope: dict[str, Any], _: Any, send: Callable[..., Any]) -> None:
+        if scope["type"] != "http":
+            return
+        asked = dict(scope["headers"])
+        self.asked.append(asked)
+        etag = b'"%b"' % self.body
+        unchanged = self.status == 200 and asked.get(b"if-none-match") == etag
+        headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+        start = {"status": 304 if unchanged else self.status, "headers": [*headers, (b"etag", etag)]}
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": b"" if unchanged else self.body})
+
+
+@pytest.fixture
+def origin() -> Origin:
+    return Origin()
+
+
+@pytest.fixture
+def serve(redis: RedisServer, origin: Origin) -> Iterator[Callable[..., str]]:
+    """Serve the app with plain settings, changed as a test asks."""
+    plain = {
+        "ttl_s": 0.3, "ttl_jitter": 0.0, "revalidate_s": 0.0, "stale_if_error_s": 0.0, "negative_ttl_s": 0.0,
+    }  # fmt: skip
+    where = {"redis_host": "127.0.0.1", "redis_port": redis.port, "redis_password": redis.password}
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(serving(origin))
+
+        def serve(**settings: Any) -> str:
+            merged: dict[str, Any] = {**plain, **where, **settings}
+            return stack.enter_context(serving(create_app(Settings(upstream, **merged))))
+
+        yield serve
+
+
+def said(app: str, path: str = "a") -> str:
+    return get(app, f"/content/{path}").headers["cache-status"]
+
+
+def expire(app: str) -> None:
+    """Wait until what was cached just now has expired, without asking for it."""
+    until_s = time.monotonic() + 0.35
+    assert eventually(lambda: time.monotonic() > until_s)
+
+
+def metric(app: str, name: str) -> float:
+    found = re.search(rf"^{re.escape(name)} (\S+)$", get(app, "/metrics").body.decode(), re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_what_has_expired_and_still_holds_is_not_sent_again(
+    serve: Callable[..., str], origin: Origin
+) -> None:
+    app = serve(revalidate_s=60)
+    get(app, "/content/a")
+    expire(app)
+    answer = get(app, "/content/a")
+    assert answer.body == b"first"
+    assert answer.headers["cache-status"] == "redis; fwd=stale; fwd-status=304; stored"
+    assert origin.asked[-1][b"if-none-match"] == b'"first"'
+    assert "; hit" in said(app)
+    assert metric(app, 'upstream_requests_total{status="304"}') == 1
+    assert metric(app, 'cache_requests_total{outcome="miss"}') == 2
+
+
+def test_what_has_expired_and_changed_is_replaced(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve(revalidate_s=60)
+    get(app, "/content/a")
+    expire(app)
+    origin.body = b"second"
+    answer = get(app, "/content/a")
+    assert (answer.body, answer.headers["age"]) == (b"second", "0")
+    assert answer.headers["cache-status"] == "redis; fwd=stale; fwd-status=200; stored"
+
+
+def test_what_is_stale_is_served_while_it_is_fetched_anew(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve(stale_while_revalidate_s=60)
+    get(app, "/content/a")
+    expire(app)
+    origin.body = b"second"
+    answer = get(app, "/content/a")
+    assert answer.body == b"first"
+    assert "hit; ttl=0; detail=stale" in answer.headers["cache-status"]
+    assert eventually(lambda: get(app, "/content/a").body == b"second")
+    assert metric(app, 'cache_requests_total{outcome="stale"}') >= 1
+
+
+@pytest.mark.parametrize("status", [500, 503, 403, 429])
+def test_what_is_stale_is_better_than_a_failure(
+    serve: Callable[..., str], origin: Origin, status: int
+) -> None:
+    app = serve(stale_if_error_s=60)
+    get(app, "/content/a")
+    expire(app)
+    origin.status = status
+    answer = get(app, "/content/a")
+    assert (answer.status, answer.body) == (200, b"first")
+    assert f"detail=stale; why=upstream-{status}" in answer.headers["cache-status"]
+    assert get(app, "/content/never-seen").status == status
+
+
+def test_nothing_stale_is_served_beyond_its_time(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve(stale_if_error_s=0.1, revalidate_s=60)
+    get(app, "/content/a")
+    expire(app)
+    origin.status = 500
+    assert eventually(lambda: get(app, "/content/a").status == 500, 2)
+
+
+def test_a_404_is_remembered_for_a_while(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve(negative_ttl_s=0.3)
+    origin.status = 404
+    assert get(app, "/content/a").status == 404
+    answer = get(app, "/content/a")
+    assert answer.status == 404
+    assert answer.headers["cache-status"].endswith("detail=negative")
+    assert len(origin.asked) == 1
+    origin.status = 200
+    assert eventually(lambda: get(app, "/content/a").status == 200, 2)
+
+
+def test_a_body_above_the_cap_is_answered_and_not_kept(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve(most_bytes=100)
+    origin.body = b"x" * 101
+    assert get(app, "/content/a").body == origin.body
+    assert "stored" not in said(app)
+    assert len(origin.asked) == 2
+
+
+def test_lifetimes_are_spread_by_the_jitter(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve(ttl_s=1000, ttl_jitter=0.2)
+    for number in range(40):
+        get(app, f"/content/{number}")
+    left = [int(said(app, str(number)).split("ttl=")[1]) for number in range(40)]
+    assert 795 <= min(left) < 900 < 1100 < max(left) <= 1200
+
+
+def test_the_first_level_answers_without_redis_until_its_own_time_is_up(
+    serve: Callable[..., str], redis: RedisServer
+) -> None:
+    app = serve(ttl_s=60, l1_s=0.5)
+    get(app, "/content/a")
+    assert said(app).startswith("redis; hit")
+    assert said(app).startswith("l1; hit")
+    redis.stop()
+    assert said(app).startswith("l1; hit")
+    assert eventually(lambda: "fwd=bypass" in said(app), 3)
+
+
+def quota(remaining: int, reset_s: float) -> dict[str, str]:
+    return {"x-ratelimit-remaining": str(remaining), "x-ratelimit-reset": str(int(time.time() + reset_s))}
+
+
+def test_the_last_calls_of_the_quota_are_left_to_what_is_not_cached(
+    serve: Callable[..., str], origin: Origin
+) -> None:
+    app = serve(stale_if_error_s=60, upstream_reserve=5)
+    origin.headers = quota(5, 60)
+    get(app, "/content/a")
+    expire(app)
+    assert "detail=stale; why=quota" in said(app)
+    assert "stored" in said(app, "new")
+    assert len(origin.asked) == 2
+
+
+def test_a_spent_quota_is_not_asked_for_more(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve()
+    origin.headers = quota(0, 60)
+    get(app, "/content/a")
+    answer = get(app, "/content/b")
+    assert answer.status == 503
+    assert 50 < int(answer.headers["retry-after"]) <= 62
+    assert json.loads(answer.body)["detail"] == "the upstream's quota is spent"
+    assert len(origin.asked) == 1
+
+
+def test_an_upstream_that_asks_for_patience_is_given_it(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve()
+    origin.status, origin.headers = 429, {"retry-after": "1"}
+    assert get(app, "/content/a").status == 429
+    assert get(app, "/content/a").status == 503
+    origin.status, origin.headers = 200, {}
+    assert eventually(lambda: get(app, "/content/a").status == 200, 3)
+    assert len(origin.asked) == 2

@@ -1,0 +1,78 @@
+"""One connection for all: answers go to who asked, whoever has gone away meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from servers import RedisServer
+
+from app.resp import Connection, RefusedError, encode, encode_get
+
+
+async def connected(redis: RedisServer, timeout_s: float = 2.0) -> Connection:
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(lambda: Connection(timeout_s), "127.0.0.1", redis.port)
+    await connection.ask(encode(b"AUTH", redis.password.encode()))
+    return connection
+
+
+def test_who_is_cancelled_shifts_nobodys_answer_and_keeps_the_connection(redis: RedisServer) -> None:
+    async def crowd() -> None:
+        connection, chance = await connected(redis), random.Random(1)
+        names = [b"%d" % number for number in range(500)]
+        for name in names:
+            await connection.ask(encode(b"SET", name, b"value of " + name))
+        for _ in range(5):
+            asked = {name: connection.ask(encode_get(name)) for name in names}
+            gone = {name for name in names if chance.random() < 0.3}
+            for name in gone:
+                asked[name].cancel()
+            for name in names:
+                if name not in gone:
+                    assert await asked[name] == b"value of " + name
+        assert connection.open
+        connection.close()
+
+    asyncio.run(crowd())
+
+
+def test_an_error_reply_is_its_askers_alone(redis: RedisServer) -> None:
+    async def ask() -> None:
+        connection = await connected(redis)
+        wrong, right = connection.ask(encode(b"NOSUCH")), connection.ask(encode(b"PING"))
+        with pytest.raises(RefusedError, match="unknown command"):
+            await wrong
+        assert await right == b"PONG"
+        connection.close()
+
+    asyncio.run(ask())
+
+
+def test_a_redis_that_hangs_is_given_up_in_time_by_all_who_wait(redis: RedisServer) -> None:
+    async def ask() -> list[Any]:
+        connection = await connected(redis, timeout_s=0.2)
+        redis.hang()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        found = await asyncio.gather(
+            *(connection.ask(encode_get(b"a")) for _ in range(100)), return_exceptions=True
+        )
+        assert 0.19 <= loop.time() - began < 1.0
+        assert not connection.open
+        return found
+
+    assert {type(one) for one in asyncio.run(ask())} == {TimeoutError}
+
+
+def test_a_value_of_any_bytes_comes_back_as_it_was(redis: RedisServer) -> None:
+    async def ask() -> None:
+        connection = await connected(redis)
+        value = random.Random(1).randbytes(300_000) + b"\r\n$5\r\n"
+        await connection.ask(encode(b"SET", b"a", value))
+        assert await connection.ask(encode_get(b"a")) == value
+        connection.close()
+
+    asyncio.run(ask())
