@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 _log = logging.getLogger(__name__)
-FIRST_PROBE_S: Final = 0.25
+FIRST_PROBE_S: Final = 0.05
 LAST_PROBE_S: Final = 4.0
 
 

@@ -93,6 +93,7 @@ def of_trial(trial: Measures, variant: Variant) -> TrialSummary:
         requests=record.load.requests,
         hits=outcomes.get("hit", 0),
         misses=outcomes.get("miss", 0),
+        delayed=outcomes.get("delayed", 0),
         errors=outcomes.get("error", 0),
         upstream_calls=record.upstream.calls,
         upstream_counted_by=record.upstream.counted_by,

@@ -147,6 +147,7 @@ class TrialSummary(Part):
     requests: int
     hits: int
     misses: int
+    delayed: int = Field(0, description="Waited for a call that another request had begun.")
     errors: int
     upstream_calls: int = Field(description="As `upstream_counted_by` counted them.")
     upstream_counted_by: Literal["upstream", "app", "headers"] = Field(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import string
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -274,3 +276,24 @@ def test_a_run_that_goes_on_keeps_its_targets_and_may_be_allowed_more() -> None:
     assert nothing.again(stored(None)) is None
     with pytest.raises(UserError, match="has no targets"):
         more.again(stored(None))
+    with pytest.raises(UserError, match="go with --target"):
+        _ = more.choice
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target", FAR, "--label", "mine"], "--i-own-this-target"),
+        (["--target", FAR, "--label", "mine", "--i-own-this-target", "--rate", "500"], "--rate-cap 500"),
+        (["--target", "http://u:hushhush@127.0.0.1", "--label", "mine"], "user or password"),
+        (["--target", "http://127.0.0.1:1", "--label", "mine", "--ttl", "5"], "cache.ttl: says how"),
+    ],
+)
+def test_a_refusal_is_a_sentence_and_leaves_nothing(tmp_path: Path, arguments: list[str], said: str) -> None:
+    command = [str(Path(sys.executable).with_name("sidecar-bench")), "run", "quick", *arguments]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+    assert "hushhush" not in ended.stderr + ended.stdout
+    assert not list(tmp_path.iterdir())
