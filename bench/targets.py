@@ -78,8 +78,14 @@ class Asked:
 
     @property
     def choice(self) -> TargetsChoice | None:
-        """What was chosen; None where variants are to be deployed."""
+        """What was chosen; None where variants are to be deployed.
+
+        Raises:
+            UserError: something is said of targets, and there are none.
+        """
         if self.urls is None:
+            if self != _NOTHING:
+                raise UserError("--i-own-this-target and the caps go with --target; leave them out")
             return None
         return TargetsChoice(
             urls=dict(self.urls),
@@ -98,7 +104,7 @@ class Asked:
             raise UserError("--resume goes on with the targets of the run; leave --target and --label out")
         stored = record.stack.targets
         if stored is None:
-            if self != Asked(None, False, None, None):
+            if self != _NOTHING:
                 raise UserError(f"{record.run_id} has no targets; leave the options about targets out")
             return None
         said = {
@@ -107,6 +113,9 @@ class Asked:
             if name != "urls" and value not in (None, False)
         }
         return stored.model_copy(update=said)
+
+
+_NOTHING: Final = Asked(None, False, None, None)
 
 
 def asked(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from servers import free_port, serving
 
+from compose import targets
 from compose.stack import AppCounts, StackError
 from compose.targets import TargetDeployment, TargetStack, check_answers, is_here
 from scenarios.model import Variant
@@ -180,3 +181,12 @@ def test_an_address_of_an_interface_is_this_machine() -> None:
 def test_a_host_that_stands_for_nothing_is_named(host: str) -> None:
     with pytest.raises(StackError, match=f"the host {host} has no IPv4 address"):
         is_here(f"http://{host}:8000")
+
+
+def test_a_name_that_leads_elsewhere_meanwhile_is_not_loaded(
+    serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = TargetStack("run", {"old": (serve(Service(Counters())),)})
+    monkeypatch.setattr(targets, "is_here", lambda _: False)
+    with pytest.raises(StackError, match="led to this machine when the run began"):
+        stack.deploy(Variant(id="old", levels={}, label="old"), seed=1, folder=tmp_path)
