@@ -109,15 +109,20 @@ class _Cycle:
 def of_variant(variant: Variant, window: tuple[float, float], fill_s: float, joined: bool) -> Expected | None:
     """Return what to expect of a variant from `window[0]` to `window[1]`, in seconds since its cold start.
 
-    None where theory has nothing to say: no cache, one more in the app's memory, or requests from a log,
-    which are not Poisson.
+    None where theory has nothing to say: no cache, one more in the app's memory, refreshes that are joined
+    where first misses are not, or requests from a log, which are not Poisson.
     """
-    if variant.topology == "none" or variant.cache.l1 or variant.workload.log is not None:
+    cache = variant.cache
+    if variant.topology == "none" or cache.l1 or variant.workload.log is not None:
         return None
+    if cache.stale_while_revalidate:
+        if not cache.single_flight:
+            return None
+        joined = True  # whoever finds an entry expired is served from it, and one of them refreshes it
     shared = variant.topology == "separate"
     # With a lease the replicas that share a Redis join each other's calls as one replica's requests do.
-    replicas = 1 if shared and variant.cache.lease else variant.replicas
-    caches = Caches(variant.cache.ttl, replicas, shared, fill_s, joined)
+    replicas = 1 if shared and cache.lease else variant.replicas
+    caches = Caches(cache.ttl, replicas, shared, fill_s, joined)
     return expected(Demand.of(variant.workload.keys, variant.workload.rate), caches, window)
 
 

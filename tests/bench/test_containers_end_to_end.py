@@ -35,7 +35,7 @@ def run(stack: str, folder: Path) -> list[dict[str, Any]]:
 
 
 def undisturbed(stack: str, folder: Path) -> dict[str, float]:
-    """Return each variant's share of requests that made no call, from a run in which Redis was always asked in time."""
+    """Return each variant's share of requests that made no call; Redis was nearly always asked in time."""
     ratios: dict[str, float] = {}
     for number in range(TRIES):
         for trial in run(stack, folder / f"{stack}-{number}"):

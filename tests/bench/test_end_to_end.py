@@ -91,8 +91,8 @@ def test_all_parties_agree_to_the_last_request(summary: dict[str, Any]) -> None:
     for trial in summary["trials"]:
         assert trial["hits"] == trial["app_hits"]
         assert trial["misses"] == trial["app_misses"]
-        # Whatever was no hit, and waited for nobody else's call, made one: misses, and requests that found Redis
-        # too slow on a busy machine.
+        # Whatever was no hit, and waited for nobody else's call, made one: misses, and requests that found
+        # Redis too slow on a busy machine.
         assert trial["upstream_calls"] == trial["requests"] - trial["hits"] - trial["delayed"]
         assert trial["errors"] == 0
         assert trial["requests"] > 150
