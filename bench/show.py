@@ -99,7 +99,7 @@ def _difference(metric: Metric, comparison: Comparison | None) -> list[str]:
 
 def _by_variant(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for metric in _SHOWN:
         table.add_column(metric.label, justify="right")
     for variant in summary.variants:
@@ -110,7 +110,7 @@ def _by_variant(summary: Summary) -> Table:
 def _compared(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("", "against"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for metric in _SHOWN:
         table.add_column(metric.label, justify="right")
     for a, b in dict.fromkeys((comparison.a, comparison.b) for comparison in summary.comparisons):

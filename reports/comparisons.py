@@ -86,4 +86,6 @@ def _level(name: str, value: Any) -> str:
 
 
 def _plain(level: Any) -> str:
+    if isinstance(level, bool):
+        return "on" if level else "off"
     return f"{level:g}" if isinstance(level, float) else str(level)

@@ -290,7 +290,8 @@ def environment(analysis: Analysis) -> list[tuple[str, str]]:
         if isinstance(value, dict):
             known.append((_capital(name), ", ".join(f"{key} {entry}" for key, entry in value.items())))
         else:
-            known.append((_capital(name.replace("_gib", ", GiB").replace("_", " ")), str(value)))
+            shown = ("yes" if value else "no") if isinstance(value, bool) else str(value)
+            known.append((_capital(name.replace("_gib", ", GiB").replace("_", " ")), shown))
     return known
 
 

@@ -272,10 +272,15 @@ def _value_at(settings: Settings, path: Path_) -> Any:
 
 
 def _variant_id(settings: Settings, levels: Mapping[str, Any]) -> str:
-    """`separate-ttl5-rtt_ms0.3`: the topology, its label, then each other factor's last name and level."""
+    """`separate-ttl5-no_lease`: the topology, its label, then each other factor's last name and level."""
     parts: list[str] = [settings.topology, *([settings.label] if settings.label else [])]
     for name, value in levels.items():
         if name not in ("topology", "label"):
-            shown = f"{value:g}" if isinstance(value, float) else str(value).rsplit("/", 1)[-1]
-            parts.append(f"{name.rsplit('.', 1)[-1]}{shown}")
+            parts.append(_level(name.rsplit(".", 1)[-1], value))
     return "-".join(parts)
+
+
+def _level(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return name if value else f"no_{name}"
+    return f"{name}{value:g}" if isinstance(value, float) else f"{name}{str(value).rsplit('/', 1)[-1]}"
