@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-from compose.credentials import USER, acl
-from compose.export.service import APP_PORT, REDIS_PORT, Service
+from compose.export.rendering import render
+from compose.export.service import Service
 from compose.stack import StackError
 
-_TEMPLATES: Final = Path(__file__).with_name("templates")
 _UNITS: Final = 1024  # what ECS calls one CPU
 _GIB: Final = 1024  # in MiB
 # Fargate sells these: the memory, in MiB, that goes with each number of CPU units.
@@ -58,32 +53,21 @@ def ecs(service: Service) -> dict[str, str]:
     Raises:
         StackError: the tasks are larger than Fargate has them.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     redis = fargate_size(service.redis_cpus, service.redis_mib)
     app = fargate_size(service.app_cpus, service.app_mib)
     beside_mib = 0
     if service.sidecar:
         app = fargate_size(service.app_cpus + service.redis_cpus, service.app_mib + service.redis_mib)
         beside_mib = service.redis_mib
-    text = environment.get_template("ecs.yaml.j2").render(
-        service=service,
+    text = render(
+        "ecs.yaml.j2",
+        service,
         app=app,
         app_container_mib=app.mib - beside_mib,
         app_container_units=_units(service.app_cpus),
-        app_port=APP_PORT,
         redis=redis,
         redis_container_mib=beside_mib or redis.mib,
         redis_container_units=_units(service.redis_cpus),
-        redis_port=REDIS_PORT,
-        user=USER,
-        acl=textwrap.indent(acl("$digest"), " " * 14).strip(),
     )
     return {"template.yaml": text}
 
