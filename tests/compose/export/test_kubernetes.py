@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from compose.credentials import acl
+from compose.export.compose_files import compose_files
 from compose.export.kubernetes import kubernetes
 from compose.export.service import MIB, Service, service
 from scenarios import document
@@ -278,6 +279,20 @@ def test_the_script_makes_the_secret_that_the_pods_mount(tmp_path: Path) -> None
     assert data["redis-acl"] == acl(hashlib.sha256(data["redis-password"].encode()).hexdigest())
     assert made()["data"] != secret["data"], "the same password twice"
     assert [path.name for path in tmp_path.iterdir()] == ["secret.sh"]
+
+
+@both
+def test_redis_is_run_and_asked_as_in_compose_where_that_was_tried_on_a_real_one(topology: str) -> None:
+    services = yaml.safe_load(compose_files(of(topology))["compose.yaml"])["services"]
+    tried = services["redis-1" if topology == "sidecar" else "redis"]
+    redis = containers(topology)["redis"]
+    moved = [argument.replace("/run/secrets/redis/", "/run/secrets/") for argument in redis["args"]]
+    assert redis["command"] + moved == tried["entrypoint"] + tried["command"]
+    for probe in ("startupProbe", "livenessProbe"):
+        shell, flag, check = redis[probe]["exec"]["command"]
+        assert (shell, flag) == ("sh", "-c")
+        asked = tried["healthcheck"]["test"][-1].replace("$$", "$")
+        assert check.replace("/run/secrets/redis/", "/run/secrets/") == asked
 
 
 def test_a_bit_of_cpu_is_asked_for_in_thousandths() -> None:
