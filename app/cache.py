@@ -19,7 +19,10 @@ from app.upstream import Upstream
 
 
 class Look(NamedTuple):
-    """What a look in the cache came to: an envelope, fresh or not; nothing; or why it could not be asked."""
+    """What a look in the cache came to: an expired envelope; nothing; or why it could not be asked.
+
+    `began_s` is when it began, by `time.perf_counter`.
+    """
 
     began_s: float
     found: Envelope | None = None
@@ -54,29 +57,31 @@ class Cache:
         self._settings = settings
         self._metrics = metrics
         self._upstream = Upstream(settings, metrics)
-        self.store = Store(settings, metrics.redis_seconds) if settings.cached else None
+        self.store = Store(settings) if settings.cached else None
+        self._l1 = settings.l1_s > 0
         self._memory = Memory(settings.l1_s)
         self._fills = Fills(settings, metrics, self._upstream, self.store)
         self._flights: Flights[Kept] = Flights()
 
     async def look(self, name: bytes) -> Look | Answer:
         """Look a name up; a hit is answered at once."""
-        began_s = time.monotonic()
+        began_s = time.perf_counter()
         if self.store is None:
             return Look(began_s, reason="no-cache")
-        now_s = time.time()
-        if self._settings.l1_s and (found := self._memory.get(name, now_s)) is not None:
-            return self._hit(found, now_s, b"l1; hit")
+        if self._l1 and (found := self._memory.get(name, time.time())) is not None:
+            return self._hit(found, time.time(), b"l1; hit; ttl=%d")
         try:
             found = await self.store.get(name)
         except StoreError as error:
             self._metrics.redis_errors[error.reason] += 1
             return Look(began_s, reason=error.reason)
+        self._metrics.redis_seconds.observe(time.perf_counter() - began_s)
+        now_s = time.time()
         if found is None or found.fresh_until_s <= now_s:
             return Look(began_s, found)
-        if self._settings.l1_s:
+        if self._l1:
             self._memory.put(name, found, now_s)
-        return self._hit(found, now_s, b"redis; hit")
+        return self._hit(found, now_s, b"redis; hit; ttl=%d")
 
     async def answer(self, name: bytes, look: Look) -> Answer:
         """Answer what was no hit: stale while it is fetched anew, or what the fetch brings."""
@@ -100,9 +105,12 @@ class Cache:
             await self.store.close()
 
     def _hit(self, found: Envelope, now_s: float, said: bytes) -> Answer:
-        left_s = found.fresh_until_s - now_s
-        said += b"; ttl=%d" % left_s if found.status == 200 else b"; ttl=%d; detail=negative" % left_s
-        return self._counted(Answer(found.status, found.headers, found.body, said, found.age_s(now_s), "hit"))
+        status, generated_s, fresh_until_s, headers, body = found
+        said %= fresh_until_s - now_s
+        if status != 200:
+            said += b"; detail=negative"
+        self._metrics.requests["hit"] += 1
+        return Answer(status, headers, body, said, max(int(now_s - generated_s), 0), "hit")
 
     def _counted(self, answer: Answer) -> Answer:
         self._metrics.requests[answer.outcome] += 1

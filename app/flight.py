@@ -28,7 +28,7 @@ class Flights(Generic[T]):
     ) -> tuple[T, bool]:
         """Return what a fetch brings, and whether it was another caller's.
 
-        `looked_s` is when this caller began to look in the cache (`time.monotonic`).
+        `looked_s` is when this caller began to look in the cache (`time.perf_counter`).
         """
         task = self._under_way.get(name)
         if task is not None:
@@ -58,7 +58,7 @@ class Flights(Generic[T]):
         del self._under_way[name]
         if task.cancelled() or task.exception() is not None:
             return
-        landed = (time.monotonic(), task.result())
+        landed = (time.perf_counter(), task.result())
         self._ended[name] = landed
 
         def forget() -> None:

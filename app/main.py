@@ -40,12 +40,13 @@ class CachingService(FastAPI):
     Framework, middleware and routing cost a hit more than Redis does (docs/performance.md has the figures).
     """
 
+    cache: Cache
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(_PREFIX):
-            cache: Cache = self.state.cache
             try:
-                looked = await cache.look(name_of(scope))
+                looked = await self.cache.look(name_of(scope))
             except PathError:
                 pass  # the route says what is wrong with it
             else:
@@ -71,8 +72,8 @@ class CachedResponse(Response):
 
 def get_cache(request: Request) -> Cache:
     """Return the app's cache; a test may override it."""
-    cache: Cache = request.app.state.cache
-    return cache
+    service: CachingService = request.app
+    return service.cache
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -81,14 +82,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     metrics = Metrics()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: CachingService) -> AsyncIterator[None]:
         logs.configure()
-        app.state.cache = Cache(settings, metrics)
+        app.cache = Cache(settings, metrics)
         # What is loaded by now stays: the collector need not go through it again while requests wait.
         gc.collect()
         gc.freeze()
         yield
-        await app.state.cache.close()
+        await app.cache.close()
 
     app = CachingService(title="Caching service", lifespan=lifespan)
 

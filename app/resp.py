@@ -25,7 +25,10 @@ class GarbageError(ConnectionError):
 
 
 class Connection(asyncio.Protocol):
-    """One connection. It is over once a command waits for longer than `timeout_s`."""
+    """One connection. It is over once a command waits for longer than `timeout_s`.
+
+    `open` tells whether commands can be sent.
+    """
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -34,11 +37,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
-
-    @property
-    def open(self) -> bool:
-        """Whether commands can be sent."""
-        return self._transport is not None
+        self.open = False
 
     def ask(self, command: bytes) -> asyncio.Future[Any]:
         """Send an encoded command; its answer comes as the future's result.
@@ -51,16 +50,17 @@ class Connection(asyncio.Protocol):
         """
         if self._transport is None:
             raise ConnectionResetError("the connection is closed")
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting.append((self._loop.time() + self._timeout_s, future))
+        loop = self._loop
+        future: asyncio.Future[Any] = loop.create_future()
+        self._waiting.append((loop.time() + self._timeout_s, future))
         if self._watch is None:
-            self._watch = self._loop.call_later(self._timeout_s, self._look_at_the_oldest)
+            self._watch = loop.call_later(self._timeout_s, self._look_at_the_oldest)
         self._transport.write(command)
         return future
 
     def close(self, reason: Exception | None = None) -> None:
         """End the connection; who still waits is told the reason."""
-        transport, self._transport = self._transport, None
+        transport, self._transport, self.open = self._transport, None, False
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -74,6 +74,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self.open = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who still waits."""

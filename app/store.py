@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from typing import Any, Final
 
 from app.breaker import Breaker
 from app.envelope import Envelope, EnvelopeError
-from app.metrics import Histogram
 from app.resp import Connection, GarbageError, RefusedError, encode, encode_get
 from app.settings import Settings
 
@@ -40,9 +38,8 @@ class StoreError(Exception):
 class Store:
     """Responses by name, over one connection behind a breaker."""
 
-    def __init__(self, settings: Settings, seconds: Histogram | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._seconds = seconds or Histogram()
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
         self._breaker = Breaker(self._probe)
@@ -53,9 +50,7 @@ class Store:
         Raises:
             StoreError: Redis could not be asked.
         """
-        began = time.perf_counter()
         data = await self._ask(encode_get(_CONTENT + name))
-        self._seconds.observe(time.perf_counter() - began)
         if data is None:
             return None
         try:

@@ -1,0 +1,163 @@
+"""The app's hit path beside those of the libraries that one would reach for, and beside what Python can do.
+
+Every server runs on one core, Redis and the load (wrk, closed loop) on another. All are up at once and are
+asked in turn, in an order that is drawn anew for each round; figures are medians over rounds. The server's
+CPU time per request stands beside them: a hypervisor that takes the core away does not change it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import psutil
+import pytest
+from generators import cores, on_core
+from peers import BODY, PEERS
+from redis import Redis
+from servers import eventually, free_port, get, serving
+
+from compose import redis_binary
+from loadtests.upstream import Stub, StubSettings
+
+ROUNDS = int(os.environ.get("BENCHMARK_BLOCKS", "5"))
+ROOT = Path(__file__).parents[2]
+CEILING, OURS = "ceiling: raw ASGI + hiredis", "this app"
+LIBRARIES = [name for name in PEERS if name not in (CEILING, OURS)]
+HEADING = """
+| app | requests/s | CPU µs a request | p50 ms, 32 connections | p99 ms | p50 ms, 1 connection |
+|---|---|---|---|---|---|"""
+_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+pytestmark = [
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(cores()[0] == cores()[1], reason="servers and load need a core each"),
+    pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed: apt install wrk"),
+]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One server under test."""
+
+    url: str
+    process: psutil.Process
+
+    def load(self) -> dict[str, float]:
+        """Ask it alone and by many; return its figures."""
+        alone = wrk(self.url, 1, 1)
+        before = self._cpu_s()
+        many = wrk(self.url, 32, 3)
+        cpu_us = (self._cpu_s() - before) / many["requests"] * 1e6
+        return {**many, "cpu_us": cpu_us, "alone_ms": alone["p50_ms"]}
+
+    def _cpu_s(self) -> float:
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
+@contextlib.contextmanager
+def running(command: list[str], **environment: str) -> Iterator[psutil.Process]:
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment})
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def peers(tmp_path: Path) -> Iterator[dict[str, Peer]]:
+    """Serve every peer."""
+    server_core, load_core = cores()
+    port = free_port()
+    redis = [str(redis_binary.find().path), "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(running(on_core(load_core, [*redis, "--loglevel", "warning"])))
+        client = stack.enter_context(contextlib.closing(Redis(port=port)))
+        assert eventually(lambda: _answers(client))
+        client.set("raw:a", BODY)
+        stub = stack.enter_context(serving(Stub(StubSettings(latency_ms=0, body=2048, body_spread=0))))
+        found = {}
+        for name in PEERS:
+            peer_port = free_port()
+            uvicorn = [
+                sys.executable, "-m", "uvicorn", "peers:create", "--factory", "--app-dir", "tests/support",
+                "--port", str(peer_port), "--loop", "uvloop", "--http", "httptools", "--no-access-log",
+                "--log-level", "warning",
+            ]  # fmt: skip
+            environment = {
+                "PEER": name, "REDIS_PORT": str(port), "REDIS_HOST": "127.0.0.1", "UPSTREAM_URL": stub,
+                "CACHE_TTL": "600", "PYTHONPATH": str(ROOT),
+            }  # fmt: skip
+            process = stack.enter_context(running(on_core(server_core, uvicorn), **environment))
+            found[name] = Peer(f"http://127.0.0.1:{peer_port}/content/a", process)
+        for peer in found.values():
+            assert eventually(lambda peer=peer: _serves(peer.url), 30), peer
+        yield found
+
+
+def _answers(client: Redis) -> bool:
+    with contextlib.suppress(OSError):
+        return bool(client.ping())
+    return False
+
+
+def _serves(url: str) -> bool:
+    with contextlib.suppress(OSError):
+        return get(url, "/content/a").status == 200
+    return False
+
+
+def wrk(url: str, connections: int, duration_s: int) -> dict[str, float]:
+    """Ask as fast as answers come; return requests/s, and median and p99 latency in ms."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "--latency", url]
+    said = subprocess.run(on_core(cores()[1], command), capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in said
+    rate, requests = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"(\d+) requests in", said)
+    assert rate is not None, said
+    assert requests is not None, said
+    found = {"rate": float(rate[1]), "requests": float(requests[1])}
+    for share, name in (("50", "p50_ms"), ("99", "p99_ms")):
+        at = re.search(rf"{share}%\s+([\d.]+)(us|ms|s)", said)
+        assert at is not None, said
+        found[name] = float(at[1]) * _UNITS[at[2]]
+    return found
+
+
+def test_hits_cost_little_more_than_python_must(
+    peers: dict[str, Peer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rounds: dict[str, list[dict[str, float]]] = defaultdict(list)
+    order = random.Random(1)
+    for peer in peers.values():
+        wrk(peer.url, 32, 1)
+    for _ in range(ROUNDS):
+        for name in order.sample(list(peers), len(peers)):
+            rounds[name].append(peers[name].load())
+    of = {
+        name: {key: median(one[key] for one in found) for key in found[0]} for name, found in rounds.items()
+    }
+    with capsys.disabled():
+        print(HEADING)
+        for name in peers:
+            figures = of[name]
+            print(
+                f"| {name} | {figures['rate']:,.0f} | {figures['cpu_us']:.0f} | {figures['p50_ms']:.2f} "
+                f"| {figures['p99_ms']:.2f} | {figures['alone_ms']:.3f} |"
+            )
+    fastest = max(of[name]["rate"] for name in LIBRARIES)
+    assert of[OURS]["rate"] >= 3.5 * fastest
+    assert of[OURS]["rate"] >= 0.75 * of[CEILING]["rate"]
+    assert of[OURS]["alone_ms"] <= 1.2 * of[CEILING]["alone_ms"]
+    assert of[OURS]["p99_ms"] <= 1.5 * of[CEILING]["p99_ms"]
