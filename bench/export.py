@@ -11,8 +11,8 @@ import typer
 from bench import options
 from bench.errors import UserError
 from bench.store import write_text
-from compose.export import targets
 from compose.export.service import service
+from compose.export.targets import TARGETS
 from scenarios import document
 
 _TOPOLOGIES = ("sidecar", "separate")
@@ -31,14 +31,14 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
 ) -> None:
     """Write the files that deploy a scenario's service: a template, manifests or Compose files."""
-    if target not in targets.TARGETS:
-        raise UserError(f"{target}: cannot be exported to; give one of: {', '.join(targets.TARGETS)}")
+    if target not in TARGETS:
+        raise UserError(f"{target}: cannot be exported to; give one of: {', '.join(TARGETS)}")
     if topology not in _TOPOLOGIES:
         given = f"{topology}: not to be exported" if topology else "which topology?"
         raise UserError(f"{given}; give --topology sidecar or --topology separate")
     changed = options.overrides(assignments, replicas=replicas, cache__ttl=ttl)
     read = document.load(scenario, changed)
-    files = targets.files(target, service(read, topology))
+    files = TARGETS[target](service(read, topology))
     for line in write(out, files, force=force):
         typer.echo(line)
     candidates = [variant for variant in read.variants if variant.topology == topology]

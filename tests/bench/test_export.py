@@ -39,6 +39,16 @@ def test_it_says_what_it_wrote_and_refuses_to_overwrite_it_in_a_sentence(tmp_pat
     assert (tmp_path / "deploy" / "template.yaml").read_text() == written
 
 
+@pytest.mark.parametrize("target", ["ecs", "kubernetes", "compose"])
+@pytest.mark.parametrize("topology", ["sidecar", "separate"])
+def test_every_target_has_both_topologies(tmp_path: Path, target: str, topology: str) -> None:
+    ended = export(target, "--topology", topology, out=tmp_path / "deploy")
+    assert ended.exit_code == 0
+    written = sorted(path for path in (tmp_path / "deploy").rglob("*") if path.is_file())
+    assert written
+    assert sorted(ended.stdout.splitlines()) == [f"wrote {path}" for path in written]
+
+
 def test_the_scenarios_fields_can_be_set_and_ambiguity_is_told(tmp_path: Path) -> None:
     arguments = ["--topology", "sidecar", "--replicas", "3", "--set", "cache.ttl=[90s, 1h]"]
     ended = export("ecs", "quick", *arguments, out=tmp_path)
