@@ -21,6 +21,7 @@ import yaml
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from app.settings import Settings
 from compose import redis_binary
 from compose.credentials import acl
 from compose.export.compose_files import compose_files
@@ -208,6 +209,20 @@ def test_no_secret_is_in_any_file_and_containers_get_theirs_as_files(topology: s
     for one in services(topology, "redis", replicas).values():
         assert argument(one, "--aclfile") == "/run/secrets/redis-acl"
         assert "redis-acl" in one["secrets"]
+
+
+@both
+def test_the_app_understands_its_variables(tmp_path: Path, topology: str) -> None:
+    (tmp_path / "password").write_text("pw")
+    for one in services(topology, "app").values():
+        given = {"REDIS_PWD_FILE": str(tmp_path / "password"), "UPSTREAM_URL": GIVEN["UPSTREAM_URL"]}
+        assert Settings.from_environment(one["environment"] | given) == Settings(
+            upstream_url=GIVEN["UPSTREAM_URL"],
+            ttl_s=of(topology).ttl_s,
+            redis_host="127.0.0.1" if topology == "sidecar" else "redis",
+            redis_user="app",
+            redis_password="pw",
+        )
 
 
 @all_cases

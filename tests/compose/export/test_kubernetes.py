@@ -15,6 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from app.settings import Settings
 from compose.credentials import acl
 from compose.export.compose_files import compose_files
 from compose.export.kubernetes import kubernetes
@@ -248,6 +249,20 @@ def test_the_app_gets_the_password_alone_where_it_looks_for_it(topology: str) ->
     assert path == f"{mount['mountPath']}/{item['path']}"
     [whole] = containers(topology)["redis"]["volumeMounts"]
     assert argument(containers(topology)["redis"], "--aclfile") == f"{whole['mountPath']}/redis-acl"
+
+
+@both
+def test_the_app_understands_its_variables(tmp_path: Path, topology: str) -> None:
+    (tmp_path / "password").write_text("pw")
+    environment = {one["name"]: one["value"] for one in containers(topology)["app"]["env"]}
+    settings = Settings.from_environment(environment | {"REDIS_PWD_FILE": str(tmp_path / "password")})
+    assert settings == Settings(
+        upstream_url="https://api.github.com",
+        ttl_s=of(topology).ttl_s,
+        redis_host="127.0.0.1" if topology == "sidecar" else "content-redis",
+        redis_user="app",
+        redis_password="pw",
+    )
 
 
 @both
