@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SCENARIO ?= quick
 
-.PHONY: install run test unit lint benchmark selftest secrets lock clean
+.PHONY: install run test long unit lint benchmark selftest secrets lock clean
 
 install: $(INSTALLED)
 
@@ -21,10 +21,13 @@ run: install
 	@$(BIN)/sidecar-bench run $(SCENARIO) || [ $$? -eq 3 ]
 
 test: install
-	$(BIN)/pytest --ignore=tests/benchmarks
+	$(BIN)/pytest --ignore=tests/benchmarks -m "not long"
+
+long: install
+	$(BIN)/pytest --ignore=tests/benchmarks -m long
 
 unit: install
-	$(BIN)/pytest --ignore=tests/benchmarks -m "not slow and not engine and not browser"
+	$(BIN)/pytest --ignore=tests/benchmarks -m "not slow and not long and not engine and not browser"
 
 benchmark: install
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements-benchmark.lock

@@ -19,7 +19,7 @@ from app.settings import Settings
 from loadtests.upstream import Stub, StubSettings
 
 CROWD = 1000
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture

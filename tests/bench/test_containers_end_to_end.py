@@ -17,7 +17,7 @@ PASSED_BY = 0.01  # of requests may go past Redis: a machine that is taken away 
 TRIES = 3
 ENDED = (0, 3)  # 3: too busy a machine to judge latencies; what is counted is counted all the same
 
-pytestmark = [*needs_engine, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [*needs_engine, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def run(stack: str, folder: Path) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from scenarios.model import Keys, Workload
 ROOT = Path(__file__).parents[2]
 WORKLOAD = Workload(rate=400, users=16, keys=Keys(count=20))
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 class Processes:

@@ -19,7 +19,7 @@ from reports import effects, sequential, stopping
 from reports.metrics import BY_NAME, DECISIVE
 from scenarios.model import Scenario
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1200)]
 
 EXPERIMENTS = 1000
 MOST = 20
