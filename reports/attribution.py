@@ -21,8 +21,9 @@ from reports.comparisons import Pair
 from reports.measures import Measures
 from reports.statistics import Estimate
 
-# One GET for a hit; GET, then SET with its expiry, for a miss.
-COMMANDS: Final = {"hit": 1, "miss": 2, "other": 1}
+# One GET for a hit; GET, then SET with its expiry, for a miss; a lease adds a claim, another GET, a release.
+COMMANDS: Final[Mapping[str, int]] = {"hit": 1, "miss": 2, "other": 1}
+LEASED: Final[Mapping[str, int]] = {**COMMANDS, "miss": 5}
 LAG: Final = "late sends of the load generator"
 MIX: Final = "waits on upstream, by the hit ratio"
 HOP: Final = "the Redis hop (achieved RTT × commands)"
@@ -47,7 +48,8 @@ def attribute(pair: Pair, trials: Sequence[Measures]) -> Attribution | None:
         {trial.record.block: trial for trial in trials if trial.valid and trial.record.variant == variant.id}
         for variant in (pair.a, pair.b)
     )
-    splits = [split(of_a[block], of_b[block]) for block in sorted(of_a.keys() & of_b.keys())]
+    asked = tuple(LEASED if variant.cache.lease else COMMANDS for variant in (pair.a, pair.b))
+    splits = [split(of_a[block], of_b[block], *asked) for block in sorted(of_a.keys() & of_b.keys())]
     if not splits:
         return None
     parts = {term: statistics.mean([found[term] for found in splits]) for term in TERMS}
@@ -57,20 +59,25 @@ def attribute(pair: Pair, trials: Sequence[Measures]) -> Attribution | None:
     return Attribution(pair, total, {term: part for term, part in parts.items() if part is not None})
 
 
-def split(a: Measures, b: Measures) -> dict[str, float]:
-    """Split the difference in mean latency of two trials (ms)."""
+def split(
+    a: Measures,
+    b: Measures,
+    asked_a: Mapping[str, int] = COMMANDS,
+    asked_b: Mapping[str, int] = COMMANDS,
+) -> dict[str, float]:
+    """Split the difference in mean latency of two trials (ms), by how often each asks Redis for a request."""
     parts = dict.fromkeys(TERMS, 0.0)
     parts[LAG] = b.lag_mean_ms - a.lag_mean_ms
-    hop_ms = _rtt_ms(b) - _rtt_ms(a)
     for kind in sorted({*a.kinds, *b.kinds}):
         share_a, service_a = a.kinds.get(kind, (0.0, None))
         share_b, service_b = b.kinds.get(kind, (0.0, None))
         # A kind that one side lacks is given the other side's time: its part is all in the shares.
         before = service_a if service_a is not None else service_b or 0.0
         after = service_b if service_b is not None else service_a or 0.0
-        share, commands = (share_a + share_b) / 2, COMMANDS[kind]
+        share = (share_a + share_b) / 2
+        hop_ms = _rtt_ms(b) * asked_b[kind] - _rtt_ms(a) * asked_a[kind]
         parts[MIX] += (share_b - share_a) * (before + after) / 2
-        hop = share * hop_ms * commands if service_a is not None and service_b is not None else 0.0
+        hop = share * hop_ms if service_a is not None and service_b is not None else 0.0
         parts[HOP] += hop
         parts[REST] += share * (after - before) - hop
     return parts
