@@ -67,7 +67,8 @@ def conduct(
     """Try every variant of every block that is not stored yet, and store each trial as it ends.
 
     A trial that comes out invalid is tried again, up to the schedule's `attempts`. After the planned
-    blocks more are added while the schedule allows it and a comparison is undecided.
+    blocks more are added while the schedule allows it and a comparison is undecided. Once the budget is
+    spent nothing is tried again and no block is added.
 
     Raises:
         UserError: the workload or the disk is not usable.
@@ -75,47 +76,61 @@ def conduct(
         LoadError: the load generator broke.
     """
     with awake.cores():
-        _conduct(run, scenario, stack, listener, start_load, decide)
+        conducted = _Conducted(run, scenario, stack, listener, start_load, run.ended(), time.monotonic())
+        listener.begins([trial for block in plan.blocks(scenario) for trial in block], len(conducted.ended))
+        number = 0
+        while True:
+            number += 1
+            for trial in plan.block(scenario, number):
+                conducted.try_until_valid(trial)
+            if number < scenario.schedule.blocks:
+                continue
+            decision = decide(run.path)
+            if decision.stop:
+                return
+            if conducted.spent:
+                budget_s = scenario.schedule.budget
+                listener.says(f"the budget of {budget_s:g} s is spent: {decision.reason}")
+                return
+            listener.says(decision.reason)
 
 
-def _conduct(
-    run: RunFolder,
-    scenario: Scenario,
-    stack: Stack,
-    listener: Listener,
-    start_load: Callable[..., Load],
-    decide: Callable[[Path], Decision],
-) -> None:
-    schedule, began = scenario.schedule, time.monotonic()
-    ended = run.ended()
-    listener.begins([trial for block in plan.blocks(scenario) for trial in block], len(ended))
-    number = 0
-    while True:
-        number += 1
-        for trial in plan.block(scenario, number):
-            listener.trial_begins(trial)
-            for attempt in range(1, schedule.attempts + 1):
-                if (trial.id, attempt) in ended:
-                    record, again = ended[trial.id, attempt], False
-                else:
-                    folder = run.begin_trial(trial.id, attempt)
-                    tried = _Attempt(trial, attempt, scenario, stack, folder, listener, start_load)
-                    record, again = tried.record(), True
-                    run.end_trial(record)
-                judged = _judge(run, record, scenario)
-                if again:
-                    listener.trial_ended(record, judged)
-                if all(gate.passed for gate in judged):
-                    break
-        if number < schedule.blocks:
-            continue
-        decision = decide(run.path)
-        if decision.stop:
-            return
-        if schedule.budget is not None and time.monotonic() - began > schedule.budget:
-            listener.says(f"the budget of {schedule.budget:g} s is spent: {decision.reason}")
-            return
-        listener.says(decision.reason)
+@dataclass(frozen=True)
+class _Conducted:
+    """A run under way. `ended` has the trials that were stored before, `began_s` is monotonic."""
+
+    run: RunFolder
+    scenario: Scenario
+    stack: Stack
+    listener: Listener
+    start_load: Callable[..., Load]
+    ended: Mapping[tuple[str, int], TrialRecord]
+    began_s: float
+
+    @property
+    def spent(self) -> bool:
+        """Whether the time is used up that the schedule allows."""
+        budget_s = self.scenario.schedule.budget
+        return budget_s is not None and time.monotonic() - self.began_s > budget_s
+
+    def try_until_valid(self, trial: Trial) -> None:
+        """Try a trial as often as it may be, or until it is valid; what is stored already is not tried anew."""
+        self.listener.trial_begins(trial)
+        for attempt in range(1, self.scenario.schedule.attempts + 1):
+            record = self.ended.get((trial.id, attempt))
+            again = record is None
+            if record is None:
+                folder = self.run.begin_trial(trial.id, attempt)
+                tried = _Attempt(
+                    trial, attempt, self.scenario, self.stack, folder, self.listener, self.start_load
+                )
+                record = tried.record()
+                self.run.end_trial(record)
+            judged = _judge(self.run, record, self.scenario)
+            if again:
+                self.listener.trial_ended(record, judged)
+            if all(gate.passed for gate in judged) or self.spent:
+                break
 
 
 def _judge(run: RunFolder, record: TrialRecord, scenario: Scenario) -> list[Gate]:

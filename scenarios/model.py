@@ -177,7 +177,9 @@ class Schedule(Strict):
         description="Blocks are added, up to so many, while a comparison is undecided; none: none is.",
     )
     budget: Seconds | None = Field(
-        None, gt=0, description="Wall-clock time after which no block is begun; none: no limit."
+        None,
+        gt=0,
+        description="Wall-clock time after which no block is added and no trial repeated; none: no limit.",
     )
     attempts: int = Field(2, ge=1, le=10, description="How often a trial that comes out invalid is tried.")
     timeout: Seconds = Field(30.0, gt=0, description="A request without an answer by then has failed.")

@@ -212,6 +212,17 @@ def test_a_trial_that_stays_invalid_is_given_up_after_its_attempts(run: RunFolde
     assert len(run.ended()) == 6
 
 
+def test_nothing_is_tried_again_once_the_budget_is_spent(run: RunFolder) -> None:
+    class Stack(NotedStack):
+        def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
+            deployment = super().deploy(variant, seed=seed, folder=folder)
+            deployment.upstream_counts = lambda: UpstreamCounts(calls=0, by_status={})  # type: ignore[method-assign]
+            return deployment
+
+    conduct(run, Stack(), changed(run, attempts=3, blocks=1, budget=1e-9))
+    assert len(run.ended()) == 2
+
+
 def test_blocks_are_added_while_a_comparison_is_undecided(run: RunFolder) -> None:
     decisions = iter([False, False, True])
     stack = NotedStack()
