@@ -114,7 +114,7 @@ class _Conducted:
         return budget_s is not None and time.monotonic() - self.began_s > budget_s
 
     def try_until_valid(self, trial: Trial) -> None:
-        """Try a trial as often as it may be, or until it is valid; what is stored already is not tried anew."""
+        """Try a trial until it is valid, as often as it may be; what is stored is not tried anew."""
         self.listener.trial_begins(trial)
         for attempt in range(1, self.scenario.schedule.attempts + 1):
             record = self.ended.get((trial.id, attempt))
