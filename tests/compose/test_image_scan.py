@@ -154,7 +154,7 @@ def test_a_build_argument_stays_in_the_image_for_good(tag: str, tmp_path: Path) 
 
 @on_engine
 def test_a_file_that_a_later_layer_empties_is_found(tag: str, tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM redis:8.0\nUSER root\nCOPY .env /srv/.env\nRUN : > /srv/.env\n")
+    (tmp_path / "Dockerfile").write_text("FROM redis:8.0\nUSER root\nCOPY .env /srv/\nRUN : > /srv/.env\n")
     (tmp_path / ".env").write_text(f"REDIS_PWD={VALUE}\n")
     subprocess.run(["docker", "build", "--tag", tag, str(tmp_path)], check=True, capture_output=True)
     ended = scanned(tag)

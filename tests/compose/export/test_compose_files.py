@@ -100,6 +100,7 @@ def test_compose_takes_the_file_and_means_the_same_by_it(
     assert set(understood) == set(services(topology, replicas=replicas))
     for name, one in services(topology, "redis", replicas).items():
         assert understood[name]["command"] == one["command"]
+        assert understood[name]["healthcheck"]["test"] == one["healthcheck"]["test"]
         limit = int(understood[name]["deploy"]["resources"]["limits"]["memory"])
         assert limit >= 1.25 * int(argument(one, "--maxmemory"))
 

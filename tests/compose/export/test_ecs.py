@@ -19,17 +19,16 @@ import redis
 import yaml
 from cfnlint.api import lint_all
 from cfnlint.decode import decode_str
-from hypothesis import given
-from hypothesis import strategies as st
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from compose import redis_binary
 from compose.composition import PARTS
-from compose.export.ecs import SIZES, Size, ecs, fargate_size
+from compose.export.ecs import Size, ecs, task_size
 from compose.export.service import MIB, Service, service
-from compose.stack import StackError
 from scenarios import document
+from scenarios.document import ScenarioError
+from scenarios.fargate import SIZES
 
 GOLDEN = Path(__file__).with_name("golden")
 CASES = list(itertools.product(["sidecar", "separate"], [1, 2, 8]))
@@ -188,7 +187,7 @@ def test_redis_may_keep_less_than_its_container_may_have(topology: str, replicas
 @all_cases
 def test_the_containers_fit_their_task_and_the_task_is_one_of_fargates(topology: str, replicas: int) -> None:
     for task in resources(topology, "AWS::ECS::TaskDefinition", replicas).values():
-        assert int(task["Memory"]) in SIZES[int(task["Cpu"])]
+        assert int(task["Memory"]) in SIZES[int(task["Cpu"]) / 1024]
         assert sum(container["Memory"] for container in task["ContainerDefinitions"]) <= int(task["Memory"])
         assert sum(container["Cpu"] for container in task["ContainerDefinitions"]) <= int(task["Cpu"])
 
@@ -361,38 +360,10 @@ def test_the_health_check_tells_a_redis_that_answers_from_one_that_does_not(
     assert not healthy()
 
 
-@given(cpus=st.floats(0.001, 16), mib=st.integers(1, 122_880))
-def test_the_smallest_task_that_holds_both_is_taken(cpus: float, mib: int) -> None:
-    holding = [
-        Size(units, step)
-        for units, steps in SIZES.items()
-        for step in steps
-        if units >= cpus * 1024 and step >= mib
-    ]
-    size = fargate_size(cpus, mib)
-    assert size in holding
-    assert size.units == min(one.units for one in holding)
-    assert size.mib == min(one.mib for one in holding), "less memory would have gone with more CPUs"
+def test_a_task_larger_than_fargates_is_refused_by_the_fields_that_are_to_be_changed() -> None:
+    with pytest.raises(ScenarioError, match=r"resources\.cpus.*resources\.memory"):
+        task_size(16.01, 512)
 
 
-@pytest.mark.parametrize(("cpus", "mib"), [(16.01, 512), (0.25, 122_881), (64, 512)])
-def test_a_task_larger_than_fargates_is_refused_by_the_fields_that_are_to_be_changed(
-    cpus: float, mib: int
-) -> None:
-    with pytest.raises(StackError, match=r"resources\.cpus.*resources\.memory"):
-        fargate_size(cpus, mib)
-
-
-@pytest.mark.parametrize(
-    ("cpus", "mib", "size"),
-    [
-        (0.25, 256, Size(256, 512)),
-        (0.25, 513, Size(256, 1024)),
-        (0.25, 2049, Size(512, 3072)),
-        (0.5, 333, Size(512, 1024)),
-        (1, 8193, Size(2048, 9216)),
-        (4.1, 20_000, Size(8192, 20_480)),
-    ],
-)
-def test_sizes_that_are_known(cpus: float, mib: int, size: Size) -> None:
-    assert fargate_size(cpus, mib) == size
+def test_sizes_are_given_in_ecss_own_units() -> None:
+    assert task_size(0.5, 333) == Size(512, 1024)
