@@ -15,6 +15,7 @@ from rich.console import Console
 import reports
 from bench import (
     conductor,
+    costs,
     doctor,
     export,
     guard,
@@ -213,6 +214,7 @@ def selftest_(
 
 
 cli.command(name="export")(export.export)
+cli.command(name="cost")(costs.cost)
 
 
 cli.command(name="worker")(workers.worker)

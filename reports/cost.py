@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from reports import quota, theory
+from reports.measures import Measures
 from reports.prices import Prices
 from scenarios.fargate import fargate_size
 from scenarios.model import Variant
+from scenarios.sizes import sizes
 
 Architecture = Literal["x86", "arm"]
 CROSSING: Final = 2 / 3  # three zones, app and Redis placed at random
-MIB: Final = 1 << 20
 _GB: Final = 1e9
 _MIB_PER_GB: Final = 1024
 # A request's command and reply on the way to Redis, without the body: key, headers kept, framing.
 EXCHANGE_BYTES: Final = 300
-# Where a scenario sets no limits, as `sidecar-bench export` has it.
-_APP_CPUS: Final = 0.25
-_APP_MIB: Final = 256
-_REDIS_CPUS: Final = 0.25
-_REDIS_MIB: Final = 64
-_OVERHEAD: Final = 1.25
 
 
 @dataclass(frozen=True)
@@ -96,19 +93,13 @@ def tasks(variant: Variant) -> tuple[Tasks, Tasks | None]:
     Raises:
         ScenarioError: a task is larger than Fargate has them.
     """
-    limits = variant.resources
-    cpus = limits.cpus or _APP_CPUS
-    mib = limits.memory // MIB if limits.memory else _APP_MIB
-    if variant.topology == "none":
-        return Tasks(variant.replicas, *fargate_size(cpus, mib)), None
-    caches = variant.replicas if variant.topology == "sidecar" else 1
-    redis_mib = max(_REDIS_MIB, -(-int(variant.cache.maxmemory // caches * _OVERHEAD) // MIB))
+    of = sizes(variant)
     if variant.topology == "sidecar":
-        return Tasks(variant.replicas, *fargate_size(cpus + _REDIS_CPUS, mib + redis_mib)), None
-    return (
-        Tasks(variant.replicas, *fargate_size(cpus, mib)),
-        Tasks(1, *fargate_size(_REDIS_CPUS, redis_mib)),
-    )
+        cpus, mib = of.app_cpus + of.redis_cpus, of.app_mib + of.redis_mib
+        return Tasks(variant.replicas, *fargate_size(cpus, mib)), None
+    app = Tasks(variant.replicas, *fargate_size(of.app_cpus, of.app_mib))
+    redis = Tasks(1, *fargate_size(of.redis_cpus, of.redis_mib)) if variant.topology == "separate" else None
+    return app, redis
 
 
 def _compute(size: Tasks, prices: Prices, architecture: Architecture) -> float:
@@ -125,3 +116,28 @@ def _between_zones(variant: Variant, prices: Prices, traffic: Traffic) -> float:
     per_request = EXCHANGE_BYTES + bodies * traffic.body_bytes
     month = traffic.requests_per_s * 3600 * prices.hours_per_month
     return month * per_request * traffic.crossing / _GB * 2 * prices.between_zones.gb_each_direction
+
+
+def expected_traffic(variant: Variant) -> Traffic | None:
+    """Return what theory expects of a variant in the long run; None where it has nothing to say."""
+    rate, body_bytes = variant.workload.rate, mean_body_bytes(variant)
+    if variant.topology == "none":
+        return Traffic(rate, 0.0, 1.0, body_bytes)
+    found = theory.steady_of(variant)
+    if found is None:
+        return None
+    return Traffic(rate, 1 - found.miss_ratio, found.miss_ratio, body_bytes)
+
+
+def measured_traffic(variant: Variant, trials: Sequence[Measures]) -> Traffic | None:
+    """Return what went through a variant in its trials; None where none counts."""
+    requests = sum(trial.requests for trial in trials)
+    if not requests:
+        return None
+    calls = sum(trial.upstream_calls for trial in trials) / requests
+    return Traffic(
+        requests_per_s=quota.requests_per_hour(variant, trials) / 3600,
+        hit_ratio=sum(trial.outcomes.get("hit", 0) for trial in trials) / requests,
+        calls_per_request=calls,
+        body_bytes=sum(trial.body_bytes * trial.requests for trial in trials) / requests,
+    )

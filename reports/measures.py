@@ -44,6 +44,7 @@ class Measures:
     record: TrialRecord
     gates: tuple[Gate, ...]
     requests: int
+    body_bytes: float
     outcomes: dict[str, int]
     upstream_calls: int
     latency: dict[str, Latency]
@@ -116,6 +117,7 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
         record=record,
         gates=tuple(gates(record, rows, variant)),
         requests=len(measured),
+        body_bytes=float(measured["bytes"].mean()),
         outcomes={
             str(name): int(count) for name, count in zip(*np.unique(outcome, return_counts=True), strict=True)
         },

@@ -9,9 +9,10 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import comparisons, evidence, tables
+from reports import comparisons, costs, evidence, tables
 from reports.analysis import Analysis
 from reports.figures import pictures
+from reports.prices import read_prices
 from scenarios.model import Variant
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
@@ -46,6 +47,8 @@ def content(analysis: Analysis) -> dict[str, Any]:
         "percentiles": tables.percentiles(analysis),
         "theory": tables.theory(analysis),
         "quotas": tables.quotas(analysis),
+        "costs": costs.of_report(analysis),
+        "priced": costs.assumptions(read_prices()),
         "usage": tables.usage(analysis),
         "trials": tables.trials(analysis),
         "attribution": evidence.attribution(analysis),

@@ -112,6 +112,22 @@ def of_variant(variant: Variant, window: tuple[float, float], fill_s: float, joi
     None where theory has nothing to say: no cache, one more in the app's memory, refreshes that are joined
     where first misses are not, or requests from a log, which are not Poisson.
     """
+    caches = _caches(variant, fill_s, joined)
+    return expected(_demand(variant), caches, window) if caches is not None else None
+
+
+def steady_of(variant: Variant) -> Expected | None:
+    """Return what a second of a variant looks like in the long run; None as for `of_variant`."""
+    fill_s = variant.upstream.latency_ms / 1000
+    caches = _caches(variant, fill_s, variant.cache.single_flight)
+    return steady(_demand(variant), caches) if caches is not None else None
+
+
+def _demand(variant: Variant) -> Demand:
+    return Demand.of(variant.workload.keys, variant.workload.rate)
+
+
+def _caches(variant: Variant, fill_s: float, joined: bool) -> Caches | None:
     cache = variant.cache
     if variant.topology == "none" or cache.l1 or variant.workload.log is not None:
         return None
@@ -122,8 +138,7 @@ def of_variant(variant: Variant, window: tuple[float, float], fill_s: float, joi
     shared = variant.topology == "separate"
     # With a lease the replicas that share a Redis join each other's calls as one replica's requests do.
     replicas = 1 if shared and cache.lease else variant.replicas
-    caches = Caches(cache.ttl, replicas, shared, fill_s, joined)
-    return expected(Demand.of(variant.workload.keys, variant.workload.rate), caches, window)
+    return Caches(cache.ttl, replicas, shared, fill_s, joined)
 
 
 def expected(demand: Demand, caches: Caches, window: tuple[float, float]) -> Expected:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
 from compose.stack import StackError
 from scenarios.model import Scenario, Variant
+from scenarios.sizes import sizes
 
 REDIS_PORT: Final = 6379
 APP_PORT: Final = 8000
-MIB: Final = 1 << 20
-# Where a scenario sets no limits: enough for one worker, and for Redis beside it.
-_APP_CPUS: Final = 0.25
-_APP_MIB: Final = 256
-_REDIS_CPUS: Final = 0.25
-_REDIS_MIB: Final = 64
-_OVERHEAD: Final = 1.25  # Redis's hard limit over its maxmemory: buffers and fragmentation need room
 
 
 @dataclass(frozen=True)
@@ -59,18 +54,10 @@ def service(scenario: Scenario, topology: str) -> Service:
 
 
 def _service(name: str, variant: Variant) -> Service:
-    caches = variant.replicas if variant.topology == "sidecar" else 1
-    maxmemory = variant.cache.maxmemory // caches
-    redis_mib = max(_REDIS_MIB, -(-int(maxmemory * _OVERHEAD) // MIB))
-    cpus, memory = variant.resources.cpus, variant.resources.memory
     return Service(
         name=name,
         topology=variant.topology,
         replicas=variant.replicas,
         ttl_s=variant.cache.ttl,
-        app_cpus=cpus or _APP_CPUS,
-        app_mib=memory // MIB if memory else _APP_MIB,
-        redis_cpus=_REDIS_CPUS,
-        redis_mib=redis_mib,
-        redis_maxmemory=maxmemory,
+        **dataclasses.asdict(sizes(variant)),
     )

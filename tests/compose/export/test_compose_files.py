@@ -25,8 +25,9 @@ from app.settings import Settings
 from compose import redis_binary
 from compose.credentials import acl
 from compose.export.compose_files import compose_files
-from compose.export.service import MIB, Service, service
+from compose.export.service import Service, service
 from scenarios import document
+from scenarios.sizes import MIB
 
 GOLDEN = Path(__file__).with_name("golden")
 CASES = list(itertools.product(["sidecar", "separate"], [1, 2, 8]))

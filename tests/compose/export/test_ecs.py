@@ -25,10 +25,11 @@ from redis.retry import Retry
 from compose import redis_binary
 from compose.composition import PARTS
 from compose.export.ecs import Size, ecs, task_size
-from compose.export.service import MIB, Service, service
+from compose.export.service import Service, service
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.fargate import SIZES
+from scenarios.sizes import MIB
 
 GOLDEN = Path(__file__).with_name("golden")
 CASES = list(itertools.product(["sidecar", "separate"], [1, 2, 8]))

@@ -1,0 +1,97 @@
+"""What the variants of a run or a scenario cost a month, as a table (docs/cost.md has the formula)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reports.analysis import Analysis
+from reports.cost import Architecture, Cost, Tasks, Traffic, cost, expected_traffic, measured_traffic
+from reports.prices import Prices, read_prices
+from reports.quota import QUOTAS
+from reports.tables import Cell, Table
+from scenarios.document import ScenarioError
+from scenarios.model import Scenario
+
+
+def of_run(analysis: Analysis) -> dict[str, Traffic]:
+    """Return what went through each variant that has a valid trial."""
+    found = {
+        variant.id: measured_traffic(variant, analysis.valid(variant.id))
+        for variant in analysis.scenario.variants
+    }
+    return {name: traffic for name, traffic in found.items() if traffic is not None}
+
+
+def of_scenario(scenario: Scenario) -> dict[str, Traffic]:
+    """Return what theory expects of each variant that it has something to say of."""
+    found = {variant.id: expected_traffic(variant) for variant in scenario.variants}
+    return {name: traffic for name, traffic in found.items() if traffic is not None}
+
+
+def table(
+    scenario: Scenario,
+    traffic: Mapping[str, Traffic],
+    prices: Prices | None = None,
+    architecture: Architecture = "x86",
+) -> Table:
+    """Return variant × what it costs; variants whose traffic is not known are left out.
+
+    Raises:
+        ResultsError: the built-in prices cannot be read.
+        ScenarioError: a task is larger than Fargate has them.
+    """
+    prices = prices or read_prices()
+    total = f"Total, {prices.currency}"
+    heads = ["Variant", "Tasks", "App", "Redis", "Between zones", total, "Calls an hour"]
+    rows = [
+        _row(variant.id, cost(variant, prices, traffic[variant.id], architecture))
+        for variant in scenario.variants
+        if variant.id in traffic
+    ]
+    return Table("costs", heads, rows)
+
+
+def of_report(analysis: Analysis) -> Table:
+    """Return the table of a run's report; empty where it says nothing, as of services that ran already."""
+    empty = Table("costs", [], [])
+    if not analysis.deployed:
+        return empty
+    try:
+        return table(analysis.scenario, of_run(analysis))
+    except ScenarioError:  # larger than Fargate has tasks: `sidecar-bench cost` says so
+        return empty
+
+
+def _row(name: str, found: Cost) -> list[Cell]:
+    app = _size(found.app_tasks, "app")
+    redis = _size(found.redis_tasks, "Redis") if found.redis_tasks else ""
+    return [
+        Cell(name),
+        Cell(app, redis),
+        Cell(f"{found.app:,.2f}"),
+        Cell(f"{found.redis:,.2f}" if found.redis_tasks else "–"),
+        Cell(f"{found.between_zones:,.2f}" if found.between_zones else "–"),
+        Cell(f"{found.total:,.2f}"),
+        Cell(f"{found.calls_per_hour:,.0f}", ", ".join(_share(found, quota) for quota in QUOTAS)),
+    ]
+
+
+def _share(found: Cost, quota: int) -> str:
+    share = found.quota_share(quota)
+    return f"{share:.0%} of {quota:,}" if share <= 1 else f"{share:,.0f} times {quota:,}"
+
+
+def _size(tasks: Tasks, of: str) -> str:
+    return f"{tasks.count} × {tasks.cpus:g} vCPU, {tasks.mib / 1024:g} GB ({of})"
+
+
+def assumptions(prices: Prices) -> str:
+    """Say in sentences what the figures rest on."""
+    dated = f", as of {prices.x86.as_of}" if prices.x86.as_of else ""
+    return (
+        f"A month of {prices.hours_per_month:g} hours on Fargate in {prices.region}, at list prices{dated}: "
+        "the smallest sizes that hold the containers, all month, without the load balancer, which is the "
+        "same for all. In “sidecar” Redis lives in the app's tasks. In “separate” two thirds of the requests are "
+        "taken to cross zones. docs/cost.md has the formula; `sidecar-bench cost --prices FILE` takes prices "
+        "of your own."
+    )

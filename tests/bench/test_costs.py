@@ -1,0 +1,80 @@
+"""`sidecar-bench cost`: what each topology costs, by theory or as a run measured it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import cli
+from bench.errors import UserError
+from reports import costs
+from reports.cost import expected_traffic
+from reports.prices import DEFAULT
+from scenarios import document
+from scenarios.document import ScenarioError
+
+
+def said(*arguments: str) -> str:
+    ended = CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["cost", *arguments], catch_exceptions=False)
+    assert ended.exit_code == 0, ended.output
+    return ended.output
+
+
+def test_each_topology_has_its_price() -> None:
+    output = said("quick")
+    assert "2 × 0.5 vCPU, 1 GB (app)" in output
+    assert "1 × 0.25 vCPU, 0.5 GB (Redis)" in output
+    # 2 × (0.5 × 0.04048 + 1 × 0.004445) × 730
+    assert "36.04" in output
+    assert "by theory" in output
+
+
+def test_a_file_of_prices_takes_the_place_of_the_built_in_ones(tmp_path: Path) -> None:
+    dear = tmp_path / "prices.yaml"
+    dear.write_text(DEFAULT.read_text().replace("vcpu_hour: 0.04048", "vcpu_hour: 4.048"))
+    assert "36.04" not in said("quick", "--prices", str(dear))
+    assert "36.04" in said("quick")
+
+
+def test_a_field_changes_what_is_priced() -> None:
+    assert "8 × 0.5 vCPU, 1 GB (app)" in said("quick", "--topology", "sidecar", "--replicas", "8")
+
+
+def test_a_scenario_and_a_run_at_once_are_refused() -> None:
+    with pytest.raises(UserError, match="--run takes the scenario as it was run"):
+        said("quick", "--run", "last")
+
+
+def test_what_theory_says_nothing_of_is_not_guessed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--run last"):
+        said("quick", "--set", "cache.l1=1s")
+
+
+def test_a_task_larger_than_fargates_is_said_to_be() -> None:
+    with pytest.raises(ScenarioError, match=r"resources\.cpus"):
+        said("quick", "--set", "resources.cpus=32")
+
+
+def test_a_sidecar_makes_more_calls_than_a_shared_cache_in_the_long_run() -> None:
+    sidecar, separate = (
+        expected_traffic(document.load("quick", {"topology": topology}).variants[0])
+        for topology in ("sidecar", "separate")
+    )
+    assert sidecar is not None
+    assert separate is not None
+    assert sidecar.calls_per_request > separate.calls_per_request
+    # Jung, Berger and Balakrishnan: Zipf(1.0) over 1,000 keys at 50/s, T = 60 s, R = 2, L = 0
+    fields = {
+        "topology": "sidecar", "workload.rate": 50, "workload.keys.count": 1000, "cache.ttl": 60,
+        "upstream.latency_ms": 0,
+    }  # fmt: skip
+    known = expected_traffic(document.load("quick", fields).variants[0])
+    assert known is not None
+    assert known.hit_ratio == pytest.approx(0.7611, abs=5e-5)
+
+
+def test_a_baseline_without_a_cache_asks_upstream_for_everything() -> None:
+    none = costs.of_scenario(document.load("quick", {"topology": "none"}))["none"]
+    assert (none.hit_ratio, none.calls_per_request) == (0.0, 1.0)
