@@ -18,11 +18,16 @@ WORDS = ("better", "worse", "equivalent", "undecided")
 COMMAND = str(Path(sys.executable).with_name("sidecar-bench"))
 FORM = (
     "--stack", "processes", "--topology", "separate", "--set", "schedule.warmup=0.5",
-    "--set", "schedule.attempts=2",
+    "--set", "schedule.attempts=3",
 )  # fmt: skip
-AA = ("--set", "label=[a,b]", "--blocks", "4", "--duration", "3", "--rate", "150")
+AA = (
+    "--set", "label=[a,b]", "--blocks", "4", "--duration", "3", "--rate", "150", "--set", "schedule.budget=50",
+)  # fmt: skip
 # A low rate: under load a longer hop also makes requests wait for one another, and hits differ by more.
-DELAY = ("--rtt", "0.3,0.8", "--blocks", "6", "--duration", "5", "--rate", "60", "--ttl", "10")
+DELAY = (
+    "--rtt", "0.3,0.8", "--blocks", "9", "--duration", "5", "--rate", "60", "--ttl", "10",
+    "--set", "schedule.budget=165",
+)  # fmt: skip
 
 
 def run(root: Path) -> None:
