@@ -21,7 +21,8 @@ FORM = (
     "--set", "schedule.attempts=3",
 )  # fmt: skip
 AA = (
-    "--set", "label=[a,b]", "--blocks", "4", "--duration", "3", "--rate", "150", "--set", "schedule.budget=50",
+    "--set", "label=[a,b]", "--blocks", "4", "--duration", "3", "--rate", "150",
+    "--set", "schedule.budget=50",
 )  # fmt: skip
 # A low rate: under load a longer hop also makes requests wait for one another, and hits differ by more.
 DELAY = (
