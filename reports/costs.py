@@ -78,7 +78,8 @@ def _row(name: str, found: Cost) -> list[Cell]:
 
 def _share(found: Cost, quota: int) -> str:
     share = found.quota_share(quota)
-    return f"{share:.0%} of {quota:,}" if share <= 1 else f"{share:,.0f} times {quota:,}"
+    used = f"{share:.0%} of" if share <= 1 else f"{share:,.0f} ×"
+    return f"{used} the quota of {quota:,}"
 
 
 def _size(tasks: Tasks, of: str) -> str:
@@ -92,6 +93,6 @@ def assumptions(prices: Prices) -> str:
         f"A month of {prices.hours_per_month:g} hours on Fargate in {prices.region}, at list prices{dated}: "
         "the smallest sizes that hold the containers, all month, without the load balancer, which is the "
         "same for all. In “sidecar” Redis lives in the app's tasks. In “separate” two thirds of the requests "
-        "are taken to cross zones. docs/cost.md has the formula; `sidecar-bench cost --prices FILE` takes "
+        "are taken to cross zones. docs/cost.md has the formula; “sidecar-bench cost --prices FILE” takes "
         "prices of your own."
     )
