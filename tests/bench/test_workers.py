@@ -106,6 +106,7 @@ def test_books_and_rows_of_two_workers_balance_to_the_last_request(tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_of_another_terminal_serves_trial_after_trial(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     worker = subprocess.Popen(
@@ -146,6 +147,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_is_killed_ends_the_run_with_a_sentence_and_leaves_nothing(
     running: subprocess.Popen[str], tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """Many short live runs with known answers: `python tests/benchmarks/live.py run FOLDER`, then `tell FOLDER`.
 
-10 runs in which one arm's link is 0.5 ms longer, and 40 A/A comparisons of one topology under two names, in the
-quick form of the self-test. `tell` prints the figures of docs/trust.md from what is stored.
+10 runs in which one arm's link is 0.5 ms longer, and 40 A/A comparisons of one topology under two names, in
+the quick form of the self-test. `tell` prints the figures of docs/trust.md from what is stored.
 """
 
 from __future__ import annotations
