@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from engines import needs_engine
 
-from compose.image_scan import scan
+from compose.image_scan import UnreadableError, scan
 from compose.project import run_compose
 
 COMPOSE = Path(__file__).parents[2] / "compose"
@@ -51,7 +52,9 @@ def image(
             {
                 "blobs/sha256/aaaa": json.dumps(config).encode(),
                 "blobs/sha256/bbbb": tar_of(files or {}, compressed),
-                "manifest.json": b"[]",
+                "manifest.json": json.dumps(
+                    [{"Config": "blobs/sha256/aaaa", "Layers": ["blobs/sha256/bbbb"]}]
+                ).encode(),
             }
         )
     )
@@ -70,8 +73,12 @@ def test_a_clean_image_is_clean() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["REDIS_PWD", "REDIS_PASSWORD", "UPSTREAM_TOKEN", "client_secret", "API_KEY"]
-)
+    "name",
+    [
+        "REDIS_PWD", "REDISPWD", "REDIS_PASSWORD", "REDIS_PASS", "REDIS_AUTH", "REDIS_PASSWORD_PROD",
+        "UPSTREAM_TOKEN", "client_secret", "API_KEY", "SECRET_KEY",
+    ],
+)  # fmt: skip
 def test_a_secret_in_the_environment_is_found(name: str) -> None:
     assert found(image(environment=[f"{name}={VALUE}"])) == [f"environment: {name}: a secret's value"]
 
@@ -111,6 +118,44 @@ def test_a_secret_in_a_layer_is_found(name: str, content: bytes, kind: str, comp
 def test_what_lies_across_two_chunks_is_found() -> None:
     content = b" " * ((1 << 20) - 30) + KEY
     assert found(image({"srv/large": content})) == ["layer bbbb: srv/large: a private key"]
+
+
+def test_a_password_in_a_url_is_found() -> None:
+    url = f"REDIS_URL=redis://:{VALUE}@redis:6379/0"
+    assert found(image(environment=[url])) == ["environment: REDIS_URL: a password in a URL"]
+    assert found(image(environment=["REDIS_URL=redis://redis:6379/0"])) == []
+
+
+def test_a_history_step_that_is_nothing_but_a_token_is_not_repeated() -> None:
+    token = "ghp_" + "a1" * 18
+    [finding] = found(image(history=[token]))
+    assert finding == "history, step 1: its command: a GitHub token"
+
+
+def test_a_layer_whose_first_file_looks_like_json_is_a_layer() -> None:
+    assert found(image({"{x": b"", "srv/.env": b"A=b"})) == [
+        "layer bbbb: srv/.env: a file that holds secrets"
+    ]
+
+
+def test_an_image_that_is_not_whole_is_not_called_clean() -> None:
+    whole = image({"srv/app": bytes(100_000)}).getvalue()
+    with pytest.raises((tarfile.TarError, UnreadableError)):
+        list(scan(io.BytesIO(whole[: len(whole) // 2])))
+    with pytest.raises(UnreadableError):
+        list(scan(io.BytesIO(tar_of({"oci-layout": b"{}"}))))
+
+
+def test_a_blob_that_is_neither_layer_nor_json_is_said_to_be() -> None:
+    manifest = json.dumps([{"Config": "blobs/sha256/aaaa", "Layers": []}]).encode()
+    saved = io.BytesIO(tar_of({"blobs/sha256/aaaa": b"neither", "manifest.json": manifest}))
+    assert found(saved) == ["blob blobs/sha256/aaaa: its content: cannot be read"]
+
+
+def test_looking_for_a_key_always_ends() -> None:
+    began = time.monotonic()
+    found(image({"srv/x": b"-----BEGIN PRIVATE KEY-----\n" + b"a:  " * 20_000}))
+    assert time.monotonic() - began < 10
 
 
 def test_a_header_without_a_key_is_none() -> None:
