@@ -17,10 +17,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-from app.envelope import Envelope
+from app.envelope import Envelope, opened
 from app.metrics import Metrics
+from app.resp import RedisError
 from app.settings import Settings
-from app.store import Store, StoreError
+from app.store import Store
 from app.upstream import Fetched, Upstream, UpstreamError
 
 _FIRST_LOOK_S: Final = 0.005
@@ -84,13 +85,13 @@ class Fills:
                     break
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LAST_LOOK_S)
-        except StoreError as error:
+        except RedisError as error:
             self._metrics.redis_errors[error.reason] += 1
         try:
             yield filled
         finally:
             if held:
-                with contextlib.suppress(StoreError):  # then it ends by itself
+                with contextlib.suppress(RedisError):  # then it ends by itself
                     await store.release(name, token)
 
     async def _fetch(self, name: bytes, reason: str | None, expired: Envelope | None) -> Kept:
@@ -133,8 +134,8 @@ class Fills:
             said += b"; detail=" + reason.encode()
         elif ttl_s and self._store is not None and len(body) <= settings.most_bytes:
             try:
-                await self._store.put(name, envelope, ttl_s + self._grace_s(envelope))
-            except StoreError as error:
+                await self._store.put(name, envelope.pack(), ttl_s + self._grace_s(envelope))
+            except RedisError as error:
                 self._metrics.redis_errors[error.reason] += 1
                 said += b"; detail=" + error.reason.encode()
             else:
@@ -157,14 +158,15 @@ class Fills:
         return max(revalidate_s, settings.stale_while_revalidate_s, settings.stale_if_error_s)
 
 
-def _fresh(found: Envelope | None) -> Envelope | None:
+def _fresh(data: bytes | None) -> Envelope | None:
+    found = opened(data) if data is not None else None
     return found if found is not None and time.time() < found.fresh_until_s else None
 
 
 def _failed(status: int, detail: str, why: bytes, wait_s: float | None = None) -> Kept:
-    headers = [(b"content-type", b"application/json")]
+    body = json.dumps({"detail": detail}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if wait_s is not None:
         headers.append((b"retry-after", b"%d" % (wait_s + 1)))
-    body = json.dumps({"detail": detail}).encode()
     now_s = time.time()
     return Kept(Envelope(status, now_s, now_s, headers, body), b"redis; fwd=uri-miss; detail=" + why, "error")

@@ -8,7 +8,6 @@ second look, without a second question. (https://github.com/golang/groupcache, s
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Final, Generic, TypeVar
 
@@ -17,24 +16,25 @@ _REMEMBERED_S: Final = 1.0
 
 
 class Flights(Generic[T]):
-    """The fetches under way, by name."""
+    """The fetches under way, by name; `landed` counts those that ended."""
 
     def __init__(self) -> None:
         self._under_way: dict[bytes, asyncio.Task[T]] = {}
-        self._ended: dict[bytes, tuple[float, T]] = {}
+        self._ended: dict[bytes, tuple[int, T]] = {}
+        self.landed = 0
 
     async def fly(
-        self, name: bytes, looked_s: float, fetch: Callable[[], Coroutine[None, None, T]]
+        self, name: bytes, looked: int, fetch: Callable[[], Coroutine[None, None, T]]
     ) -> tuple[T, bool]:
         """Return what a fetch brings, and whether it was another caller's.
 
-        `looked_s` is when this caller began to look in the cache (`time.perf_counter`).
+        `looked` is what `landed` was when this caller began to look in the cache.
         """
         task = self._under_way.get(name)
         if task is not None:
             return await asyncio.shield(task), True
         ended = self._ended.get(name)
-        if ended is not None and ended[0] > looked_s:
+        if ended is not None and ended[0] > looked:
             return ended[1], True
         return await asyncio.shield(self.begin(name, fetch)), False
 
@@ -58,7 +58,8 @@ class Flights(Generic[T]):
         del self._under_way[name]
         if task.cancelled() or task.exception() is not None:
             return
-        landed = (time.perf_counter(), task.result())
+        self.landed += 1
+        landed = (self.landed, task.result())
         self._ended[name] = landed
 
         def forget() -> None:

@@ -60,7 +60,7 @@ class Metrics(Collector):
         yield _counter(
             "cache_redis_errors", "Times that Redis could not be asked.", "reason", self.redis_errors
         )
-        yield self.redis_seconds.family("redis_seconds", "Time of GETs.")
+        yield self.redis_seconds.family("redis_seconds", "Time that Redis took to answer.")
         yield self.upstream_seconds.family("upstream_seconds", "Time of upstream calls.")
 
     def text(self) -> bytes:

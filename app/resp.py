@@ -8,30 +8,53 @@ answer is read and dropped, and no other caller's answer is shifted.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import hiredis
 
 _UNFINISHED: Final = object()
+# By the first word of an error reply (https://redis.io/docs/latest/develop/reference/protocol-spec/).
+_REFUSALS: Final = {
+    "NOAUTH": "redis-auth",
+    "WRONGPASS": "redis-auth",
+    "NOPERM": "redis-denied",
+    "LOADING": "redis-loading",
+    "READONLY": "redis-readonly",
+    "OOM": "redis-full",
+}
 
 
-class RefusedError(Exception):
+class RedisError(Exception):
+    """Redis could not be asked; `reason` is one word for headers and metrics."""
+
+    def __init__(self, reason: str, said: str = "") -> None:
+        super().__init__(said or reason)
+        self.reason = reason
+
+
+class RefusedError(RedisError):
     """Redis answered with an error; the message is its own."""
 
-
-class GarbageError(ConnectionError):
-    """What answers does not speak Redis's protocol."""
+    def __init__(self, said: str) -> None:
+        super().__init__(_REFUSALS.get(said.split(" ", 1)[0], "redis-error"), said)
 
 
 class Connection(asyncio.Protocol):
     """One connection. It is over once a command waits for longer than `timeout_s`.
 
-    `open` tells whether commands can be sent.
+    `open` tells whether commands can be sent. `failed` is called once if the connection ends while a command
+    waits for its answer, `answered` for each answer with the seconds that it took.
     """
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(
+        self, timeout_s: float, failed: Callable[[RedisError], None], answered: Callable[[float], None]
+    ) -> None:
         self._timeout_s = timeout_s
+        self._failed = failed
+        self._answered = answered
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(notEnoughData=_UNFINISHED)
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
@@ -42,24 +65,23 @@ class Connection(asyncio.Protocol):
     def ask(self, command: bytes) -> asyncio.Future[Any]:
         """Send an encoded command; its answer comes as the future's result.
 
-        The future raises `RefusedError` if Redis answers with an error, and a `ConnectionError` or a
-        `TimeoutError` if the connection ends before it does.
+        The future raises `RefusedError` if Redis answers with an error, and another `RedisError` if the
+        connection ends before it does.
 
         Raises:
-            ConnectionError: the connection is over.
+            RedisError: the connection is over.
         """
         if self._transport is None:
-            raise ConnectionResetError("the connection is closed")
-        loop = self._loop
-        future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append((loop.time() + self._timeout_s, future))
+            raise RedisError("redis-down", "the connection is closed")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting.append((time.perf_counter(), future))
         if self._watch is None:
-            self._watch = loop.call_later(self._timeout_s, self._look_at_the_oldest)
+            self._watch = self._loop.call_later(self._timeout_s, self._look_at_the_oldest)
         self._transport.write(command)
         return future
 
-    def close(self, reason: Exception | None = None) -> None:
-        """End the connection; who still waits is told the reason."""
+    def close(self, error: RedisError | None = None) -> None:
+        """End the connection; who still waits is told why."""
         transport, self._transport, self.open = self._transport, None, False
         if self._watch is not None:
             self._watch.cancel()
@@ -67,9 +89,11 @@ class Connection(asyncio.Protocol):
         if transport is not None:
             transport.abort()
         waiting, self._waiting = self._waiting, deque()
+        if waiting and error is not None:
+            self._failed(error)
         for _, future in waiting:
             if not future.done():
-                future.set_exception(reason or ConnectionResetError("the connection is closed"))
+                future.set_exception(error or RedisError("redis-down", "the connection is closed"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the transport."""
@@ -78,14 +102,16 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who still waits."""
-        self.close(ConnectionResetError("Redis closed the connection"))
+        self.close(RedisError("redis-down", "Redis closed the connection"))
 
     def data_received(self, data: bytes) -> None:
         """Hand answers out, in the order of the commands."""
         self._reader.feed(data)
+        now_s = time.perf_counter()
         try:
             while (answer := self._reader.gets()) is not _UNFINISHED:
-                _, future = self._waiting.popleft()
+                asked_s, future = self._waiting.popleft()
+                self._answered(now_s - asked_s)
                 if future.done():
                     continue  # its caller was cancelled
                 if isinstance(answer, hiredis.ReplyError):
@@ -93,16 +119,16 @@ class Connection(asyncio.Protocol):
                 else:
                     future.set_result(answer)
         except (hiredis.ProtocolError, IndexError):
-            self.close(GarbageError("what answers is no Redis"))
+            self.close(RedisError("redis-garbage", "what answers is no Redis"))
 
     def _look_at_the_oldest(self) -> None:
         """Give the connection up if the oldest command has waited too long; one timer serves them all."""
         self._watch = None
         if not self._waiting:
             return
-        left_s = self._waiting[0][0] - self._loop.time()
+        left_s = self._waiting[0][0] + self._timeout_s - time.perf_counter()
         if left_s <= 0:
-            self.close(TimeoutError("Redis did not answer in time"))
+            self.close(RedisError("redis-timeout", "Redis did not answer in time"))
         else:
             self._watch = self._loop.call_later(left_s, self._look_at_the_oldest)
 
@@ -110,8 +136,3 @@ class Connection(asyncio.Protocol):
 def encode(*parts: bytes) -> bytes:
     """Return a command as it travels (https://redis.io/docs/latest/develop/reference/protocol-spec/)."""
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
-
-
-def encode_get(key: bytes) -> bytes:
-    """Return a GET as it travels."""
-    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key)

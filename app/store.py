@@ -4,74 +4,58 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from app.breaker import Breaker
-from app.envelope import Envelope, EnvelopeError
-from app.resp import Connection, GarbageError, RefusedError, encode, encode_get
+from app.metrics import Metrics
+from app.resp import Connection, RedisError, encode
 from app.settings import Settings
 
 TIMEOUT_S: Final = 0.1
 _CONTENT: Final = b"content:"
+_GET: Final = b"*2\r\n$3\r\nGET\r\n$%d\r\n" + _CONTENT + b"%b\r\n"  # as `encode` would, in one step
 _LEASE: Final = b"lease:"
 # Only its holder gives a lease back: another's may have taken its place since.
 _RELEASE: Final = b"if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
-# By the first word of an error reply (https://redis.io/docs/latest/develop/reference/protocol-spec/).
-_REFUSALS: Final = {
-    "NOAUTH": "redis-auth",
-    "WRONGPASS": "redis-auth",
-    "NOPERM": "redis-denied",
-    "LOADING": "redis-loading",
-    "READONLY": "redis-readonly",
-    "OOM": "redis-full",
-}
-
-
-class StoreError(Exception):
-    """Redis could not be asked; `reason` is one word for headers and metrics."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Store:
-    """Responses by name, over one connection behind a breaker."""
+    """Packed responses by name, over one connection behind a breaker."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
+        self._answered = metrics.redis_seconds.observe
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
-        self._breaker = Breaker(self._probe)
+        self._breaker = Breaker(self.ping)
 
-    async def get(self, name: bytes) -> Envelope | None:
-        """Return what is stored under a name, fresh or not.
+    def get(self, name: bytes) -> Awaitable[bytes | None]:
+        """Ask for what is stored under a name.
 
-        Raises:
-            StoreError: Redis could not be asked.
+        Raises, now or when it is awaited:
+            RedisError: Redis could not be asked.
         """
-        data = await self._ask(encode_get(_CONTENT + name))
-        if data is None:
-            return None
-        try:
-            return Envelope.unpack(data)
-        except EnvelopeError:
-            return None  # somebody else's bytes: to be overwritten
+        connection = self._connection
+        command = _GET % (len(_CONTENT) + len(name), name)
+        if connection is not None and connection.open and self._breaker.reason is None:
+            return connection.ask(command)
+        return self._ask(command)
 
-    async def put(self, name: bytes, envelope: Envelope, keep_s: float) -> None:
-        """Store a response for so many seconds.
+    async def put(self, name: bytes, data: bytes, keep_s: float) -> None:
+        """Store a packed response for so many seconds.
 
         Raises:
-            StoreError: Redis did not take it.
+            RedisError: Redis did not take it.
         """
         keep_ms = max(round(keep_s * 1000), 1)
-        await self._ask(encode(b"SET", _CONTENT + name, envelope.pack(), b"PX", b"%d" % keep_ms))
+        await self._ask(encode(b"SET", _CONTENT + name, data, b"PX", b"%d" % keep_ms))
 
     async def claim(self, name: bytes, token: bytes, lease_s: float) -> bool:
         """Take the lease of a name for at most so many seconds; False if another holds it.
 
         Raises:
-            StoreError: Redis could not be asked.
+            RedisError: Redis could not be asked.
         """
         lease_ms = max(round(lease_s * 1000), 1)
         taken = await self._ask(encode(b"SET", _LEASE + name, token, b"NX", b"PX", b"%d" % lease_ms))
@@ -81,7 +65,7 @@ class Store:
         """Give a lease back, if it is still held with this token.
 
         Raises:
-            StoreError: Redis could not be asked; the lease ends by itself.
+            RedisError: Redis could not be asked; the lease ends by itself.
         """
         await self._ask(encode(b"EVAL", _RELEASE, b"1", _LEASE + name, token))
 
@@ -89,12 +73,10 @@ class Store:
         """Ask whether Redis is there, whatever the breaker says.
 
         Raises:
-            StoreError: it is not.
+            RedisError: it is not.
         """
-        try:
-            await self._probe()
-        except (OSError, RefusedError) as error:
-            raise StoreError(_reason(error)) from error
+        connection = await self._connected()
+        await connection.ask(encode(b"PING"))
 
     async def close(self) -> None:
         """Close the connection."""
@@ -105,29 +87,28 @@ class Store:
         if self._connection is not None:
             self._connection.close()
 
-    async def _ask(self, command: bytes) -> Any:
+    def _ask(self, command: bytes) -> Awaitable[Any]:
         if self._breaker.reason is not None:
-            raise StoreError(self._breaker.reason)
-        try:
-            connection = self._connection
-            if connection is None or not connection.open:
-                connection = await self._connected()
-            return await connection.ask(command)
-        except OSError as error:  # TimeoutError and ConnectionError are among them
-            reason = _reason(error)
-            self._breaker.trip(reason)
-            raise StoreError(reason) from error
-        except RefusedError as error:
-            raise StoreError(_reason(error)) from error
+            raise RedisError(self._breaker.reason)
+        if self._connection is not None and self._connection.open:
+            return self._connection.ask(command)
+        return self._connect_and_ask(command)
 
-    async def _probe(self) -> None:
-        connection = self._connection
-        if connection is None or not connection.open:
+    async def _connect_and_ask(self, command: bytes) -> Any:
+        try:
             connection = await self._connected()
-        await connection.ask(encode(b"PING"))
+        except RedisError as error:
+            self._failed(error)
+            raise
+        return await connection.ask(command)
+
+    def _failed(self, error: RedisError) -> None:
+        self._breaker.trip(error.reason)
 
     async def _connected(self) -> Connection:
         """Return an open connection; who comes meanwhile waits for the same one."""
+        if self._connection is not None and self._connection.open:
+            return self._connection
         if self._connecting is None:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
             self._connecting.add_done_callback(self._connect_ended)
@@ -139,40 +120,38 @@ class Store:
             self._connection = task.result()
 
     async def _connect(self) -> Connection:
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                connection = await self._opened()
+                try:
+                    await self._log_in(connection)
+                except BaseException:
+                    connection.close()
+                    raise
+                return connection
+        except TimeoutError as error:
+            raise RedisError("redis-timeout", "Redis could not be reached in time") from error
+        except OSError as error:
+            raise RedisError("redis-down", str(error)) from error
+
+    async def _opened(self) -> Connection:
         settings, loop = self._settings, asyncio.get_running_loop()
-        async with asyncio.timeout(TIMEOUT_S):
-            if settings.redis_socket:
-                _, connection = await loop.create_unix_connection(
-                    lambda: Connection(TIMEOUT_S), settings.redis_socket
-                )
-            else:
-                _, connection = await loop.create_connection(
-                    lambda: Connection(TIMEOUT_S),
-                    settings.redis_host or "localhost",
-                    settings.redis_port,
-                    ssl=ssl.create_default_context() if settings.redis_tls else None,
-                )
-            try:
-                await self._log_in(connection)
-            except BaseException:
-                connection.close()
-                raise
-            return connection
+
+        def protocol() -> Connection:
+            return Connection(TIMEOUT_S, self._failed, self._answered)
+
+        if settings.redis_socket:
+            _, connection = await loop.create_unix_connection(protocol, settings.redis_socket)
+        else:
+            _, connection = await loop.create_connection(
+                protocol,
+                settings.redis_host or "localhost",
+                settings.redis_port,
+                ssl=ssl.create_default_context() if settings.redis_tls else None,
+            )
+        return connection
 
     async def _log_in(self, connection: Connection) -> None:
         if self._settings.redis_password:
             user = [self._settings.redis_user.encode()] if self._settings.redis_user else []
-            try:
-                await connection.ask(encode(b"AUTH", *user, self._settings.redis_password.encode()))
-            except RefusedError as error:
-                raise ConnectionRefusedError(str(error)) from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, GarbageError):
-        return "redis-garbage"
-    if isinstance(error, TimeoutError):
-        return "redis-timeout"
-    if isinstance(error, OSError) and not isinstance(error.__cause__, RefusedError):
-        return "redis-down"
-    return _REFUSALS.get(str(error).split(" ", 1)[0], "redis-error")
+            await connection.ask(encode(b"AUTH", *user, self._settings.redis_password.encode()))

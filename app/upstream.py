@@ -42,7 +42,7 @@ class Fetched:
     age_s: int
 
 
-def confined(path: str) -> str:
+def confined(path: str) -> bytes:
     """Return a decoded path, spelled so that it stays below the upstream's URL.
 
     Raises:
@@ -51,7 +51,7 @@ def confined(path: str) -> str:
     return _known(path) if len(path) <= _REMEMBERED else _confined(path)
 
 
-def _confined(path: str) -> str:
+def _confined(path: str) -> bytes:
     if any(segment in (".", "..") for segment in path.split("/")):
         raise PathError("a path has no . or .. segments")
     if any(character == "\\" or ord(character) < 0x20 or ord(character) == 0x7F for character in path):
@@ -59,15 +59,15 @@ def _confined(path: str) -> str:
     if "\ufffd" in path:
         raise PathError("a path is encoded in UTF-8")
     # Quoting encodes every % anew: what was encoded twice reaches the upstream encoded twice.
-    return quote(path, safe=_SAFE)
+    return quote(path, safe=_SAFE).encode()
 
 
 _known = lru_cache(maxsize=16_384)(_confined)
 
 
-def spelled(query: bytes) -> str:
+def spelled(query: bytes) -> bytes:
     """Return a query as it goes to the upstream: encoded where it has to be, otherwise as it came."""
-    return quote(query, safe=_SAFE + "?%")
+    return quote(query, safe=_SAFE + "?%").encode()
 
 
 class Upstream:
@@ -122,6 +122,7 @@ class Upstream:
                 for name in _KEPT
                 if name in found
             ]
+            kept.append((b"content-length", b"%d" % len(body)))
             age = found.get("age", "")
             return Fetched(response.status, kept, bytes(body), int(age) if age.isdecimal() else 0)
 

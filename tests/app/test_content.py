@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from servers import RedisServer, eventually, get, serving
 
-from app.main import create_app
+from app.cache import Answer
+from app.main import create_app, get_cache
 from app.settings import Settings
 
 
@@ -54,6 +55,32 @@ def test_the_next_is_a_hit_of_the_same_bytes_and_makes_no_call(app: str, upstrea
     assert second.headers["etag"] == first.headers["etag"]
     assert second.headers["content-type"] == first.headers["content-type"]
     assert calls(upstream) == before
+
+
+def test_what_a_test_overrides_answers_hits_too(redis: RedisServer, upstream: str) -> None:
+    class Replaced:
+        async def look(self, name: bytes) -> Answer:
+            return Answer(200, [(b"content-length", b"%d" % len(name))], name)
+
+    settings = Settings(
+        upstream, redis_host="127.0.0.1", redis_port=redis.port, redis_password=redis.password
+    )
+    app = create_app(settings)
+    with serving(app) as url:
+        upstreams = get(url, "/content/a").body
+        assert "hit" in get(url, "/content/a").headers["cache-status"]
+        app.dependency_overrides[get_cache] = Replaced
+        assert get(url, "/content/a").body == b"a"
+        app.dependency_overrides.clear()
+        assert get(url, "/content/a").body == upstreams
+
+
+def test_the_time_that_redis_took_is_counted_for_every_answer(app: str) -> None:
+    get(app, "/content/timed")
+    before = metric(app, "redis_seconds_count")
+    get(app, "/content/timed")
+    assert metric(app, "redis_seconds_count") == before + 1
+    assert 0 < metric(app, "redis_seconds_sum") < 1
 
 
 def test_age_counts_the_seconds_in_the_cache(app: str) -> None:

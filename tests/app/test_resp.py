@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from servers import RedisServer
+from servers import RedisServer, eventually
 
-from app.resp import Connection, RefusedError, encode, encode_get
+from app.resp import Connection, RedisError, RefusedError, encode
 
 
-async def connected(redis: RedisServer, timeout_s: float = 2.0) -> Connection:
+async def connected(
+    redis: RedisServer, timeout_s: float = 2.0, failed: Callable[[RedisError], None] = lambda _: None
+) -> Connection:
     loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(lambda: Connection(timeout_s), "127.0.0.1", redis.port)
+    _, connection = await loop.create_connection(
+        lambda: Connection(timeout_s, failed, lambda _: None), "127.0.0.1", redis.port
+    )
     await connection.ask(encode(b"AUTH", redis.password.encode()))
     return connection
 
@@ -26,7 +31,7 @@ def test_who_is_cancelled_shifts_nobodys_answer_and_keeps_the_connection(redis: 
         for name in names:
             await connection.ask(encode(b"SET", name, b"value of " + name))
         for _ in range(5):
-            asked = {name: connection.ask(encode_get(name)) for name in names}
+            asked = {name: connection.ask(encode(b"GET", name)) for name in names}
             gone = {name for name in names if chance.random() < 0.3}
             for name in gone:
                 asked[name].cancel()
@@ -43,8 +48,9 @@ def test_an_error_reply_is_its_askers_alone(redis: RedisServer) -> None:
     async def ask() -> None:
         connection = await connected(redis)
         wrong, right = connection.ask(encode(b"NOSUCH")), connection.ask(encode(b"PING"))
-        with pytest.raises(RefusedError, match="unknown command"):
+        with pytest.raises(RefusedError, match="unknown command") as refused:
             await wrong
+        assert refused.value.reason == "redis-error"
         assert await right == b"PONG"
         connection.close()
 
@@ -52,19 +58,36 @@ def test_an_error_reply_is_its_askers_alone(redis: RedisServer) -> None:
 
 
 def test_a_redis_that_hangs_is_given_up_in_time_by_all_who_wait(redis: RedisServer) -> None:
+    told: list[RedisError] = []
+
     async def ask() -> list[Any]:
-        connection = await connected(redis, timeout_s=0.2)
+        connection = await connected(redis, timeout_s=0.2, failed=told.append)
         redis.hang()
         loop = asyncio.get_running_loop()
         began = loop.time()
         found = await asyncio.gather(
-            *(connection.ask(encode_get(b"a")) for _ in range(100)), return_exceptions=True
+            *(connection.ask(encode(b"GET", b"a")) for _ in range(100)), return_exceptions=True
         )
         assert 0.19 <= loop.time() - began < 1.0
         assert not connection.open
         return found
 
-    assert {type(one) for one in asyncio.run(ask())} == {TimeoutError}
+    assert {one.reason for one in asyncio.run(ask())} == {"redis-timeout"}
+    assert [one.reason for one in told] == ["redis-timeout"]
+
+
+def test_a_connection_that_ends_while_nobody_waits_is_no_failure(redis: RedisServer) -> None:
+    told: list[RedisError] = []
+
+    async def ask() -> None:
+        connection = await connected(redis, failed=told.append)
+        redis.stop()
+        assert await asyncio.to_thread(eventually, lambda: not connection.open)
+        with pytest.raises(RedisError):
+            connection.ask(encode(b"GET", b"a"))
+
+    asyncio.run(asyncio.wait_for(ask(), 10))
+    assert told == []
 
 
 def test_a_value_of_any_bytes_comes_back_as_it_was(redis: RedisServer) -> None:
@@ -72,7 +95,7 @@ def test_a_value_of_any_bytes_comes_back_as_it_was(redis: RedisServer) -> None:
         connection = await connected(redis)
         value = random.Random(1).randbytes(300_000) + b"\r\n$5\r\n"
         await connection.ask(encode(b"SET", b"a", value))
-        assert await connection.ask(encode_get(b"a")) == value
+        assert await connection.ask(encode(b"GET", b"a")) == value
         connection.close()
 
     asyncio.run(ask())
