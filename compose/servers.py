@@ -23,6 +23,7 @@ _TRIES: Final = 5
 _UVICORN: Final = (
     sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools",
     "--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "120",
+    "--no-proxy-headers", "--no-server-header",
 )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def peers(tmp_path: Path) -> Iterator[dict[str, Peer]]:
             uvicorn = [
                 sys.executable, "-m", "uvicorn", "peers:create", "--factory", "--app-dir", "tests/support",
                 "--port", str(peer_port), "--loop", "uvloop", "--http", "httptools", "--no-access-log",
-                "--log-level", "warning",
+                "--log-level", "warning", "--no-proxy-headers", "--no-server-header",
             ]  # fmt: skip
             environment = {
                 "PEER": name, "REDIS_PORT": str(port), "REDIS_HOST": "127.0.0.1", "UPSTREAM_URL": stub,
