@@ -149,14 +149,16 @@ def build(document: Document) -> Scenario:
     variant_fields = {name: value for name, value in document.fields.items() if name not in run_names}
     run = _checked(RunSettings, run_fields, document)
     factors = {path: levels for path, levels in _leaves(variant_fields) if isinstance(levels, list)}
-    _check_factors(factors, document)
+    cases = list(_cases(run, Document(document.source, variant_fields, document.lines)))
+    _check_factors(factors, len(cases), document)
 
+    varied: list[Path_] = [*([("label",)] if run.cases else []), *factors]
     variants: dict[tuple[tuple[str, Any], ...], Variant] = {}
-    read_levels: dict[str, list[Any]] = {".".join(path): [] for path in factors}
-    for levels in itertools.product(*factors.values()):
-        point = _with_levels(variant_fields, dict(zip(factors, levels, strict=True)))
-        settings = _checked(Settings, point, document)
-        read = {".".join(path): _value_at(settings, path) for path in factors}
+    read_levels: dict[str, list[Any]] = {".".join(path): [] for path in varied}
+    for case, levels in itertools.product(cases, itertools.product(*factors.values())):
+        point = _with_levels(case.fields, dict(zip(factors, levels, strict=True)))
+        settings = _checked(Settings, point, case)
+        read = {".".join(path): _value_at(settings, path) for path in varied}
         for name, value in read.items():
             if value not in read_levels[name]:
                 read_levels[name].append(value)
@@ -185,8 +187,30 @@ def load(name: str, overrides: Mapping[str, object] | None = None) -> Scenario:
     return build(override(read(find(name)), overrides or {}))
 
 
-def _check_factors(factors: Mapping[Path_, list[Any]], document: Document) -> None:
-    size = 1
+def _cases(run: RunSettings, document: Document) -> Iterator[Document]:
+    """Yield the fields of each case, those that it does not set included; without cases, the one there is."""
+    if not run.cases:
+        yield document
+        return
+    leaves = dict(_leaves(document.fields))
+    if ("label",) in leaves:
+        raise ScenarioError(f"{document.where(('label',))}: cases are their own labels; leave it out")
+    for name, changed in run.cases.items():
+        lines, overrides = dict(document.lines), {"label": name}
+        for path, value in _leaves(changed):
+            place = ("cases", name, *path)
+            if isinstance(value, list) or isinstance(leaves.get(path), list):
+                raise ScenarioError(
+                    f"{document.where(place)}: a field is set by the cases or varied by a list, not both"
+                )
+            overrides[".".join(path)] = value
+            written = {path[:n]: place[: n + 2] for n in range(1, len(path) + 1)}
+            lines |= {known: document.lines[at] for known, at in written.items() if at in document.lines}
+        yield Document(document.source, override(document, overrides).fields, lines)
+
+
+def _check_factors(factors: Mapping[Path_, list[Any]], cases: int, document: Document) -> None:
+    size = cases
     for path, levels in factors.items():
         if not levels:
             raise ScenarioError(
@@ -199,6 +223,8 @@ def _check_factors(factors: Mapping[Path_, list[Any]], document: Document) -> No
         size *= len(levels)
     if size > MOST_VARIANTS:
         spelled = " × ".join(f"{len(levels)} of {'.'.join(path)}" for path, levels in factors.items())
+        if cases > 1:
+            spelled = f"{cases} cases × {spelled}"
         raise ScenarioError(
             f"{document.source}: {spelled} make {size} variants; "
             f"at most {MOST_VARIANTS} can be compared in one run"

@@ -7,14 +7,15 @@ is compared. `scenarios.document` reads files into these models, `scenarios.plan
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from scenarios.thresholds import Thresholds
 from scenarios.units import Bytes, Milliseconds, Seconds, Share
 
 Topology = Literal["sidecar", "separate", "none"]
+CaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=30)]
 
 
 class Strict(BaseModel):
@@ -142,9 +143,9 @@ class Settings(Strict):
 
     label: str = Field(
         "",
-        pattern=r"^[a-z0-9]*$",
-        max_length=20,
-        description="Tells variants of equal settings apart, as in an A/A test.",
+        pattern=r"^[a-z0-9_]*$",
+        max_length=30,
+        description="Tells variants of equal settings apart, as in an A/A test; cases have their name here.",
     )
     topology: Topology = "sidecar"
     replicas: int = Field(2, ge=1, le=64, description="How many copies of the app run.")
@@ -217,6 +218,11 @@ class RunSettings(Strict):
     margin: Margin = Margin()
     precision: Precision = Precision()
     thresholds: Thresholds = Field((), description="What the run must keep to, such as `p99_ms <= 20`.")
+    cases: dict[CaseName, dict[str, Any]] = Field(
+        {},
+        description="Variants that differ in several fields at once, by name: what each sets, as it stands "
+        "above. Each is held against the first.",
+    )
 
 
 class Scenario(RunSettings):

@@ -21,6 +21,9 @@ def schema() -> dict[str, Any]:
     run_definitions = run.pop("$defs", {})
     variant_definitions = variant.pop("$defs", {})
     models = {name: _with_lists(model) for name, model in variant_definitions.items()}
+    run["properties"]["cases"]["additionalProperties"] = {
+        "type": "object", "properties": variant["properties"], "additionalProperties": False,
+    }  # fmt: skip
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "sidecar-bench scenario",
