@@ -75,7 +75,12 @@ def described(levels: Mapping[str, Any]) -> str:
 
 
 def _level(name: str, value: Any) -> str:
-    words = {"cache.ttl": "TTL {} s", "link.rtt_ms": "RTT {} ms", "workload.rate": "{} requests/s"}
+    words = {
+        "label": "{}",
+        "cache.ttl": "TTL {} s",
+        "link.rtt_ms": "RTT {} ms",
+        "workload.rate": "{} requests/s",
+    }
     several = isinstance(value, list | tuple)
     shown = ", ".join(_plain(level) for level in value) if several else _plain(value)
     if name == "replicas":

@@ -47,6 +47,7 @@ def test_cases_and_lists_multiply(tmp_path: Path) -> None:
     assert {(pair.a.topology, pair.b.topology, pair.a.label == pair.b.label) for pair in pairs(scenario)} == {
         ("sidecar", "separate", True)
     }
+    assert [pair.setting for pair in pairs(scenario)] == ["plain", "stale", "slow"]
 
 
 @pytest.mark.parametrize(
