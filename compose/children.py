@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +22,8 @@ from compose.stack import StackError, Usage
 _LAST_LINES: Final = 12
 _TAIL_BYTES: Final = 4096
 _PATIENCE_S: Final = 3.0
+_SO_ATTACH_REUSEPORT_CBPF: Final = 51
+_BPF_RETURN: Final = 0x06
 
 
 class Child:
@@ -181,13 +185,27 @@ def reserved(port: int = 0) -> tuple[socket.socket, int]:
     """Return a socket for a server to listen on, and its loopback port, which nobody else can take meanwhile.
 
     It does not listen yet: that is up to the server, once it is ready. A port that is given may be in use by
-    an earlier server of ours; connections go to whichever of them listens.
+    an earlier server of ours; connections go to either of them while both listen (see `prefer_newest`).
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(("127.0.0.1", port))
     return _prepared(listener)
+
+
+def prefer_newest(listener: socket.socket) -> None:
+    """Have new connections to a reserved port go to the last server that began to listen there.
+
+    The earlier one is then left with what it holds already, so that it can end and lose nothing: the kernel
+    resets connections that still wait at a listener when it is closed. `listener` listens. (socket(7),
+    SO_ATTACH_REUSEPORT_CBPF: a program chooses among a port's listeners by the order in which they came.)
+    """
+    always_second = ctypes.create_string_buffer(struct.pack("@HBBI", _BPF_RETURN, 0, 0, 1), 8)
+    program = struct.pack("@HP", 1, ctypes.addressof(always_second))
+    # Where there is no second, or no such option, the kernel chooses as it does without a program.
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program)
 
 
 def listening() -> tuple[socket.socket, int]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from compose import counts
 from compose.app_environment import app_environment
-from compose.children import Child, Children, free_port, joined, listening, reserved
+from compose.children import Child, Children, free_port, joined, listening, prefer_newest, reserved
 from compose.control import LinkControl
 from compose.redis_binary import RedisBinary
 from compose.stack import StackError
@@ -112,7 +112,7 @@ class Servers:
         return self._http("upstream", "loadtests.upstream:app", joined(environment))
 
     def app(self, number: int, upstream_url: str, redis: Address | None, port: int = 0) -> Server:
-        """Start a replica, at the port of an earlier one where one is given."""
+        """Start a replica; at the port of an earlier one, where one is given, it is ready and takes all."""
         environment = app_environment(self._variant, upstream_url)
         environment |= self.redis_environment(redis) if redis else {}
         return self._http(f"app-{number}", "app.main:app", environment, port)
@@ -160,13 +160,17 @@ class Servers:
             server.child, lambda: counts.ready(server.url, path) and server.child.listens(), _READY_S
         )
 
-    def _http(self, name: str, application: str, environment: dict[str, str], port: int = 0) -> Server:
-        listener, port = reserved(port)
+    def _http(self, name: str, application: str, environment: dict[str, str], taken_port: int = 0) -> Server:
+        listener, port = reserved(taken_port)
         with listener:
             command = [*_UVICORN, application, "--fd", str(listener.fileno())]
             doors = self._doors(name)
             child = self._children.start(name, command, hand_down=[listener], doors=doors, **environment)
-        return Server(name, port, child)
+            server = Server(name, port, child)
+            if taken_port:
+                self.await_http(server)
+                prefer_newest(listener)
+        return server
 
     def _on_a_free_port(self, name: str, maxmemory: int) -> RedisServer:
         for left in reversed(range(_TRIES)):

@@ -130,15 +130,17 @@ def test_a_rolling_replacement_fails_no_request_and_cools_sidecars_only(
                     statuses[repr(error)] += 1
             time.sleep(0.01)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in asking:
+        asker.start()
     try:
         deployment.faults.roll()
     finally:
         rolled.set()
-        asking.join()
+        for asker in asking:
+            asker.join()
     assert deployment.targets == targets
-    # A connection that an old process had not yet taken when it ended is lost; no more than one each.
+    # A connection on which nothing had been asked yet when its process ended is lost; no more than one each.
     assert statuses[200] >= statuses.total() - len(targets), statuses
     assert outcomes(deployment, "a") == {after: 1}
 
