@@ -28,7 +28,11 @@ _SHOWN: Final = tuple(
         "upstream_reduction",
     )
 )
+_CALLS, _SAVED, _ERRORS = (
+    BY_NAME[name] for name in ("upstream_calls_per_1000", "upstream_reduction", "error_ratio")
+)
 _MOST_COLUMNS: Final = 4
+_WIDTH: Final = len("equivalent")  # the longest word of a column; long names of variants get what is left
 _STYLES: Final = {"better": "green", "worse": "red", "equivalent": "blue", "undecided": "yellow"}
 _KEPT: Final = {"pass": "[green]kept[/]", "fail": "[red]broken[/]", "undecided": "[yellow]undecided[/]"}
 
@@ -67,19 +71,26 @@ def _of(variant: VariantSummary, metric: Metric) -> str:
     return metric.text(estimate.value if estimate else None)
 
 
+def _shown(summary: Summary) -> tuple[Metric, ...]:
+    """Return the metrics of the table: failed requests among them where there are any."""
+    shares = (variant.metrics.error_ratio for variant in summary.variants)
+    failed = any(share is not None and share.value > 0 for share in shares)
+    return (*_SHOWN, _ERRORS) if failed else _SHOWN
+
+
 def _by_metric(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for variant in summary.variants:
-        table.add_column(variant.id, justify="right")
+        table.add_column(variant.id, justify="right", overflow="fold")
     compared: dict[str, Comparison] = {}
     pairs = {(comparison.a, comparison.b) for comparison in summary.comparisons}
     if len(pairs) == 1:
         compared = {comparison.metric: comparison for comparison in summary.comparisons}
         ((a, b),) = pairs
-        table.add_column(f"{b} − {a} [95%]", justify="right")
-        table.add_column(f"{b} is")
-    for metric in _SHOWN:
+        table.add_column(f"{b} − {a} [95%]", justify="right", overflow="fold")
+        table.add_column(f"{b} is", overflow="fold")
+    for metric in _shown(summary):
         cells = [_of(variant, metric) for variant in summary.variants]
         if compared:
             cells += _difference(metric, compared.get(metric.name))
@@ -100,10 +111,13 @@ def _difference(metric: Metric, comparison: Comparison | None) -> list[str]:
 def _by_variant(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("", overflow="fold")
-    for metric in _SHOWN:
-        table.add_column(metric.label, justify="right")
+    shown = _shown(summary)
+    if _ERRORS in shown:  # beside them there is no room for both of the metrics that say the same
+        shown = tuple(metric for metric in shown if metric is not _CALLS)
+    for metric in shown:
+        table.add_column(metric.label, justify="right", width=_WIDTH)
     for variant in summary.variants:
-        table.add_row(variant.id, *(_of(variant, metric) for metric in _SHOWN))
+        table.add_row(variant.id, *(_of(variant, metric) for metric in shown))
     return table
 
 
@@ -111,12 +125,13 @@ def _compared(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("", "against"):
         table.add_column(heading, overflow="fold")
-    for metric in _SHOWN:
-        table.add_column(metric.label, justify="right")
+    shown = [metric for metric in _shown(summary) if metric is not _SAVED]  # says what the calls say
+    for metric in shown:
+        table.add_column(metric.label, justify="right", width=_WIDTH)
     for a, b in dict.fromkeys((comparison.a, comparison.b) for comparison in summary.comparisons):
         of_pair = {one.metric: one for one in summary.comparisons if (one.a, one.b) == (a, b)}
         cells = []
-        for metric in _SHOWN:
+        for metric in shown:
             one = of_pair.get(metric.name)
             cells.append(f"[{_STYLES[one.decision]}]{one.decision}[/]" if one else "–")
         table.add_row(b, a, *cells)

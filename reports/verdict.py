@@ -12,7 +12,7 @@ from reports.summary import Comparison, Decision
 
 # What the sentence speaks of, in this order; the other metrics are in the table. Hits apart, because the
 # median of all requests mixes hits with misses; not the hit ratio, which says what the calls say.
-SPOKEN: Final = ("upstream_calls_per_1000", "hit_p50_ms", "p50_ms", "p99_ms")
+_SPOKEN: Final = ("upstream_calls_per_1000", "hit_p50_ms", "p50_ms", "p99_ms")
 _NAMES: Final = {"sidecar": "the sidecar", "separate": "a separate Redis", "none": "no cache"}
 
 
@@ -45,10 +45,17 @@ def name(pair: Pair) -> tuple[str, str]:
     return pair.a.id, pair.b.id
 
 
+def _spoken(compared: Sequence[Compared]) -> tuple[str, ...]:
+    """Return the metrics to speak of: failed requests before all others, where they differ at all."""
+    errors = [comparison for found in compared if (comparison := found.of("error_ratio")) is not None]
+    differ = any(comparison.decision in ("better", "worse") for comparison in errors)
+    return ("error_ratio", *_SPOKEN) if differ else _SPOKEN
+
+
 def _of_one(found: Compared) -> str:
     a, b = name(found.pair)
     said: dict[Decision, list[str]] = {"better": [], "worse": [], "equivalent": [], "undecided": []}
-    for metric in SPOKEN:
+    for metric in _spoken([found]):
         comparison = found.of(metric)
         if comparison is not None:
             said[comparison.decision].append(_phrase(BY_NAME[metric], comparison))
@@ -67,16 +74,24 @@ def _phrase(metric: Metric, comparison: Comparison) -> str:
 
 
 def _of_many(compared: Sequence[Compared]) -> str:
-    same = len({name(found.pair) for found in compared}) == 1
-    a, b = name(compared[0].pair) if same else ("the first level", "each other level")
     parts = []
-    for metric in SPOKEN:
+    for metric in _spoken(compared):
         decisions = [
             comparison.decision for found in compared if (comparison := found.of(metric)) is not None
         ]
         if decisions:
             parts.append(f"{BY_NAME[metric].label} {_tally(decisions)}")
-    return f"{len(compared)} comparisons of {b} with {a}: {'; '.join(parts)}."
+    return f"{_opening([found.pair for found in compared])}: {'; '.join(parts)}."
+
+
+def _opening(pairs: Sequence[Pair]) -> str:
+    """Say what is held against what, in as few words as cover all pairs."""
+    if len(named := {name(pair) for pair in pairs}) == 1:
+        ((a, b),) = named
+        return f"{len(pairs)} comparisons of {b} with {a}"
+    if len(firsts := {pair.a.id for pair in pairs}) == 1:
+        return f"{len(pairs)} variants, each against {firsts.pop()}"
+    return f"{len(pairs)} comparisons of each other level with the first level"
 
 
 def _tally(decisions: Sequence[Decision]) -> str:
