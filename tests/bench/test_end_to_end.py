@@ -190,6 +190,7 @@ def test_an_interrupt_while_deploying_leaves_nothing(tmp_path: Path) -> None:
         assert eventually(lambda: not ours(), 5)
 
 
+@pytest.mark.long
 def test_a_run_goes_on_where_it_was_interrupted(running: subprocess.Popen[str], tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=20)

@@ -25,7 +25,7 @@ SMALL = ("--blocks", "2", "--duration", "1500ms", "--rate", "100", "--set", "sch
 # 3: on a machine as busy as CI's no trial may be valid; what is counted is counted all the same.
 ENDED = (0, 3)
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def sidecar_bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

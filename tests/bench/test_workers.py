@@ -86,6 +86,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_books_and_rows_of_two_workers_balance_to_the_last_request(tmp_path: Path) -> None:
     ended = run("run", "quick", *SMALL, "--workers", "2", cwd=tmp_path)
     assert ended.returncode in ENDED, ended.stderr

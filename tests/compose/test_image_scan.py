@@ -182,6 +182,7 @@ def on_engine(test: Any) -> Any:
 
 
 @on_engine
+@pytest.mark.long
 def test_a_build_argument_stays_in_the_image_for_good(tag: str, tmp_path: Path) -> None:
     """The witness: what docs/secrets.md tells of `docker history` is what it prints."""
     dockerfile = "FROM redis:8.0\nARG REDIS_PWD\nENV REDIS_PWD=$REDIS_PWD\nRUN true\n"
@@ -198,6 +199,7 @@ def test_a_build_argument_stays_in_the_image_for_good(tag: str, tmp_path: Path) 
 
 
 @on_engine
+@pytest.mark.long
 def test_a_file_that_a_later_layer_empties_is_found(tag: str, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM redis:8.0\nUSER root\nCOPY .env /srv/\nRUN : > /srv/.env\n")
     (tmp_path / ".env").write_text(f"REDIS_PWD={VALUE}\n")
