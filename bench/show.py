@@ -33,6 +33,7 @@ _CALLS, _SAVED, _ERRORS = (
 )
 _MOST_COLUMNS: Final = 4
 _WIDTH: Final = len("equivalent")  # the longest word of a column; long names of variants get what is left
+_INTERVAL: Final = len("+10.5 points [+10.1, +10.9]")
 _STYLES: Final = {"better": "green", "worse": "red", "equivalent": "blue", "undecided": "yellow"}
 _KEPT: Final = {"pass": "[green]kept[/]", "fail": "[red]broken[/]", "undecided": "[yellow]undecided[/]"}
 
@@ -88,7 +89,9 @@ def _by_metric(summary: Summary) -> Table:
     if len(pairs) == 1:
         compared = {comparison.metric: comparison for comparison in summary.comparisons}
         ((a, b),) = pairs
-        table.add_column(f"{b} − {a} [95%]", justify="right", overflow="fold")
+        heading = f"{b} − {a} [95%]"
+        # An interval stays on one line, and labels wrap, unless names are so long that everything has to.
+        table.add_column(heading, justify="right", overflow="fold", no_wrap=len(heading) <= _INTERVAL)
         table.add_column(f"{b} is", overflow="fold")
     for metric in _shown(summary):
         cells = [_of(variant, metric) for variant in summary.variants]

@@ -23,9 +23,9 @@ def variant(name: str, error_ratio: float) -> VariantSummary:
     )  # fmt: skip
 
 
-def of_errors(difference: float) -> Comparison:
+def of_errors(a: str, b: str, difference: float) -> Comparison:
     return Comparison(
-        metric="error_ratio", a=PLAIN, b=STALE, difference=difference, ci95=(difference, difference),
+        metric="error_ratio", a=a, b=b, difference=difference, ci95=(difference, difference),
         decision_ci=None, better=None, decision="better" if difference else "equivalent",
         reference=0.0, margin=0.001, blocks=5, more_blocks=None, detectable=None,
     )  # fmt: skip
@@ -37,7 +37,8 @@ def shown(*variants: VariantSummary, columns: int = 80) -> str:
         schema="sidecar-bench/summary/1", run_id="20260131-154500-outage", scenario="outage", verdict="…",
         stack="processes", started="2026-01-31T15:45:00+00:00", command=[], reduction_baseline="requests",
         blocks=5, stopping=Stopping(stop=True, reason="done", undecided=[], more_blocks=None),
-        variants=list(variants), comparisons=[of_errors(difference)], thresholds=[], trials=[], notes=[],
+        variants=list(variants), comparisons=[of_errors(variants[0].id, variants[-1].id, difference)],
+        thresholds=[], trials=[], notes=[],
     )  # fmt: skip
     console = Console(file=io.StringIO(), width=columns)
     show.found(console, summary)
@@ -50,6 +51,12 @@ def test_long_names_of_variants_are_never_cut_short(columns: int) -> None:
     told = shown(variant(PLAIN, 0.0), variant(STALE, 0.0), columns=columns)
     assert "…" not in told.replace("…\n", "", 1)
     assert max(map(len, told.splitlines())) <= columns
+
+
+def test_an_interval_stays_on_one_line() -> None:
+    told = shown(variant("sidecar", 0.076), variant("separate", 0.0))
+    [row] = [line for line in told.splitlines() if "errors" in line]
+    assert "[−7.60, −7.60]" in row
 
 
 @pytest.mark.parametrize("columns", [80, 120])
