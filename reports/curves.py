@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from reports import theory
+from reports import theory, ticks
 from reports.analysis import Analysis
 from reports.ink import INK, MUTED, Picture, canvas, picture
 from reports.looks import Looks, legend, legend_height
@@ -79,16 +79,16 @@ def _ecdf(axis: Axes, analysis: Analysis, variants: Sequence[Variant], name: str
         )
     axis.set_xscale("log")
     edges = LOG_EDGES_US / 1000
-    axis.set_xlim(edges[max(low - 12, 0)], edges[min(high + 12, edges.size - 1)])
+    ends = float(edges[max(low - 12, 0)]), float(edges[min(high + 12, edges.size - 1)])
+    axis.set_xlim(*ends)
     axis.set_ylim(0, 1.01)
     axis.yaxis.set_major_formatter(PercentFormatter(1, 0))
     axis.yaxis.set_tick_params(labelcolor=MUTED)
-    wide = edges[min(high + 12, edges.size - 1)] / edges[max(low - 12, 0)] > 30
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_locator(FixedLocator(ticks.logarithmic(*ends)))
     axis.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:g} ms" if value < 1000 else f"{value / 1000:g} s")
     )
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def over_time(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
