@@ -42,10 +42,12 @@ def effects(analysis: Analysis) -> Picture | None:
     def draw(narrow: bool) -> Figure:
         rows = len(panels[0][1])
         height = 76 + rows * (50 if narrow else 34)
+        marks = 4 if narrow else 10 if len(panels) == 1 else 7  # on a panel's axis
         shape = (len(panels), 1) if narrow else (1, len(panels))
         figure, axes = canvas(narrow, height * shape[0], *shape)
         for at, (axis, (title, drawn)) in enumerate(zip(axes, panels, strict=True)):
             _panel(axis, drawn, narrow, names=narrow or at == 0)
+            axis.xaxis.set_major_locator(MaxNLocator(marks, steps=(1, 2, 5, 10)))
             axis.set_title(title)
         return figure
 
@@ -98,7 +100,6 @@ def _panel(axis: Axes, rows: Sequence[_Row], narrow: bool, names: bool) -> None:
         axis.plot([found.difference * scale], [at], "o", color=colour, markersize=8)
     axis.grid(visible=False, axis="y")
     axis.set_ylim(len(rows) - 0.45, -0.65 if narrow else -0.55)
-    axis.xaxis.set_major_locator(MaxNLocator(4 if narrow else 7, steps=(1, 2, 5, 10)))
     axis.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:+.0f} %".replace("-", "−") if value else "0")
     )

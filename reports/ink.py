@@ -37,6 +37,7 @@ _STYLE: Final[Any] = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False,
     "axes.grid": True, "axes.axisbelow": True, "grid.color": RULE, "grid.linewidth": 0.8,
     "xtick.major.size": 0, "ytick.major.size": 0, "xtick.minor.size": 0, "ytick.minor.size": 0,
+    "xtick.major.pad": 7,
     "axes.unicode_minus": True, "legend.frameon": False, "lines.linewidth": 1.8,
     "svg.fonttype": "none", "svg.hashsalt": "sidecar-bench",
 }  # fmt: skip
