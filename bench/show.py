@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import reports
 from bench.store import RunFolder
@@ -32,7 +33,6 @@ _CALLS, _SAVED, _ERRORS = (
     BY_NAME[name] for name in ("upstream_calls_per_1000", "upstream_reduction", "error_ratio")
 )
 _MOST_COLUMNS: Final = 4
-_WIDTH: Final = len("equivalent")  # the longest word of a column; long names of variants get what is left
 _INTERVAL: Final = len("+10.5 points [+10.1, +10.9]")
 _STYLES: Final = {"better": "green", "worse": "red", "equivalent": "blue", "undecided": "yellow"}
 _KEPT: Final = {"pass": "[green]kept[/]", "fail": "[red]broken[/]", "undecided": "[yellow]undecided[/]"}
@@ -112,32 +112,39 @@ def _difference(metric: Metric, comparison: Comparison | None) -> list[str]:
 
 
 def _by_variant(summary: Summary) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("", overflow="fold")
     shown = _shown(summary)
     if _ERRORS in shown:  # beside them there is no room for both of the metrics that say the same
         shown = tuple(metric for metric in shown if metric is not _CALLS)
-    for metric in shown:
-        table.add_column(metric.label, justify="right", width=_WIDTH)
-    for variant in summary.variants:
-        table.add_row(variant.id, *(_of(variant, metric) for metric in shown))
-    return table
+    rows = [([variant.id], [Text(_of(variant, metric)) for metric in shown]) for variant in summary.variants]
+    return _grid([""], shown, rows)
 
 
 def _compared(summary: Summary) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", "against"):
-        table.add_column(heading, overflow="fold")
     shown = [metric for metric in _shown(summary) if metric is not _SAVED]  # says what the calls say
-    for metric in shown:
-        table.add_column(metric.label, justify="right", width=_WIDTH)
+    rows = []
     for a, b in dict.fromkeys((comparison.a, comparison.b) for comparison in summary.comparisons):
-        of_pair = {one.metric: one for one in summary.comparisons if (one.a, one.b) == (a, b)}
-        cells = []
-        for metric in shown:
-            one = of_pair.get(metric.name)
-            cells.append(f"[{_STYLES[one.decision]}]{one.decision}[/]" if one else "–")
-        table.add_row(b, a, *cells)
+        of_pair = {one.metric: one.decision for one in summary.comparisons if (one.a, one.b) == (a, b)}
+        decisions = [of_pair.get(metric.name) for metric in shown]
+        cells = [Text(said, _STYLES[said]) if said else Text("–") for said in decisions]
+        rows.append(([b, a], cells))
+    return _grid(["", "against"], shown, rows)
+
+
+def _grid(
+    headings: Sequence[str], metrics: Sequence[Metric], rows: Sequence[tuple[Sequence[str], Sequence[Text]]]
+) -> Table:
+    """Lay out a column for each heading, and one for each metric.
+
+    Metrics' columns are as wide as their longest word; long names of variants get what is left.
+    """
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for at, metric in enumerate(metrics):
+        words = [*map(len, metric.label.split()), *(cells[at].cell_len for _, cells in rows)]
+        table.add_column(metric.label, justify="right", width=max(words))
+    for names, cells in rows:
+        table.add_row(*names, *cells)
     return table
 
 

@@ -69,6 +69,12 @@ def test_many_variants_are_shown_without_cutting_a_word_short(columns: int) -> N
     assert told.count("errors") == 2
 
 
+def test_names_of_a_sweep_are_not_broken() -> None:
+    names = [f"{topology}-ttl{ttl_s}" for topology in ("sidecar", "separate") for ttl_s in (1, 5, 20)]
+    told = shown(*(variant(name, 0.0) for name in names)).replace("\n", " ").split()
+    assert set(names) <= set(told)
+
+
 def test_failed_requests_have_a_row_where_there_are_any() -> None:
     assert "errors" not in shown(variant(PLAIN, 0.0), variant(STALE, 0.0))
     [row] = [
