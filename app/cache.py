@@ -5,8 +5,10 @@ Every answer carries `Cache-Status` (RFC 9211) and `Age` (RFC 9111), and is coun
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from app.envelope import Envelope, opened
 from app.fills import Fills, Kept
@@ -17,6 +19,9 @@ from app.resp import RedisError
 from app.settings import Settings
 from app.store import Store
 from app.upstream import Upstream
+
+LOOK: Final = "app.look"  # in a request's scope: what has been found already
+ASK: Final = "app.ask"  # in the server's state: `Cache.ask`, or what stands before it
 
 
 class Look(NamedTuple):
@@ -31,10 +36,10 @@ class Look(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A response, with all headers as ASGI sends them."""
+    """A response, with all its headers as HTTP sends them: a line each."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    head: bytes
     body: bytes
 
 
@@ -52,6 +57,18 @@ class Cache:
         self._fills = Fills(settings, metrics, self._upstream, self.store)
         self._flights: Flights[Kept] = Flights()
 
+    def ask(self, name: bytes, tell: Callable[[Look | Answer], None]) -> bool:
+        """Look a name up with one question to Redis, and tell what it came to, in a later turn of the loop.
+
+        False, and nothing is told, where it takes more or less than that: `look` does whatever it takes.
+        """
+        asked = None if self.store is None or self._l1 else self.store.asked(name)
+        if asked is None:
+            return False
+        landed = self._flights.landed
+        asked.add_done_callback(lambda answered: tell(self._came(landed, answered)))
+        return True
+
     async def look(self, name: bytes) -> Look | Answer:
         """Look a name up; a hit is answered at once."""
         landed = self._flights.landed
@@ -63,17 +80,10 @@ class Cache:
         try:
             data = await self.store.get(name)
         except RedisError as error:
-            self._metrics.redis_errors[error.reason] += 1
-            return Look(landed, reason=error.reason)
-        if data is None or (found := opened(data)) is None:
-            return Look(landed)  # somebody else's bytes will be overwritten
-        now_s = time.time()
-        if found.fresh_until_s <= now_s:
-            return Look(landed, found)
-        if self._l1:
-            self._memory.put(name, found, now_s)
-        self._counts["hit"] += 1
-        return _hit(found, now_s, b"redis; hit; ttl=%d")
+            return self._unasked(landed, error)
+        if self._l1 and data is not None and (found := opened(data)) is not None:
+            self._memory.put(name, found, time.time())
+        return self._judged(landed, data)
 
     async def answer(self, name: bytes, look: Look) -> Answer:
         """Answer what was no hit: stale while it is fetched anew, or what the fetch brings."""
@@ -96,6 +106,26 @@ class Cache:
         await self._upstream.close()
         if self.store:
             await self.store.close()
+
+    def _came(self, landed: int, answered: asyncio.Future[bytes | None]) -> Look | Answer:
+        try:
+            return self._judged(landed, answered.result())
+        except RedisError as error:
+            return self._unasked(landed, error)
+
+    def _unasked(self, landed: int, error: RedisError) -> Look:
+        self._metrics.redis_errors[error.reason] += 1
+        return Look(landed, reason=error.reason)
+
+    def _judged(self, landed: int, data: bytes | None) -> Look | Answer:
+        """Say what Redis's answer comes to."""
+        if data is None or (found := opened(data)) is None:
+            return Look(landed)  # somebody else's bytes will be overwritten
+        now_s = time.time()
+        if found.fresh_until_s <= now_s:
+            return Look(landed, found)
+        self._counts["hit"] += 1
+        return _hit(found, now_s, b"redis; hit; ttl=%d")
 
     def _brought(self, kept: Kept, joined: bool, now_s: float) -> Answer:
         """Answer with what a fetch brought, to who made it or to who joined it."""
@@ -124,11 +154,6 @@ def _stale(found: Envelope, now_s: float, why: bytes) -> Answer:
 
 
 def _answer(envelope: Envelope, now_s: float, said: bytes) -> Answer:
-    status, generated_s, _, headers, body = envelope
-    age_s = int(now_s - generated_s)  # RFC 9111, section 4.2.3
-    sent = [
-        *headers,
-        (b"age", b"%d" % max(0, age_s)),
-        (b"cache-status", said),
-    ]
-    return tuple.__new__(Answer, (status, sent, body))
+    status, generated_s, _, head, body = envelope
+    age_s = max(0, int(now_s - generated_s))  # RFC 9111, section 4.2.3
+    return tuple.__new__(Answer, (status, b"%bage: %d\r\ncache-status: %b\r\n" % (head, age_s, said), body))

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-from app.envelope import Envelope, opened
+from app.envelope import Envelope, lines, opened
 from app.metrics import Metrics
 from app.resp import RedisError
 from app.settings import Settings
@@ -125,11 +125,11 @@ class Fills:
         now_s, settings = time.time(), self._settings
         why = "bypass" if reason else "stale" if expired else "uri-miss"
         said = f"redis; fwd={why}; fwd-status={fetched.status}".encode()
-        status, headers, body = fetched.status, fetched.headers, fetched.body
+        status, head, body = fetched.status, fetched.head, fetched.body
         if status == 304 and expired is not None:
-            status, headers, body = expired.status, expired.headers, expired.body
+            status, head, body = expired.status, expired.head, expired.body
         ttl_s = self._ttl_s(status)
-        envelope = Envelope(status, now_s - fetched.age_s, now_s + ttl_s, headers, body)
+        envelope = Envelope(status, now_s - fetched.age_s, now_s + ttl_s, head, body)
         if reason:
             said += b"; detail=" + reason.encode()
         elif ttl_s and self._store is not None and len(body) <= settings.most_bytes:
@@ -169,4 +169,6 @@ def _failed(status: int, detail: str, why: bytes, wait_s: float | None = None) -
     if wait_s is not None:
         headers.append((b"retry-after", b"%d" % (wait_s + 1)))
     now_s = time.time()
-    return Kept(Envelope(status, now_s, now_s, headers, body), b"redis; fwd=uri-miss; detail=" + why, "error")
+    return Kept(
+        Envelope(status, now_s, now_s, lines(headers), body), b"redis; fwd=uri-miss; detail=" + why, "error"
+    )

@@ -3,66 +3,30 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
-from starlette.types import Receive, Scope, Send
 
 from app import logs
-from app.cache import Answer, Cache, Look
+from app.cache import ASK, LOOK, Answer, Cache, Look
+from app.envelope import pairs
 from app.metrics import Metrics
+from app.names import PathError, name_of
 from app.resp import RedisError
 from app.settings import Settings
-from app.upstream import PathError, confined, spelled
-
-_PREFIX: Final = "/content/"
-_LOOK: Final = "app.look"  # in the scope: what the hit path has found already
-
-
-def name_of(scope: Scope) -> bytes:
-    """Return the name under which a request's answer is cached: its path below the prefix, and its query.
-
-    Raises:
-        PathError: the path would leave the upstream.
-    """
-    # Not the route's parameter: its pattern loses a newline at the end.
-    path = confined(scope["path"][len(_PREFIX) :])
-    query = scope["query_string"]
-    return path + b"?" + spelled(query) if query else path
 
 
 class CachingService(FastAPI):
-    """A FastAPI application that answers hits before the framework sees them; all else takes its usual way.
-
-    Framework, middleware and routing cost a hit more than Redis does (docs/performance.md has the figures).
-    With `dependency_overrides` everything takes the usual way, so that what a test replaces is replaced.
-    """
+    """A FastAPI application with a cache, which `app.hits` asks before the application is asked."""
 
     cache: Cache
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if (
-            scope["type"] == "http"
-            and scope["path"].startswith(_PREFIX)
-            and scope["method"] == "GET"
-            and not self.dependency_overrides
-        ):
-            try:
-                looked = await self.cache.look(name_of(scope))
-            except PathError:
-                pass  # the route says what is wrong with it
-            else:
-                if type(looked) is Answer:
-                    status, headers, body = looked
-                    await send({"type": "http.response.start", "status": status, "headers": headers})
-                    await send({"type": "http.response.body", "body": body})
-                    return
-                scope[_LOOK] = looked
-        await super().__call__(scope, receive, send)
+    def ask(self, name: bytes, tell: Callable[[Look | Answer], None]) -> bool:
+        """Ask the cache as `Cache.ask` does; False, too, while tests override what answers."""
+        return not self.dependency_overrides and self.cache.ask(name, tell)
 
 
 class CachedResponse(Response):
@@ -70,7 +34,7 @@ class CachedResponse(Response):
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.body, answer.status)
-        self.raw_headers = answer.headers
+        self.raw_headers = pairs(answer.head)
 
 
 def get_cache(request: Request) -> Cache:
@@ -85,13 +49,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     metrics = Metrics()
 
     @asynccontextmanager
-    async def lifespan(app: CachingService) -> AsyncIterator[None]:
+    async def lifespan(app: CachingService) -> AsyncIterator[dict[str, Any]]:
         logs.configure()
         app.cache = Cache(settings, metrics)
         # What is loaded by now stays: the collector need not go through it again while requests wait.
         gc.collect()
         gc.freeze()
-        yield
+        yield {ASK: app.ask}
         await app.cache.close()
 
     app = CachingService(title="Caching service", lifespan=lifespan)
@@ -109,11 +73,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def content(path: str, request: Request, cache: Annotated[Cache, Depends(get_cache)]) -> Response:
         """Answer with the upstream's `/{path}`."""
         try:
-            name = name_of(request.scope)
+            # Not the route's parameter: its pattern loses a newline at the end.
+            name = name_of(request.scope["path"], request.scope["query_string"])
         except PathError as error:
             metrics.requests["error"] += 1
             return JSONResponse({"detail": str(error)}, 400)
-        look: Look | Answer = request.scope.get(_LOOK) or await cache.look(name)
+        look: Look | Answer = request.scope.get(LOOK) or await cache.look(name)
         return CachedResponse(look if isinstance(look, Answer) else await cache.answer(name, look))
 
     _add_operations(app, metrics)

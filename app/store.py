@@ -30,17 +30,24 @@ class Store:
         self._connecting: asyncio.Task[Connection] | None = None
         self._breaker = Breaker(self.ping)
 
-    def get(self, name: bytes) -> Awaitable[bytes | None]:
-        """Ask for what is stored under a name.
+    def asked(self, name: bytes) -> asyncio.Future[bytes | None] | None:
+        """Ask for what is stored under a name; None, and nothing is asked, where that could not be done now.
 
-        Raises, now or when it is awaited:
-            RedisError: Redis could not be asked.
+        The future raises `RedisError` if Redis does not answer, or refuses.
         """
         connection = self._connection
-        command = _GET % (len(_CONTENT) + len(name), name)
-        if connection is not None and connection.open and self._breaker.reason is None:
-            return connection.ask(command)
-        return self._ask(command)
+        if connection is None or not connection.open or self._breaker.reason is not None:
+            return None
+        return connection.ask(_GET % (len(_CONTENT) + len(name), name))
+
+    async def get(self, name: bytes) -> bytes | None:
+        """Return what is stored under a name.
+
+        Raises:
+            RedisError: Redis could not be asked.
+        """
+        answer: bytes | None = await self._ask(encode(b"GET", _CONTENT + name))
+        return answer
 
     async def put(self, name: bytes, data: bytes, keep_s: float) -> None:
         """Store a packed response for so many seconds.

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
-from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
-from app.envelope import Headers
+from app.envelope import lines
 from app.governor import Governor
 from app.metrics import Metrics
 from app.settings import Settings
 
 TIMEOUT_S: Final = 30.0
 MOST_BYTES: Final = 16_000_000
-_REMEMBERED: Final = 512  # characters of a path: longer ones are looked through each time they come
 # What a reader of the response needs; hop-by-hop headers and cookies stay behind.
 _KEPT: Final = ("content-type", "etag", "last-modified", "link")
-_SAFE: Final = "!$&'()*+,;=:@-._~/"
-
-
-class PathError(ValueError):
-    """A path that would leave the upstream, or is none."""
 
 
 class UpstreamError(Exception):
@@ -34,40 +26,12 @@ class UpstreamError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What the upstream answered, `age_s` seconds old."""
+    """What the upstream answered, `age_s` seconds old; `head` has the headers that are kept, as lines."""
 
     status: int
-    headers: Headers
+    head: bytes
     body: bytes
     age_s: int
-
-
-def confined(path: str) -> bytes:
-    """Return a decoded path, spelled so that it stays below the upstream's URL.
-
-    Raises:
-        PathError: it has `.` or `..` segments, a backslash, control characters, or was not UTF-8.
-    """
-    return _known(path) if len(path) <= _REMEMBERED else _confined(path)
-
-
-def _confined(path: str) -> bytes:
-    if any(segment in (".", "..") for segment in path.split("/")):
-        raise PathError("a path has no . or .. segments")
-    if any(character == "\\" or ord(character) < 0x20 or ord(character) == 0x7F for character in path):
-        raise PathError("a path has no backslash and no control characters")
-    if "\ufffd" in path:
-        raise PathError("a path is encoded in UTF-8")
-    # Quoting encodes every % anew: what was encoded twice reaches the upstream encoded twice.
-    return quote(path, safe=_SAFE).encode()
-
-
-_known = lru_cache(maxsize=16_384)(_confined)
-
-
-def spelled(query: bytes) -> bytes:
-    """Return a query as it goes to the upstream: encoded where it has to be, otherwise as it came."""
-    return quote(query, safe=_SAFE + "?%").encode()
 
 
 class Upstream:
@@ -124,7 +88,7 @@ class Upstream:
             ]
             kept.append((b"content-length", b"%d" % len(body)))
             age = found.get("age", "")
-            return Fetched(response.status, kept, bytes(body), int(age) if age.isdecimal() else 0)
+            return Fetched(response.status, lines(kept), bytes(body), int(age) if age.isdecimal() else 0)
 
     async def close(self) -> None:
         """Close all connections."""

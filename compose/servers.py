@@ -21,7 +21,7 @@ from scenarios.model import Variant
 _READY_S: Final = 20.0
 _TRIES: Final = 5
 _UVICORN: Final = (
-    sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools",
+    sys.executable, "-m", "uvicorn", "--loop", "uvloop",
     "--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "120",
     "--no-proxy-headers", "--no-server-header",
 )  # fmt: skip
@@ -109,13 +109,13 @@ class Servers:
             "UPSTREAM_RATE_LIMIT": upstream.rate_limit,
             "UPSTREAM_LOG": log and log.absolute(),
         }
-        return self._http("upstream", "loadtests.upstream:app", joined(environment))
+        return self._http("upstream", "loadtests.upstream:app", "httptools", joined(environment))
 
     def app(self, number: int, upstream_url: str, redis: Address | None, port: int = 0) -> Server:
         """Start a replica; at the port of an earlier one, where one is given, it is ready and takes all."""
         environment = app_environment(self._variant, upstream_url)
         environment |= self.redis_environment(redis) if redis else {}
-        return self._http(f"app-{number}", "app.main:app", environment, port)
+        return self._http(f"app-{number}", "app.main:app", "app.hits:Hits", environment, port)
 
     def redis_environment(self, redis: Address) -> dict[str, str]:
         """Return the app's variables for a Redis of this deployment."""
@@ -160,10 +160,12 @@ class Servers:
             server.child, lambda: counts.ready(server.url, path) and server.child.listens(), _READY_S
         )
 
-    def _http(self, name: str, application: str, environment: dict[str, str], taken_port: int = 0) -> Server:
+    def _http(
+        self, name: str, application: str, protocol: str, environment: dict[str, str], taken_port: int = 0
+    ) -> Server:
         listener, port = reserved(taken_port)
         with listener:
-            command = [*_UVICORN, application, "--fd", str(listener.fileno())]
+            command = [*_UVICORN, application, "--http", protocol, "--fd", str(listener.fileno())]
             doors = self._doors(name)
             child = self._children.start(name, command, hand_down=[listener], doors=doors, **environment)
             server = Server(name, port, child)

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from servers import RedisServer, eventually, get, serving
+from servers import HITS, RedisServer, eventually, get, serving
 
 from app.cache import Answer
 from app.main import create_app, get_cache
 from app.settings import Settings
 
 
-@pytest.fixture
-def app(redis: RedisServer, upstream: str) -> Iterator[str]:
+@pytest.fixture(params=[HITS, "httptools"])
+def app(request: pytest.FixtureRequest, redis: RedisServer, upstream: str) -> Iterator[str]:
     settings = Settings(
         upstream,
         ttl_s=30,
@@ -24,7 +24,7 @@ def app(redis: RedisServer, upstream: str) -> Iterator[str]:
         redis_port=redis.port,
         redis_password=redis.password,
     )
-    with serving(create_app(settings)) as url:
+    with serving(create_app(settings), request.param) as url:
         yield url
 
 
@@ -60,13 +60,13 @@ def test_the_next_is_a_hit_of_the_same_bytes_and_makes_no_call(app: str, upstrea
 def test_what_a_test_overrides_answers_hits_too(redis: RedisServer, upstream: str) -> None:
     class Replaced:
         async def look(self, name: bytes) -> Answer:
-            return Answer(200, [(b"content-length", b"%d" % len(name))], name)
+            return Answer(200, b"content-length: %d\r\n" % len(name), name)
 
     settings = Settings(
         upstream, redis_host="127.0.0.1", redis_port=redis.port, redis_password=redis.password
     )
     app = create_app(settings)
-    with serving(app) as url:
+    with serving(app, HITS) as url:
         upstreams = get(url, "/content/a").body
         assert "hit" in get(url, "/content/a").headers["cache-status"]
         app.dependency_overrides[get_cache] = Replaced
@@ -94,7 +94,7 @@ def test_age_goes_on_from_the_upstreams_own(redis: RedisServer) -> None:
     settings = {"redis_host": "127.0.0.1", "redis_port": redis.port, "redis_password": redis.password}
     with (
         serving(answering(200, {"age": "100"})) as upstream,
-        serving(create_app(Settings(upstream, **settings))) as app,
+        serving(create_app(Settings(upstream, **settings)), HITS) as app,
     ):
         assert get(app, "/content/a").headers["age"] == "100"
         assert get(app, "/content/a").headers["age"] in ("100", "101")
@@ -104,7 +104,7 @@ def test_the_time_to_live_may_be_a_fraction_of_a_second(redis: RedisServer, upst
     settings = Settings(
         upstream, ttl_s=0.3, redis_host="127.0.0.1", redis_port=redis.port, redis_password=redis.password
     )
-    with serving(create_app(settings)) as app:
+    with serving(create_app(settings), HITS) as app:
         get(app, "/content/a")
         assert "hit" in get(app, "/content/a").headers["cache-status"]
         assert eventually(lambda: "fwd=" in get(app, "/content/a").headers["cache-status"], 2)
@@ -123,7 +123,7 @@ def test_neither_redirects_nor_refusals_nor_failures_are_kept(redis: RedisServer
     headers = {"location": "http://192.0.2.1/secret"} if status < 400 else {}
     with (
         serving(answering(status, headers)) as upstream,
-        serving(create_app(Settings(upstream, **settings))) as app,
+        serving(create_app(Settings(upstream, **settings)), HITS) as app,
     ):
         for _ in range(2):
             answer = get(app, "/content/a")
@@ -134,7 +134,7 @@ def test_neither_redirects_nor_refusals_nor_failures_are_kept(redis: RedisServer
 
 def test_an_upstream_that_does_not_answer_is_a_502_without_its_address(redis: RedisServer) -> None:
     settings = {"redis_host": "127.0.0.1", "redis_port": redis.port, "redis_password": redis.password}
-    with serving(create_app(Settings("http://127.0.0.1:1", **settings))) as app:
+    with serving(create_app(Settings("http://127.0.0.1:1", **settings)), HITS) as app:
         answer = get(app, "/content/a")
         assert answer.status == 502
         assert b"127.0.0.1" not in answer.body
@@ -152,12 +152,12 @@ def test_a_body_that_is_too_long_is_cut_off(redis: RedisServer, monkeypatch: pyt
                 await asyncio.sleep(0)
 
     settings = {"redis_host": "127.0.0.1", "redis_port": redis.port, "redis_password": redis.password}
-    with serving(lengthy) as upstream, serving(create_app(Settings(upstream, **settings))) as app:
+    with serving(lengthy) as upstream, serving(create_app(Settings(upstream, **settings)), HITS) as app:
         assert get(app, "/content/a").status == 502
 
 
 def test_without_a_redis_every_response_says_that_there_is_no_cache(upstream: str) -> None:
-    with serving(create_app(Settings(upstream))) as app:
+    with serving(create_app(Settings(upstream)), HITS) as app:
         for _ in range(2):
             said = get(app, "/content/a").headers["cache-status"]
             assert said == "redis; fwd=bypass; fwd-status=200; detail=no-cache"
@@ -191,7 +191,7 @@ def test_the_token_goes_to_the_upstream_and_nowhere_else(redis: RedisServer) -> 
     settings = {"redis_host": "127.0.0.1", "redis_port": redis.port, "redis_password": redis.password}
     with (
         serving(noting) as upstream,
-        serving(create_app(Settings(upstream, upstream_token="t0ken", **settings))) as app,
+        serving(create_app(Settings(upstream, upstream_token="t0ken", **settings)), HITS) as app,
     ):
         answers = [get(app, path) for path in ("/content/a", "/content/a", "/metrics", "/readyz", "/nowhere")]
         assert seen == [b"Bearer t0ken"]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.envelope import Envelope, opened
+from app.envelope import Envelope, lines, opened, pairs
 
-WORDS = st.binary(min_size=1, max_size=30).filter(lambda word: b"\0" not in word)
+NAMES = st.from_regex(rb"[a-z][a-z-]{0,20}", fullmatch=True)
+VALUES = st.binary(max_size=30)
+SENDABLE = VALUES.filter(lambda value: not re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value))
+HEADERS = st.lists(st.tuples(NAMES, SENDABLE), max_size=5)
 ENVELOPES = st.builds(
     Envelope,
     st.integers(100, 599),
     st.floats(0, 1e11),
     st.floats(0, 1e11),
-    st.lists(st.tuples(WORDS, WORDS), max_size=5).map(tuple),
+    HEADERS.map(lines),
     st.binary(max_size=3000),
 )
 
@@ -33,3 +38,14 @@ def test_what_lost_its_end_among_the_headers_is_none_of_ours(envelope: Envelope,
     whole = envelope.pack()
     short = whole[: data.draw(st.integers(0, len(whole) - len(envelope.body) - 1))]
     assert opened(short) is None
+
+
+@given(HEADERS)
+def test_headers_come_back_from_their_lines(headers: list[tuple[bytes, bytes]]) -> None:
+    assert pairs(lines(headers)) == headers
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=5))
+def test_no_value_begins_a_line_of_its_own(headers: list[tuple[bytes, bytes]]) -> None:
+    names = [name for name, _ in pairs(lines(headers))]
+    assert names == [name for name, value in headers if not re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", value)]

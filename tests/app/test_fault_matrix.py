@@ -19,7 +19,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from servers import RedisServer, eventually, get, serving
+from servers import HITS, RedisServer, eventually, get, serving
 
 from app.main import create_app
 from app.settings import Settings
@@ -176,7 +176,7 @@ def test_no_request_fails_and_the_calls_are_what_the_answers_say(
 ) -> None:
     fault = FAULTS[name]
     where: dict[str, Any] = {"redis_port": redis.port, "redis_password": redis.password}
-    with serving(create_app(Settings(upstream, ttl_s=600, redis_host="127.0.0.1", **where))) as app:
+    with serving(create_app(Settings(upstream, ttl_s=600, redis_host="127.0.0.1", **where)), HITS) as app:
         get(app, "/readyz")
         for key in range(KEYS if warm else 0):
             get(app, f"/content/{key}")

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from servers import RedisServer, eventually, free_port, get, serving
+from servers import HITS, RedisServer, eventually, free_port, get, serving
 
 from app.main import create_app
 from app.settings import Settings
@@ -52,7 +52,7 @@ def app(redis: RedisServer, upstream: str) -> Iterator[str]:
     settings = Settings(
         upstream, ttl_s=30, redis_host="127.0.0.1", redis_port=redis.port, redis_password=redis.password
     )
-    with serving(create_app(settings)) as url:
+    with serving(create_app(settings), HITS) as url:
         yield url
 
 
@@ -128,7 +128,7 @@ def speaking(*answers: bytes) -> tuple[int, threading.Thread]:
 )
 def test_a_redis_that_answers_nonsense_is_passed_by(upstream: str, answer: bytes, detail: str) -> None:
     port, _ = speaking(answer)
-    with serving(create_app(Settings(upstream, redis_host="127.0.0.1", redis_port=port))) as app:
+    with serving(create_app(Settings(upstream, redis_host="127.0.0.1", redis_port=port)), HITS) as app:
         for _ in range(2):
             response = get(app, "/content/a")
             assert response.status == 200
@@ -137,7 +137,7 @@ def test_a_redis_that_answers_nonsense_is_passed_by(upstream: str, answer: bytes
 
 
 def test_a_redis_that_was_never_there_is_passed_by(upstream: str) -> None:
-    with serving(create_app(Settings(upstream, redis_host="127.0.0.1", redis_port=free_port()))) as app:
+    with serving(create_app(Settings(upstream, redis_host="127.0.0.1", redis_port=free_port())), HITS) as app:
         assert "detail=redis-down" in get(app, "/content/a").headers["cache-status"]
         assert get(app, "/content/a").took_s < BOUND_S
 
@@ -150,7 +150,7 @@ def test_a_redis_that_dies_between_the_read_and_the_write_costs_no_answer(redis:
             await send({"type": "http.response.body", "body": b"an answer"})  # type: ignore[misc]
 
     settings = {"redis_host": "127.0.0.1", "redis_port": redis.port, "redis_password": redis.password}
-    with serving(killing) as upstream, serving(create_app(Settings(upstream, **settings))) as app:  # type: ignore[arg-type]
+    with serving(killing) as upstream, serving(create_app(Settings(upstream, **settings)), HITS) as app:  # type: ignore[arg-type]
         answer = get(app, "/content/a")
         assert (answer.status, answer.body) == (200, b"an answer")
         assert answer.headers["cache-status"] == "redis; fwd=uri-miss; fwd-status=200; detail=redis-down"

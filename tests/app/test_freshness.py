@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from servers import RedisServer, eventually, get, serving
+from servers import HITS, RedisServer, eventually, get, serving
 
 from app.main import create_app
 from app.settings import Settings
@@ -55,7 +55,7 @@ def serve(redis: RedisServer, origin: Origin) -> Iterator[Callable[..., str]]:
 
         def serve(**settings: Any) -> str:
             merged: dict[str, Any] = {**plain, **where, **settings}
-            return stack.enter_context(serving(create_app(Settings(upstream, **merged))))
+            return stack.enter_context(serving(create_app(Settings(upstream, **merged)), HITS))
 
         yield serve
 

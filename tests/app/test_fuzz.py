@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import RedisServer, free_port, serving
+from servers import HITS, RedisServer, free_port, serving
 
 from app.main import create_app
 from app.settings import Settings
@@ -62,7 +62,9 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     where: dict[str, Any] = {"redis_host": "127.0.0.1", "redis_port": redis.port}
     with (
         serving(noting) as upstream,
-        serving(create_app(Settings(upstream + "/base", redis_password=redis.password, **where))) as app,
+        serving(
+            create_app(Settings(upstream + "/base", redis_password=redis.password, **where)), HITS
+        ) as app,
     ):
         yield Asked(app, paths)
     redis.stop()

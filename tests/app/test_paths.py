@@ -7,11 +7,11 @@ from urllib.parse import quote, unquote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import get, serving
+from servers import HITS, get, serving
 
 from app.main import create_app
+from app.names import PathError, confined
 from app.settings import Settings
-from app.upstream import PathError, confined
 
 SEEN: list[str] = []
 
@@ -26,7 +26,7 @@ async def noting(scope: dict[str, Any], _: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[str]:
-    with serving(noting) as upstream, serving(create_app(Settings(f"{upstream}/api"))) as url:
+    with serving(noting) as upstream, serving(create_app(Settings(f"{upstream}/api")), HITS) as url:
         yield url
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from servers import RedisServer, free_port, get, serving
+from servers import HITS, RedisServer, free_port, get, serving
 
 from app.main import create_app
 from app.settings import Settings
@@ -48,7 +48,7 @@ def replicas(upstream: str, redises: Sequence[RedisServer], **settings: Any) -> 
     """Serve one replica for each Redis that is given."""
     with contextlib.ExitStack() as stack:
         yield [
-            stack.enter_context(serving(create_app(Settings(upstream, **where(redis), **settings))))
+            stack.enter_context(serving(create_app(Settings(upstream, **where(redis), **settings)), HITS))
             for redis in redises
         ]
 

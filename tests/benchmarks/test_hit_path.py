@@ -23,7 +23,7 @@ from statistics import median
 import psutil
 import pytest
 from generators import cores, on_core
-from peers import BODY, PEERS
+from peers import BODY, HTTP, PEERS
 from redis import Redis
 from servers import eventually, free_port, get, serving
 
@@ -93,8 +93,8 @@ def peers(tmp_path: Path) -> Iterator[dict[str, Peer]]:
             peer_port = free_port()
             uvicorn = [
                 sys.executable, "-m", "uvicorn", "peers:create", "--factory", "--app-dir", "tests/support",
-                "--port", str(peer_port), "--loop", "uvloop", "--http", "httptools", "--no-access-log",
-                "--log-level", "warning", "--no-proxy-headers", "--no-server-header",
+                "--port", str(peer_port), "--loop", "uvloop", "--http", HTTP.get(name, "httptools"),
+                "--no-access-log", "--log-level", "warning", "--no-proxy-headers", "--no-server-header",
             ]  # fmt: skip
             environment = {
                 "PEER": name, "REDIS_PORT": str(port), "REDIS_HOST": "127.0.0.1", "UPSTREAM_URL": stub,

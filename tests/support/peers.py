@@ -196,6 +196,10 @@ PEERS: dict[str, Callable[[], Any]] = {
 }
 
 
+# Who brings a protocol of its own to uvicorn; the others are served with uvicorn's.
+HTTP = {"this app": "app.hits:Hits"}
+
+
 def create() -> Any:
     """Return the application that PEER names."""
     return PEERS[os.environ["PEER"]]()

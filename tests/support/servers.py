@@ -30,11 +30,15 @@ def eventually(condition: Callable[[], Any], within_s: float = 10.0) -> bool:
     return bool(condition())
 
 
+HITS = "app.hits:Hits"  # as the stacks serve the app
+
+
 @contextlib.contextmanager
-def serving(application: Any) -> Iterator[str]:
-    """Serve an ASGI application from a thread; yields its base URL."""
+def serving(application: Any, http: str = "auto", **options: Any) -> Iterator[str]:
+    """Serve an ASGI application from a thread, by one of uvicorn's protocols; yields its base URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application, log_level="warning", timeout_keep_alive=60))
+    settings = {"log_level": "warning", "access_log": False, "timeout_keep_alive": 60, **options}
+    server = uvicorn.Server(uvicorn.Config(application, http=http, **settings))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     assert eventually(lambda: server.started), "the server did not start"
