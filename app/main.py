@@ -20,13 +20,17 @@ from app.settings import Settings
 
 
 class CachingService(FastAPI):
-    """A FastAPI application with a cache, which `app.hits` asks before the application is asked."""
+    """A FastAPI application with a cache, which `app.hits` asks before the application is asked.
+
+    Not where middleware was added, which may have to see every request, and not while dependencies are
+    overridden: what a test replaces is replaced.
+    """
 
     cache: Cache
 
     def ask(self, name: bytes, tell: Callable[[Look | Answer], None]) -> bool:
-        """Ask the cache as `Cache.ask` does; False, too, while tests override what answers."""
-        return not self.dependency_overrides and self.cache.ask(name, tell)
+        """Ask the cache as `Cache.ask` does; False, too, where every request is the application's."""
+        return not self.dependency_overrides and not self.user_middleware and self.cache.ask(name, tell)
 
 
 class CachedResponse(Response):

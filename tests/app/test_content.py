@@ -75,6 +75,29 @@ def test_what_a_test_overrides_answers_hits_too(redis: RedisServer, upstream: st
         assert get(url, "/content/a").body == upstreams
 
 
+def test_middleware_sees_every_request(redis: RedisServer, upstream: str) -> None:
+    seen: list[str] = []
+
+    class Noting:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                seen.append(scope["path"])
+            await self.app(scope, receive, send)
+
+    settings = Settings(
+        upstream, redis_host="127.0.0.1", redis_port=redis.port, redis_password=redis.password
+    )
+    app = create_app(settings)
+    app.add_middleware(Noting)
+    with serving(app, HITS) as url:
+        for _ in range(3):
+            get(url, "/content/a")
+    assert seen == ["/content/a"] * 3
+
+
 def test_the_time_that_redis_took_is_counted_for_every_answer(app: str) -> None:
     get(app, "/content/timed")
     before = metric(app, "redis_seconds_count")
