@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -40,6 +41,8 @@ from reports.records import RunRecord, TargetsChoice
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.model import Scenario
+
+FAILED: Final = 4  # the exit code of a run that itself failed
 
 cli = typer.Typer(
     help="Where should a FastAPI service's Redis cache live: in its task (sidecar), or in one of its own?",
@@ -249,10 +252,15 @@ def main() -> None:
         sys.exit(2)
     except LoadError as error:
         _say(f"{error}\nThis is a fault of the bench. Trials that ended are stored; go on with --resume last")
-        sys.exit(1)
+        sys.exit(FAILED)
     except Interrupted:
         _say("interrupted. Trials that ended are stored; go on with: sidecar-bench run --resume last")
         sys.exit(130)
+    except Exception:
+        # Not by itself: Python would exit with 1, which is a threshold's.
+        traceback.print_exc()
+        _say("this is a fault of the bench; what is above tells where. Trials that ended are stored")
+        sys.exit(FAILED)
 
 
 def _say(text: str) -> None:

@@ -57,6 +57,7 @@ class Bench:
         fields = {
             "name": f"selftest-{name}",
             "schedule.blocks": self.blocks,
+            "schedule.most_blocks": self.blocks,
             "schedule.warmup": 0.5,
             "schedule.duration": 3,
             "schedule.attempts": 3,

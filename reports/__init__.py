@@ -60,10 +60,16 @@ def decide(run: Path) -> Decision:
 def exit_code(summary: Summary) -> int:
     """Return what the command that made a run should exit with.
 
-    0: every threshold is kept (or there is none). 1: one is broken, by its interval. 3: one is undecided,
-    or no trial is valid. (2 is for what the user can mend.)
+    0: every threshold is kept; or there is none, and something was decided. 1: one is broken, by its
+    interval. 3: a threshold is undecided; or there is none, and nothing was decided; or no trial is valid.
+    (2 is for what the user can mend, 4 for a run that itself failed.)
     """
+    from reports.metrics import DECISIVE
+
     outcomes = {result.outcome for result in summary.thresholds}
     if "fail" in outcomes:
         return 1
-    return 3 if "undecided" in outcomes or not any(trial.valid for trial in summary.trials) else 0
+    decisions = {found.decision for found in summary.comparisons if found.metric in DECISIVE}
+    nothing_decided = not outcomes and decisions == {"undecided"}
+    no_trial = not any(trial.valid for trial in summary.trials)
+    return 3 if "undecided" in outcomes or nothing_decided or no_trial else 0

@@ -68,6 +68,7 @@ def analyse(folder: Path) -> Analysis:
         for metric in DECISIVE
     }
     blocks = {block for of_variant in values.values() for block in of_variant}
+    judged = kept.judge(scenario, values, done)
     attributions = (attribute(found.pair, measures) for found in compared)
     summary = Summary(
         run_id=run.record.run_id,
@@ -78,10 +79,10 @@ def analyse(folder: Path) -> Analysis:
         command=run.record.command,
         reduction_baseline="none" if any(v.topology == "none" for v in scenario.variants) else "requests",
         blocks=len(blocks),
-        stopping=_stopping(stopping.decide(scenario, compared, done)),
+        stopping=_stopping(stopping.decide(scenario, compared, done, judged)),
         variants=[summaries.of_variant(variant, values, measures) for variant in scenario.variants],
         comparisons=[comparison for found in compared for comparison in found.comparisons],
-        thresholds=kept.judge(scenario, values, done),
+        thresholds=judged,
         trials=[summaries.of_trial(trial, scenario.variant(trial.record.variant)) for trial in measures],
         notes=[*run.notes, *notes, *_stack_notes(measures), *_median_notes(scenario, values)],
     )
@@ -104,8 +105,9 @@ def decision(folder: Path) -> Decision:
     run = stored.read(folder)
     scenario = run.record.scenario
     measures, _ = _measured(run)
-    done = complete(scenario, measures)
-    return stopping.decide(scenario, effects.compare(scenario, by_block(scenario, measures), done), done)
+    values, done = by_block(scenario, measures), complete(scenario, measures)
+    judged = kept.judge(scenario, values, done)
+    return stopping.decide(scenario, effects.compare(scenario, values, done), done, judged)
 
 
 def _measured(run: StoredRun) -> tuple[list[Measures], list[str]]:

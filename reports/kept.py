@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reports import sequential, statistics
 from reports.comparisons import agree
-from reports.effects import Values
+from reports.effects import LEAST_BLOCKS, Values
 from reports.statistics import Estimate
 from reports.summary import Kept, ThresholdResult
 from scenarios import thresholds
@@ -27,17 +27,34 @@ def judge(scenario: Scenario, values: Values, done: int) -> list[ThresholdResult
 def _judge(
     threshold: Threshold, scenario: Scenario, values: Values, alpha: float
 ) -> Iterator[ThresholdResult]:
-    for variant in _spoken_of(threshold.left, scenario):
-        metric = threshold.left.metric
-        if threshold.right is None:
+    if threshold.right is None:
+        for variant in _spoken_of(threshold.left, scenario):
+            metric = threshold.left.metric
             figures = [of[metric] for of in values[variant.id].values() if metric in of]
             yield _result(threshold, variant.id, statistics.mean(figures), threshold.bound or 0.0, alpha)
+        return
+    pairs = list(_held_together(threshold.left, threshold.right, scenario))
+    for one, other in pairs:
+        excess = _excess(threshold, values[one.id], values[other.id])
+        names = one.id if one is other else f"{one.id}, {other.id}"
+        yield _result(threshold, names, statistics.mean(excess), 0.0, alpha)
+    if not pairs:  # what nothing can be said of is not kept
+        yield _result(threshold, "no two variants that agree in all else", None, 0.0, alpha)
+
+
+def _held_together(left: Side, right: Side, scenario: Scenario) -> Iterator[tuple[Variant, Variant]]:
+    """Yield the pairs of variants that a threshold holds together.
+
+    Two metrics of the same side are those of one variant. An id is one variant, whatever it differs in from
+    the other; a topology, or no name, stands for those variants that otherwise agree.
+    """
+    for one in _spoken_of(left, scenario):
+        if left.of == right.of:
+            yield one, one
             continue
-        for other in _spoken_of(threshold.right, scenario):
-            if other.id != variant.id and agree(variant, other):
-                excess = _excess(threshold, values[variant.id], values[other.id])
-                names = f"{variant.id}, {other.id}"
-                yield _result(threshold, names, statistics.mean(excess), 0.0, alpha)
+        for other in _spoken_of(right, scenario):
+            if other.id != one.id and (one.id == left.of or other.id == right.of or agree(one, other)):
+                yield one, other
 
 
 def _excess(
@@ -57,7 +74,8 @@ def _excess(
 def _result(
     threshold: Threshold, variant: str, estimate: Estimate | None, bound: float, alpha: float
 ) -> ThresholdResult:
-    ends = estimate.interval(alpha) if estimate is not None else None
+    enough = estimate is not None and estimate.blocks >= LEAST_BLOCKS
+    ends = estimate.interval(alpha) if estimate is not None and enough else None
     outcome: Kept = "undecided"
     if ends is not None:
         low, high = ends if threshold.at_most else (-ends[1], -ends[0])

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from reports import sequential, statistics
 from reports.effects import Compared, Values
@@ -101,6 +100,6 @@ def _widest(metric: str, compared: Sequence[Compared]) -> float | None:
     for one in compared:
         comparison = one.of(metric)
         if comparison is not None and comparison.ci95 is not None:
-            half = (comparison.ci95[1] - comparison.ci95[0]) / 2
-            found.append(half * np.sqrt(comparison.blocks) / stats.t.ppf(0.975, comparison.blocks - 1))
-    return float(max(found)) if found else None
+            low, high = comparison.ci95
+            found.append(statistics.spread_of((high - low) / 2, comparison.blocks))
+    return max(found) if found else None

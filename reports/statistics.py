@@ -57,6 +57,11 @@ def half_width(spread: float, blocks: int, alpha: float = 0.05) -> float:
     return _quantile(1 - alpha / 2, blocks - 1) * spread / math.sqrt(blocks)
 
 
+def spread_of(half: float, blocks: int, alpha: float = 0.05) -> float:
+    """Return the standard deviation between blocks of which `half_width` makes this half width."""
+    return half * math.sqrt(blocks) / _quantile(1 - alpha / 2, blocks - 1)
+
+
 def detectable(spread: float, blocks: int, alpha: float = 0.05) -> float:
     """Return the smallest true difference that so many blocks would have found four times in five."""
     quantiles = _quantile(1 - alpha / 2, blocks - 1) + _quantile(POWER, blocks - 1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from reports import sequential
-from reports.effects import Compared, label
+from reports import sequential, statistics
+from reports.effects import LEAST_BLOCKS, Compared, label
 from reports.metrics import DECISIVE
-from reports.summary import Comparison
+from reports.summary import Comparison, ThresholdResult
 from scenarios.model import Scenario
 
 
@@ -23,51 +23,81 @@ class Decision:
     more_blocks: int | None
 
 
-def decide(scenario: Scenario, compared: Sequence[Compared], done: int) -> Decision:
-    """Say whether a run may end after so many blocks.
+def decide(
+    scenario: Scenario, compared: Sequence[Compared], done: int, kept: Iterable[ThresholdResult] = ()
+) -> Decision:
+    """Say whether a run may end after so many blocks; `kept` has what its thresholds came to.
 
     Between the planned looks it goes on: to stop there would be one look more than the plan has paid for.
     """
     schedule = scenario.schedule
     looks = sequential.looks(schedule.blocks, schedule.most_blocks)
     open_ = list(_open(scenario, compared))
-    names = tuple(f"{label(found.metric)} of {found.b} against {found.a}" for found in open_)
-    more = _more(open_)
+    doubtful = [result for result in kept if result.outcome == "undecided"]
+    names = (
+        *(f"{label(found.metric)} of {found.b} against {found.a}" for found in open_),
+        *(f"{result.text} ({result.variant})" for result in doubtful),
+    )
+    more = None if doubtful else _more(scenario, open_)
     if done >= looks[-1]:
         return Decision(True, f"all {looks[-1]} blocks are done", done, names, more)
     following = next(look for look in looks if look > done)
     if done not in looks:
         return Decision(False, f"the next look is after block {following}", done, names, more)
-    if not open_:
+    if not names:
         return Decision(True, f"every comparison is decided after {done} blocks", done, (), None)
     said = names[0] if len(names) == 1 else f"{len(names)} comparisons, {names[0]} among them,"
-    return Decision(
-        False, f"{said} not decided yet; the next look is after block {following}", done, names, more
-    )
+    decided = not doubtful and all(found.decision != "undecided" for found in open_)
+    why = "not as precise as asked" if decided else "not decided yet"
+    return Decision(False, f"{said} {why}; the next look is after block {following}", done, names, more)
 
 
 def _open(scenario: Scenario, compared: Iterable[Compared]) -> Iterator[Comparison]:
-    """Yield the comparisons that the run goes on for: undecided, or less precise than was asked."""
+    """Yield the comparisons that the run goes on for: undecided, or less precise than was asked.
+
+    A percentile that trials of this length cannot tell is none of them. But where nothing at all could be
+    compared, no trial was valid, and everything is open.
+    """
     for found in compared:
-        for metric in DECISIVE:
-            comparison = found.of(metric)
-            if comparison is None or comparison.blocks == 0:
+        of_metrics = [comparison for metric in DECISIVE if (comparison := found.of(metric)) is not None]
+        any_valid = any(comparison.blocks for comparison in of_metrics)
+        for comparison in of_metrics:
+            if comparison.blocks == 0 and any_valid:
                 continue
-            if comparison.decision == "undecided" or not _precise(scenario, comparison):
+            if comparison.decision == "undecided" or _half_width_asked(scenario, comparison) is not None:
                 yield comparison
 
 
-def _precise(scenario: Scenario, comparison: Comparison) -> bool:
+def _half_width_asked(scenario: Scenario, comparison: Comparison) -> float | None:
+    """Return the half width of interval that was asked for, where it is not reached."""
     asked = scenario.precision
     share = {"p50_ms": asked.p50, "p99_ms": asked.p99, "hit_ratio": asked.hit_ratio}[comparison.metric]
     if share is None or comparison.ci95 is None:
-        return share is None
-    scale = 1.0 if comparison.metric == "hit_ratio" else comparison.reference
-    return (comparison.ci95[1] - comparison.ci95[0]) / 2 <= share * abs(scale)
-
-
-def _more(open_: Sequence[Comparison]) -> int | None:
-    """Return how many blocks would decide the last of them; None where that is out of reach."""
-    if not open_ or any(found.decision == "undecided" and found.more_blocks is None for found in open_):
         return None
-    return max((found.more_blocks or 1) for found in open_)
+    half = share * (1.0 if comparison.metric == "hit_ratio" else abs(comparison.reference))
+    return half if _half_width(comparison) > half else None
+
+
+def _half_width(comparison: Comparison) -> float:
+    low, high = comparison.ci95 or (0.0, 0.0)
+    return (high - low) / 2
+
+
+def _more(scenario: Scenario, open_: Sequence[Comparison]) -> int | None:
+    """Return how many more blocks would close the last of them; None where that is out of reach."""
+    wanted = [_blocks_more(scenario, found) for found in open_]
+    known = [blocks for blocks in wanted if blocks is not None]
+    return max(known) if known and len(known) == len(wanted) else None
+
+
+def _blocks_more(scenario: Scenario, comparison: Comparison) -> int | None:
+    """Return how many more blocks would decide a comparison, as precisely as was asked."""
+    if comparison.blocks == 0:
+        return LEAST_BLOCKS
+    decided = 0 if comparison.decision != "undecided" else comparison.more_blocks
+    half = _half_width_asked(scenario, comparison)
+    if half is None or decided is None or half == 0:
+        return decided if half is None else None
+    spread = statistics.spread_of(_half_width(comparison), comparison.blocks)
+    wanted = statistics.blocks_for(spread, half)
+    return max(decided, wanted - comparison.blocks, 1) if wanted is not None else None

@@ -12,10 +12,11 @@ import yaml
 from pydantic import ValidationError
 
 from scenarios import thresholds
-from scenarios.model import RunSettings, Scenario, Settings, Topology, Variant
+from scenarios.model import Precision, RunSettings, Scenario, Settings, Topology, Variant
 
 LIBRARY: Final = Path(__file__).parent
 MOST_VARIANTS: Final = 64
+MORE_BLOCKS: Final = 4  # times those that are planned: as many as may be made where their end is left open
 # What a variant of this topology does not use, and so does not vary by.
 _UNUSED: Final[dict[Topology, tuple[str, ...]]] = {
     "sidecar": ("link.",),
@@ -147,7 +148,7 @@ def build(document: Document) -> Scenario:
     run_names = set(RunSettings.model_fields)
     run_fields = {name: value for name, value in document.fields.items() if name in run_names}
     variant_fields = {name: value for name, value in document.fields.items() if name not in run_names}
-    run = _checked(RunSettings, run_fields, document)
+    run = _open_ended(_checked(RunSettings, run_fields, document))
     factors = {path: levels for path, levels in _leaves(variant_fields) if isinstance(levels, list)}
     cases = list(_cases(run, Document(document.source, variant_fields, document.lines)))
     _check_factors(factors, len(cases), document)
@@ -176,6 +177,16 @@ def build(document: Document) -> Scenario:
     except ValueError as error:
         raise ScenarioError(f"{document.where(('thresholds',))}: {error}") from error
     return Scenario(**dict(run), factors=read_levels, variants=tuple(variants.values()))
+
+
+def _open_ended(run: RunSettings) -> RunSettings:
+    """Let blocks be added where a precision or a budget says what for, or for how long."""
+    schedule = run.schedule
+    wanted = schedule.budget is not None or run.precision != Precision()
+    if schedule.most_blocks is not None or not wanted:
+        return run
+    most = min(MORE_BLOCKS * schedule.blocks, 1000)
+    return run.model_copy(update={"schedule": schedule.model_copy(update={"most_blocks": most})})
 
 
 def load(name: str, overrides: Mapping[str, object] | None = None) -> Scenario:

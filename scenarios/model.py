@@ -175,12 +175,14 @@ class Schedule(Strict):
         None,
         ge=1,
         le=1000,
-        description="Blocks are added, up to so many, while a comparison is undecided; none: none is.",
+        description="Blocks are added, up to so many, while a comparison is undecided. None: four times "
+        "`blocks` where a precision or a budget is given, else none is added.",
     )
     budget: Seconds | None = Field(
         None,
         gt=0,
-        description="Wall-clock time after which no block is added and no trial repeated; none: no limit.",
+        description="Wall-clock time after which no block is added to the planned ones, and no trial is "
+        "repeated; none: no limit.",
     )
     attempts: int = Field(2, ge=1, le=10, description="How often a trial that comes out invalid is tried.")
     timeout: Seconds = Field(30.0, gt=0, description="A request without an answer by then has failed.")

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench import cli
+from bench.load import LoadError
+
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 
 
@@ -84,3 +87,19 @@ def test_doctor_says_what_each_finding_is(tmp_path: Path) -> None:
 def test_clean_on_a_clean_machine_says_so(tmp_path: Path) -> None:
     ended = sidecar_bench("clean", cwd=tmp_path)
     assert ended.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(LoadError("the load broke"), "the load broke"), (KeyError(1), "KeyError")]
+)
+def test_a_run_that_failed_is_no_broken_threshold(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "cli", broken)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == cli.FAILED == 4
+    assert said in capsys.readouterr().err

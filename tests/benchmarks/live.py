@@ -22,12 +22,12 @@ FORM = (
 )  # fmt: skip
 AA = (
     "--set", "label=[a,b]", "--blocks", "4", "--duration", "3", "--rate", "150",
-    "--set", "schedule.budget=50",
+    "--set", "schedule.most_blocks=4", "--set", "schedule.budget=50",
 )  # fmt: skip
 # A low rate: under load a longer hop also makes requests wait for one another, and hits differ by more.
 DELAY = (
     "--rtt", "0.3,0.8", "--blocks", "8", "--duration", "5", "--rate", "60", "--ttl", "10",
-    "--set", "schedule.budget=130",
+    "--set", "schedule.most_blocks=8", "--set", "schedule.budget=130",
 )  # fmt: skip
 
 

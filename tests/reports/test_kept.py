@@ -32,6 +32,53 @@ def test_a_threshold_is_judged_by_the_interval(scenario_of: Any, text: str, outc
     assert [result.outcome for result in kept.judge(scenario, VALUES, done=5)] == outcomes
 
 
+TTLS: dict[str, Any] = {"cache": {"ttl": [5, 10]}, "topology": ["sidecar", "separate"]}
+
+
+def of_ttls(ratios: dict[str, float]) -> dict[str, dict[int, dict[str, float]]]:
+    return {name: {block: {"hit_ratio": ratio} for block in range(5)} for name, ratio in ratios.items()}
+
+
+RATIOS = of_ttls({"sidecar-ttl5": 0.5, "sidecar-ttl10": 0.6, "separate-ttl5": 0.7, "separate-ttl10": 0.8})
+
+
+@pytest.mark.parametrize(
+    ("text", "judged"),
+    [
+        ("separate-ttl5.hit_ratio <= separate-ttl10.hit_ratio", {"separate-ttl5, separate-ttl10": "pass"}),
+        ("separate-ttl10.hit_ratio <= separate-ttl5.hit_ratio", {"separate-ttl10, separate-ttl5": "fail"}),
+        (
+            "sidecar.hit_ratio <= separate.hit_ratio",
+            {"sidecar-ttl5, separate-ttl5": "pass", "sidecar-ttl10, separate-ttl10": "pass"},
+        ),
+        (
+            "sidecar.hit_ratio <= separate-ttl10.hit_ratio",
+            {"sidecar-ttl5, separate-ttl10": "pass", "sidecar-ttl10, separate-ttl10": "pass"},
+        ),
+        (
+            "sidecar.hit_ratio <= sidecar.hit_ratio * 1.1",
+            {"sidecar-ttl5": "pass", "sidecar-ttl10": "pass"},
+        ),
+    ],
+)
+def test_an_id_is_one_variant_and_a_topology_those_that_agree(
+    scenario_of: Any, text: str, judged: dict[str, str]
+) -> None:
+    scenario = scenario_of(thresholds=[text], **TTLS)
+    assert {found.variant: found.outcome for found in kept.judge(scenario, RATIOS, done=5)} == judged
+
+
+def test_a_threshold_that_nothing_can_be_said_of_is_not_kept(scenario_of: Any) -> None:
+    scenario = scenario_of(thresholds=["p50 <= sidecar.p50"], topology="sidecar")
+    assert [found.outcome for found in kept.judge(scenario, {"sidecar": {}}, done=5)] == ["undecided"]
+
+
+def test_two_blocks_keep_nothing_and_break_nothing(scenario_of: Any) -> None:
+    two = {name: {block: of[block] for block in range(2)} for name, of in VALUES.items()}
+    scenario = scenario_of(thresholds=["p99_ms <= 5000", "p99_ms >= 5000"])
+    assert {found.outcome for found in kept.judge(scenario, two, done=2)} == {"undecided"}
+
+
 def test_thresholds_reach_the_summary(made_up: Any) -> None:
     run = made_up(
         thresholds=["p90_ms <= 100", "hit_ratio >= 99%"], schedule={"warmup": 1, "duration": 3, "blocks": 3}

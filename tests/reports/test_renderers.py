@@ -83,3 +83,18 @@ def test_the_exit_code_is_that_of_the_thresholds(
 ) -> None:
     assert reports.exit_code(with_thresholds(summary, *outcomes)) == code
     assert reports.exit_code(invalid(with_thresholds(summary))) == 3
+
+
+def test_a_run_that_decided_nothing_says_so_by_its_exit_code(summary: Summary) -> None:
+    def with_decisions(**decisions: str) -> Summary:
+        told = [
+            one.model_copy(update={"decision": decisions.get(one.metric, "undecided")})
+            for one in summary.comparisons
+        ]
+        return with_thresholds(summary).model_copy(update={"comparisons": told})
+
+    assert reports.exit_code(with_decisions()) == 3
+    assert reports.exit_code(with_decisions(mean_ms="worse")) == 3
+    assert reports.exit_code(with_decisions(p50_ms="worse")) == 0
+    assert reports.exit_code(with_decisions(hit_ratio="equivalent")) == 0
+    assert reports.exit_code(with_thresholds(with_decisions(), "pass")) == 0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import reports
-from reports import effects, stopping
+from reports import effects, kept, stopping
 from scenarios.model import Scenario
 
 
@@ -70,6 +70,50 @@ def test_a_fixed_run_ends_with_its_blocks(scenario_of: Any) -> None:
 def test_a_precision_that_was_asked_for_keeps_a_run_going(scenario_of: Any) -> None:
     assert decide(adaptive(scenario_of, precision={"p50": "5%"}), CLEAR).stop
     assert not decide(adaptive(scenario_of, precision={"p50": "0.1%"}), CLEAR).stop
+
+
+def test_how_far_a_precision_is_away_is_told_in_blocks(scenario_of: Any) -> None:
+    found = decide(adaptive(scenario_of, precision={"p50": "0.5%"}), CLEAR)
+    assert "not as precise as asked" in found.reason
+    assert found.more_blocks is not None
+    # t·s/√n = 0.0052 at 5 blocks of sd 0.0084; half a percent of 1 ms takes 14.
+    assert found.more_blocks == 14 - 5
+    assert (
+        decide(scenario_of(schedule={"blocks": 14}, precision={"p50": "0.5%"}), (CLEAR * 3)[:14]).undecided
+        == ()
+    )
+
+
+def test_where_nothing_is_valid_nothing_is_decided(scenario_of: Any) -> None:
+    scenario = adaptive(scenario_of)
+    nothing: effects.Values = {"sidecar": {}, "separate": {}}
+    found = stopping.decide(scenario, effects.compare(scenario, nothing, 5), 5)
+    assert not found.stop
+    assert "not decided" in found.reason
+    assert found.more_blocks == 3
+
+
+def test_where_half_of_the_trials_are_invalid_two_pairs_decide_nothing(scenario_of: Any) -> None:
+    scenario, found = adaptive(scenario_of), values(CLEAR)
+    found["separate"] = {block: of for block, of in found["separate"].items() if block < 2}
+    assert not stopping.decide(scenario, effects.compare(scenario, found, 5), 5).stop
+
+
+def test_a_percentile_that_no_trial_can_tell_is_not_waited_for(scenario_of: Any) -> None:
+    scenario, found = adaptive(scenario_of), values(CLEAR)
+    for of_block in (*found["sidecar"].values(), *found["separate"].values()):
+        del of_block["p99_ms"]
+    assert stopping.decide(scenario, effects.compare(scenario, found, 5), 5).stop
+
+
+def test_an_undecided_threshold_keeps_a_run_going(scenario_of: Any) -> None:
+    scenario = adaptive(scenario_of, thresholds=["separate.p50 <= 1.3"])
+    found = values(CLEAR)
+    judged = kept.judge(scenario, found, 5)
+    assert [result.outcome for result in judged] == ["undecided"]
+    decision = stopping.decide(scenario, effects.compare(scenario, found, 5), 5, judged)
+    assert not decision.stop
+    assert decision.undecided == ("separate.p50 <= 1.3 (separate)",)
 
 
 def test_margins_make_equivalent(scenario_of: Any) -> None:

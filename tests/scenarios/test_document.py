@@ -127,3 +127,19 @@ def test_labels_make_two_variants_of_equal_settings() -> None:
     assert [v.id for v in scenario.variants] == ["separate-a", "separate-b"]
     first, second = (v.model_dump(exclude={"id", "label", "levels"}) for v in scenario.variants)
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("stated", "most"),
+    [
+        ({}, None),
+        ({"schedule.budget": "10m"}, 20),
+        ({"precision": {"p50": "5%"}}, 20),
+        ({"precision": {"p50": "5%"}, "schedule.most_blocks": 7}, 7),
+        ({"schedule.budget": 600, "schedule.blocks": 400}, 1000),
+    ],
+)
+def test_blocks_are_added_where_it_is_said_what_for_or_for_how_long(
+    stated: dict[str, object], most: int | None
+) -> None:
+    assert document.load("ttl-sweep", stated).schedule.most_blocks == most
