@@ -14,8 +14,9 @@ from bench import awake
 from bench.load import Load
 from bench.machine import Moment
 from bench.store import RunFolder
-from compose.stack import Deployment, Stack
+from compose.stack import Deployment, Stack, Usage
 from loadtests.order import Order
+from reports.gate import Gate
 from reports.records import (
     AppFacts,
     LinkFacts,
@@ -25,7 +26,7 @@ from reports.records import (
     UpstreamFacts,
     UsageFacts,
 )
-from reports.validity import Gate, gates, implied_calls
+from reports.validity import gates, implied_calls
 from scenarios import plan
 from scenarios.model import Scenario, Variant
 from scenarios.plan import Trial
@@ -164,7 +165,7 @@ class _Attempt:
             self.stack.deploy(variant, seed=trial.seed, folder=self.folder / "logs") as deployment,
         ):
             up_s = time.monotonic() - began
-            used = {usage.name: usage.cpu_s for usage in deployment.usage()}
+            used = {usage.name: usage for usage in deployment.usage()}
             load, machine = self._load(variant, deployment, generator)
             self.listener.stage("counting")
             facts = _count(deployment, used, load)
@@ -209,11 +210,8 @@ class _Attempt:
         return generator.facts(), before.until(Moment.now())
 
 
-def _count(deployment: Deployment, cpu_before_s: Mapping[str, float], load: LoadFacts) -> dict[str, Any]:
-    usage = [
-        UsageFacts(**asdict(used) | {"cpu_s": used.cpu_s - cpu_before_s.get(used.name, 0.0)})
-        for used in deployment.usage()
-    ]
+def _count(deployment: Deployment, before: Mapping[str, Usage], load: LoadFacts) -> dict[str, Any]:
+    usage = [_used(before.get(used.name), used) for used in deployment.usage()]
     link = deployment.link
     after_ms = deployment.measure_link().achieved_ms if link is not None else None
     app = deployment.app_counts()
@@ -223,6 +221,14 @@ def _count(deployment: Deployment, cpu_before_s: Mapping[str, float], load: Load
         "app": AppFacts(**asdict(app)) if app is not None else None,
         "upstream": _upstream(deployment, load),
     }
+
+
+def _used(before: Usage | None, after: Usage) -> UsageFacts:
+    """Return what was used since the load began: what starting took is none of the trial's."""
+    if before is None:
+        return UsageFacts(**asdict(after))
+    throttled_s = None if after.throttled_s is None else after.throttled_s - (before.throttled_s or 0.0)
+    return UsageFacts(**asdict(after) | {"cpu_s": after.cpu_s - before.cpu_s, "throttled_s": throttled_s})
 
 
 def _upstream(deployment: Deployment, load: LoadFacts) -> UpstreamFacts:

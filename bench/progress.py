@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from reports.gate import Gate
 from reports.records import TrialRecord
-from reports.validity import Gate
 from scenarios.plan import Trial
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from reports.analysis import Analysis
 from reports.attribution import Attribution
+from reports.gate import Gate
 from reports.metrics import BY_NAME, Metric
 from reports.pilot import Spread
 from reports.statistics import Estimate
 from reports.summary import ThresholdResult
 from reports.tables import Cell, Table
-from reports.validity import Gate
 
 
 def attribution(analysis: Analysis) -> Table:

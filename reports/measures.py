@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports.fills import Fills, explain
+from reports.gate import Gate
 from reports.records import TrialRecord
 from reports.statistics import quantile_error
 from reports.stored import StoredTrial
-from reports.validity import Gate, gates, reasons
+from reports.validity import gates, reasons
 from scenarios.model import Variant
 
 # Latencies are also counted in bins of equal width on a log axis: 10 µs to 100 s, 100 bins a decade.

@@ -110,6 +110,16 @@ class MachineFacts(Record):
     busy_ratio: float = Field(description="CPU time in use over all CPU time.")
     load_average: float
     clock_step_s: float = Field(description="How far the wall clock moved against the monotonic one.")
+    waiting_ratio: float | None = Field(
+        None,
+        description="Share of the time in which something that could run waited for a CPU "
+        "(/proc/pressure/cpu, `some`); None where the kernel does not tell.",
+    )
+    throttled_ratio: float | None = Field(
+        None,
+        description="Share of the time in which a CPU limit held the bench and its load generator back; None "
+        "where the kernel does not tell.",
+    )
 
 
 class UsageFacts(Record):

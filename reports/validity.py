@@ -6,10 +6,11 @@ Bounds are explained in docs/statistics.md. Light to import: the conductor judge
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reports.records import LinkFacts, LoadFacts, MachineFacts, TrialRecord
+from reports.gate import Gate, not_applicable
+from reports.records import LoadFacts, TrialRecord
+from reports.surroundings import of_limits, of_link, of_machine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,33 +19,12 @@ if TYPE_CHECKING:
 
 RATE_OFF: Final = 0.01
 CPU_RATIO: Final = 0.9
-STOLEN_RATIO: Final = 0.05
-CLOCK_STEP_S: Final = 0.05
 ERROR_RATIO: Final = 0.001
 BYPASS_RATIO: Final = 0.01
-DRIFT_RATIO: Final = 0.25
-DRIFT_MS: Final = 0.1
-LAG_MS: Final = 5.0
-BUSY_RATIO: Final = 0.97
+LAG_MS: Final = 2.0
 LITTLE_OFF: Final = 0.1
-THROTTLED_RATIO: Final = 0.01
 # Outcomes for which the app made exactly one call of its own while the request waited.
 _ONE_CALL: Final = ("miss", "bypass")
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One condition of validity. `figure` and `bound` are for people; `reason` says what a failure means.
-
-    A gate that is not applicable stops nothing; its figure says why it is not.
-    """
-
-    name: str
-    figure: str
-    bound: str
-    passed: bool
-    reason: str
-    applicable: bool = True
 
 
 def gates(
@@ -61,12 +41,11 @@ def gates(
         *_bypasses(record.load, variant),
         _all_sent(record.load),
         _generator(record.load),
-        *_machine(record.machine),
+        *of_machine(record.machine),
     ]
-    if variant is None or variant.resources.cpus is None:
-        judged.append(_throttled(record))
+    judged.append(of_limits(record, limited=variant is not None and variant.resources.cpus is not None))
     if record.link is not None and record.link.after_ms is not None:
-        judged.append(_drift(record.link, record.link.after_ms))
+        judged.append(of_link(record.link, record.link.after_ms))
     if rows is not None:
         judged.extend(_of_rows(record.load, rows))
     return judged
@@ -84,15 +63,10 @@ def _books(record: TrialRecord) -> Iterator[Gate]:
         yield _responses_and_calls(record)
 
 
-def _not_applicable(name: str, because: str) -> Gate:
-    said = f"not applicable, because {because}"
-    return Gate(name, said, "none", True, said, applicable=False)
-
-
 def _responses(record: TrialRecord) -> Gate:
     name, load, app = "books: responses", record.load, record.app
     if app is None:
-        return _not_applicable(name, "the app's metrics could not be read: nobody counted but the load side")
+        return not_applicable(name, "the app's metrics could not be read: nobody counted but the load side")
     words = sorted({*load.outcomes, *app.outcomes})
     differ = [word for word in words if load.outcomes.get(word, 0) != app.outcomes.get(word, 0)]
     counted = "; ".join(
@@ -112,7 +86,7 @@ def _responses(record: TrialRecord) -> Gate:
 def _upstream_calls(record: TrialRecord) -> Gate:
     name, app, upstream = "books: upstream calls", record.app, record.upstream
     if app is None or not record.deployed:
-        return _not_applicable(name, "no stub stands behind a target that would count its calls again")
+        return not_applicable(name, "no stub stands behind a target that would count its calls again")
     return Gate(
         name,
         f"{app.upstream_calls} by the app, {upstream.calls} by the upstream",
@@ -125,7 +99,7 @@ def _upstream_calls(record: TrialRecord) -> Gate:
 def _responses_and_calls(record: TrialRecord) -> Gate:
     name, upstream = "books: responses and calls", record.upstream
     if upstream.counted_by == "headers":
-        return _not_applicable(name, "upstream calls are known from the responses alone")
+        return not_applicable(name, "upstream calls are known from the responses alone")
     low, high = implied_calls(record.load.outcomes)
     implied, by = f"{low}" if low == high else f"{low} to {high}", upstream.counted_by
     return Gate(
@@ -189,58 +163,6 @@ def _generator(load: LoadFacts) -> Gate:
         f"≤ {CPU_RATIO:.0%}",
         load.cpu_ratio <= CPU_RATIO,
         f"the load generator was saturated ({load.cpu_ratio:.0%} of a core): lower workload.rate",
-    )
-
-
-def _machine(machine: MachineFacts) -> Iterator[Gate]:
-    yield Gate(
-        "stolen CPU",
-        f"{machine.stolen_ratio:.1%}",
-        f"≤ {STOLEN_RATIO:.0%}",
-        machine.stolen_ratio <= STOLEN_RATIO,
-        f"the hypervisor took {machine.stolen_ratio:.1%} of the CPU time",
-    )
-    yield Gate(
-        "CPU in use",
-        f"{machine.busy_ratio:.0%} of all CPUs",
-        f"≤ {BUSY_RATIO:.0%}",
-        machine.busy_ratio <= BUSY_RATIO,
-        f"{machine.busy_ratio:.0%} of all CPU time was in use, so requests waited for a CPU",
-    )
-    step_ms = machine.clock_step_s * 1000
-    yield Gate(
-        "clock step",
-        f"{step_ms:+.1f} ms",
-        f"≤ {CLOCK_STEP_S * 1000:.0f} ms",
-        abs(machine.clock_step_s) <= CLOCK_STEP_S,
-        f"the wall clock, by which Redis expires keys, was moved by {step_ms:+.0f} ms",
-    )
-
-
-def _throttled(record: TrialRecord) -> Gate:
-    """Judge throttling where no limit was asked for; where one was, it is part of what is measured."""
-    if not record.deployed:
-        return _not_applicable("throttled CPU", "what a target's processes use is not seen from here")
-    seconds = max((used.throttled_s or 0.0 for used in record.usage), default=0.0)
-    ratio = seconds / max(record.load.warmup_s + record.load.duration_s, 1e-9)
-    return Gate(
-        "throttled CPU",
-        f"{ratio:.1%}",
-        f"≤ {THROTTLED_RATIO:.0%}",
-        ratio <= THROTTLED_RATIO,
-        f"a process was held back by a CPU limit for {ratio:.0%} of the time, though the scenario sets none",
-    )
-
-
-def _drift(link: LinkFacts, after_ms: float) -> Gate:
-    drift = after_ms - link.achieved_ms
-    bound = max(DRIFT_MS, DRIFT_RATIO * link.achieved_ms)
-    return Gate(
-        "RTT drift",
-        f"{drift:+.3f} ms",
-        f"≤ {bound:.3f} ms",
-        abs(drift) <= bound,
-        f"the link's round trip went from {link.achieved_ms:.3f} to {after_ms:.3f} ms during the trial",
     )
 
 

@@ -195,7 +195,14 @@ def record_of(
         ),
         app=AppFacts(outcomes=outcomes, upstream_calls=calls),
         upstream=UpstreamFacts(calls=calls, by_status={"200": calls}),
-        machine=MachineFacts(stolen_ratio=0.002, busy_ratio=0.4, load_average=0.8, clock_step_s=0.0001),
+        machine=MachineFacts(
+            stolen_ratio=0.002,
+            busy_ratio=0.4,
+            load_average=0.8,
+            clock_step_s=0.0001,
+            waiting_ratio=0.08,
+            throttled_ratio=0.0,
+        ),
         usage=[
             UsageFacts(name=name, cpu_s=1.1 if "app" in name else 0.2, memory_bytes=60_000_000)
             for name in names

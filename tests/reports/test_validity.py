@@ -43,6 +43,8 @@ def test_an_undisturbed_trial_passes_every_gate(trial: stored.StoredTrial) -> No
         ("stolen CPU", lambda r: changed(r, "machine", stolen_ratio=0.11)),
         ("CPU in use", lambda r: changed(r, "machine", busy_ratio=0.99)),
         ("throttled CPU", lambda r: r.model_copy(update={"usage": [throttled(r.usage[0])]})),
+        ("waiting for a CPU", lambda r: changed(r, "machine", waiting_ratio=0.6)),
+        ("generator throttled", lambda r: changed(r, "machine", throttled_ratio=0.02)),
         ("clock step", lambda r: changed(r, "machine", clock_step_s=-1.0)),
         ("RTT drift", lambda r: changed(r, "link", after_ms=r.link.achieved_ms * 2)),
         ("rows", lambda r: changed(r, "load", requests=r.load.requests + 1, offered=r.load.requests + 1)),
@@ -82,7 +84,20 @@ def test_a_throttle_that_the_scenario_asks_for_is_no_fault(
 ) -> None:
     record = trial.record.model_copy(update={"usage": [throttled(trial.record.usage[0])]})
     limited = scenario_of(resources={"cpus": 0.5}).variants[0]
-    assert "throttled CPU" not in {gate.name for gate in gates(record, variant=limited)}
+    (gate,) = [gate for gate in gates(record, variant=limited) if gate.name == "throttled CPU"]
+    assert not gate.applicable
+    assert gate.passed
+    assert "took 14.3% of the time" in gate.figure
+
+
+def test_what_nobody_could_read_is_not_said_to_be_zero(trial: stored.StoredTrial) -> None:
+    unread = [used.model_copy(update={"throttled_s": None}) for used in trial.record.usage]
+    record = trial.record.model_copy(update={"usage": unread})
+    record = changed(record, "machine", waiting_ratio=None, throttled_ratio=None)
+    judged = {gate.name: gate for gate in gates(record)}
+    for name in ("throttled CPU", "waiting for a CPU", "generator throttled"):
+        assert judged[name].figure.startswith("not applicable, because ")
+        assert judged[name].passed
 
 
 def test_a_cache_that_was_hardly_asked_is_not_compared(trial: stored.StoredTrial, scenario_of: Any) -> None:
