@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from bench import selftest
+
 FOLDER = Path(__file__).parents[1] / ".github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 CHECK = Path(sys.executable).with_name("check-jsonschema")
@@ -32,8 +34,8 @@ def steps(path: Path) -> list[dict[str, Any]]:
     return [step for job in read(path)["jobs"].values() for step in job["steps"]]
 
 
-def test_there_is_one_for_ci_and_one_for_the_image() -> None:
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "image.yml"]
+def test_there_is_one_for_ci_one_for_the_image_and_one_for_the_night() -> None:
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "image.yml", "nightly.yml"]
 
 
 @each_workflow
@@ -109,3 +111,12 @@ def test_no_input_is_a_secret() -> None:
 def test_ci_requires_containers_and_a_browser() -> None:
     environment = read(FOLDER / "ci.yml")["jobs"]["test"]["env"]
     assert environment == {"SIDECAR_BENCH_REQUIRE_ENGINE": "1", "SIDECAR_BENCH_REQUIRE_BROWSER": "1"}
+
+
+def test_every_night_the_bench_is_asked_whether_it_can_be_believed() -> None:
+    path = FOLDER / "nightly.yml"
+    assert triggers(path) == {"schedule", "workflow_dispatch"}
+    [asked] = [step for step in steps(path) if "selftest" in step.get("run", "")]
+    assert asked == {"run": ".venv/bin/sidecar-bench selftest --full"}, "its exit code is the job's"
+    [job] = read(path)["jobs"].values()
+    assert job["timeout-minutes"] * 60 > selftest.FULL.total_s + 15 * 60, "with time to install"
