@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.envelope import Envelope, lines, opened
+from app.governor import QuotaError
 from app.metrics import Metrics
 from app.resp import RedisError
 from app.settings import Settings
@@ -95,13 +96,13 @@ class Fills:
                     await store.release(name, token)
 
     async def _fetch(self, name: bytes, reason: str | None, expired: Envelope | None) -> Kept:
-        wait_s = self._upstream.governor.wait_s(spare=expired is not None)
-        if wait_s:
-            if expired is not None:
-                return Kept(expired, b"", "stale", stale_because=b"quota")
-            return _failed(503, "the upstream's quota is spent", b"quota", wait_s)
+        spare, etag = expired is not None, expired.header(b"etag") if expired else None
         try:
-            fetched = await self._upstream.get(name.decode(), expired.header(b"etag") if expired else None)
+            fetched = await self._upstream.get(name.decode(), etag, spare=spare)
+        except QuotaError as error:
+            if expired is not None:
+                return Kept(expired, b"", "stale", stale_because=error.why)
+            return _failed(503, str(error), error.why, error.wait_s)
         except UpstreamError as error:
             usable = self._still_usable(expired)
             if usable is not None:

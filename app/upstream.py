@@ -10,11 +10,12 @@ import aiohttp
 from yarl import URL
 
 from app.envelope import lines
-from app.governor import Governor
+from app.governor import Governor, whole_number
 from app.metrics import Metrics
 from app.settings import Settings
 
 TIMEOUT_S: Final = 30.0
+PATIENCE_S: Final = TIMEOUT_S  # for a call to be free
 MOST_BYTES: Final = 16_000_000
 # What a reader of the response needs; hop-by-hop headers and cookies stay behind.
 _KEPT: Final = ("content-type", "etag", "last-modified", "link")
@@ -40,7 +41,7 @@ class Upstream:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._base = settings.upstream_url
         self._metrics = metrics
-        self.governor = Governor(settings.upstream_concurrency, settings.upstream_reserve)
+        self._governor = Governor(settings.upstream_concurrency, settings.upstream_reserve, PATIENCE_S)
         headers = {"User-Agent": "sidecar-bench-app", "Accept": "*/*"}
         if settings.upstream_token:
             headers["Authorization"] = f"Bearer {settings.upstream_token}"
@@ -51,13 +52,16 @@ class Upstream:
             auto_decompress=True,
         )
 
-    async def get(self, name: str, etag: bytes | None = None) -> Fetched:
+    async def get(self, name: str, etag: bytes | None = None, *, spare: bool = False) -> Fetched:
         """Fetch a path with its query, if it no longer is what `etag` stands for. Redirects are not followed.
 
+        `spare`: the caller could do without.
+
         Raises:
+            QuotaError: the upstream is not to be called now.
             UpstreamError: no answer came in time, or its body is too large.
         """
-        async with self.governor.slots:
+        async with self._governor.call(spare=spare):
             began = time.perf_counter()
             try:
                 fetched = await self._get(name, {"If-None-Match": etag.decode("latin-1")} if etag else {})
@@ -80,15 +84,14 @@ class Upstream:
                 if len(body) > MOST_BYTES:
                     raise UpstreamError("the body is too large")
             found = response.headers
-            self.governor.learn(response.status, found)
+            self._governor.learn(response.status, found)
             kept = [
                 (name.encode(), found[name].encode("utf-8", "surrogateescape"))
                 for name in _KEPT
                 if name in found
             ]
             kept.append((b"content-length", b"%d" % len(body)))
-            age = found.get("age", "")
-            return Fetched(response.status, lines(kept), bytes(body), int(age) if age.isdecimal() else 0)
+            return Fetched(response.status, lines(kept), bytes(body), whole_number(found.get("age", "")) or 0)
 
     async def close(self) -> None:
         """Close all connections."""
