@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any, Final
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -13,6 +14,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a record: time (UTC), level, logger, message, and whatever `extra` names."""
 
     default_msec_format = "%s.%03dZ"
+    converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
