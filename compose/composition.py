@@ -126,6 +126,7 @@ def _upstream(variant: Variant, seed: int) -> Service:
         "UPSTREAM_BODY": settings.body,
         "UPSTREAM_BODY_SPREAD": settings.body_spread,
         "UPSTREAM_ERROR_RATIO": settings.error_ratio,
+        "UPSTREAM_MISSING_RATIO": settings.missing_ratio,
         "UPSTREAM_RATE_LIMIT": settings.rate_limit,
         "UPSTREAM_LOG": "/srv/access.log" if log else None,
     }

@@ -106,6 +106,7 @@ class Servers:
             "UPSTREAM_BODY": upstream.body,
             "UPSTREAM_BODY_SPREAD": upstream.body_spread,
             "UPSTREAM_ERROR_RATIO": upstream.error_ratio,
+            "UPSTREAM_MISSING_RATIO": upstream.missing_ratio,
             "UPSTREAM_RATE_LIMIT": upstream.rate_limit,
             "UPSTREAM_LOG": log and log.absolute(),
         }

@@ -27,6 +27,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 LARGEST: Final = 1_048_576
 _TEXT: Final = bytes(range(32, 127)) * (LARGEST // 95 + 1)
+_NOT_FOUND: Final = b'{"message": "Not Found"}'
 _WINDOW_S: Final = 3600
 
 
@@ -39,6 +40,7 @@ class StubSettings(Strict):
     body: int = Field(4096, ge=1)
     body_spread: float = Field(1.0, ge=0)
     error_ratio: float = Field(0.0, ge=0, le=1)
+    missing_ratio: float = Field(0.0, ge=0, le=1)
     rate_limit: int | None = Field(None, ge=0)
     rate_limit_status: Literal[403, 429] = 403
     stalled: bool = False
@@ -110,7 +112,12 @@ class Stub:
             return 502, self._limit_headers(settings), b""
         raw = scope["raw_path"].decode("latin-1").lstrip("/")
         query = scope["query_string"].decode("latin-1")
-        tag, body = self._content(f"{raw}?{query}" if query else raw, settings)
+        path = f"{raw}?{query}" if query else raw
+        digest = hashlib.blake2b(f"{settings.seed}/{path}".encode(), digest_size=16).digest()
+        if int.from_bytes(digest[8:]) < settings.missing_ratio * 2**64:
+            self._use_one()
+            return 404, {"content-type": "application/json"} | self._limit_headers(settings), _NOT_FOUND
+        tag, body = self._content(path, digest, settings)
         status = 200
         if tag.encode() in asked.get(b"if-none-match", b""):
             status, body = 304, b""
@@ -154,8 +161,7 @@ class Stub:
         }
         return headers | {"retry-after": str(left_s)} if refused else headers
 
-    def _content(self, path: str, settings: StubSettings) -> tuple[str, bytes]:
-        digest = hashlib.blake2b(f"{settings.seed}/{path}".encode(), digest_size=16).digest()
+    def _content(self, path: str, digest: bytes, settings: StubSettings) -> tuple[str, bytes]:
         size = self._sizes.get(path)
         if size is None:
             normal = random.Random(digest).gauss(0, 1)

@@ -29,6 +29,7 @@ from scenarios.model import Keys, Variant
 Array = NDArray[np.float64]
 _NEGLIGIBLE: Final = 1e-14
 _ALONE: Final = 2000
+_LARGEST_BODY: Final = 1_048_576  # bytes that the stub sends at most
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 
 
@@ -110,7 +111,8 @@ def of_variant(variant: Variant, window: tuple[float, float], fill_s: float, joi
     """Return what to expect of a variant from `window[0]` to `window[1]`, in seconds since its cold start.
 
     None where theory has nothing to say: no cache, one more in the app's memory, refreshes that are joined
-    where first misses are not, or requests from a log, which are not Poisson.
+    where first misses are not, requests from a log, which are not Poisson, or responses that are kept for
+    another time than the TTL: those of paths that are not there, and bodies that are too large.
     """
     caches = _caches(variant, fill_s, joined)
     return expected(_demand(variant), caches, window) if caches is not None else None
@@ -130,6 +132,8 @@ def _demand(variant: Variant) -> Demand:
 def _caches(variant: Variant, fill_s: float, joined: bool) -> Caches | None:
     cache = variant.cache
     if variant.topology == "none" or cache.l1 or variant.workload.log is not None:
+        return None
+    if variant.upstream.missing_ratio or cache.max_body < _LARGEST_BODY:
         return None
     if cache.stale_while_revalidate:
         if not cache.single_flight:

@@ -84,6 +84,9 @@ class Cache(Strict):
     lease: bool = Field(
         False, description="So do those of other replicas on the same Redis: one of them fetches."
     )
+    lease_wait: Seconds = Field(
+        3.0, gt=0, description="How long they wait for it at most, before they fetch themselves."
+    )
     revalidate: Seconds = Field(
         0.0, ge=0, description="How long an expired response is kept, to ask with its ETag whether it holds."
     )
@@ -99,10 +102,13 @@ class Cache(Strict):
         ge=0,
         description="How long the app answers from its own memory before it asks Redis again.",
     )
+    max_body: Bytes = Field(
+        16_000_000, ge=1, description="The largest body that is kept; the stub sends none above 1 MiB."
+    )
 
 
 class Upstream(Strict):
-    """The stub of the GitHub API that answers what the cache does not."""
+    """The stub of the GitHub API that answers what the cache does not, and how the app calls it."""
 
     latency_ms: Milliseconds = Field(
         20.0, ge=0, le=60_000, description="Median time that it takes to answer."
@@ -115,7 +121,16 @@ class Upstream(Strict):
         1.0, ge=0, le=3, description="Sigma of the log-normal sizes; 0 makes them equal."
     )
     error_ratio: float = Field(0.0, ge=0, le=1, description="Share of calls that it answers with 502.")
+    missing_ratio: Share = Field(
+        0.0, ge=0, le=1, description="Share of paths that are not there: each of them always answers 404."
+    )
     rate_limit: int | None = Field(None, ge=1, description="Calls an hour that it allows; none: no limit.")
+    concurrency: int | None = Field(
+        None, ge=1, description="Calls of one replica under way at once; none: as many as `workload.users`."
+    )
+    reserve: int = Field(
+        10, ge=0, description="Calls of the hour that are left to what is not cached at all."
+    )
 
 
 class Link(Strict):

@@ -172,6 +172,21 @@ def test_errors_come_as_often_as_asked_and_the_same_ones_again(stub) -> None:
     assert statuses() == first
 
 
+def test_a_share_of_the_paths_is_not_there_and_never_will_be(stub) -> None:
+    def missing() -> list[int]:
+        server = stub(missing_ratio=0.3, seed=8, rate_limit=1000)
+        found = [server.ask(f"/{number}") for number in range(200)]
+        assert found[0][1]["x-ratelimit-remaining"] == "999", "they count like others"
+        return [number for number, (status, _, _) in enumerate(found) if status == 404]
+
+    first = missing()
+    assert len(first) == pytest.approx(60, abs=26)
+    assert missing() == first
+    server = stub(missing_ratio=0.6, seed=8)
+    assert {server.ask(f"/{number}")[0] for number in first} == {404}
+    assert stub(missing_ratio=0).ask(f"/{first[0]}")[0] == 200
+
+
 def test_calls_are_counted_exactly_and_control_calls_are_not(stub) -> None:
     server = stub()
     with ThreadPoolExecutor(8) as pool:

@@ -121,3 +121,8 @@ def test_nothing_is_said_of_logs_or_without_a_cache(scenario_of) -> None:  # typ
     assert theory.of_variant(none, (0, 10), 0.0, joined=False) is None
     log = scenario_of(workload={"log": "access.log", "rate": 5}).variants[0]
     assert theory.of_variant(log, (0, 10), 0.0, joined=False) is None
+
+
+@pytest.mark.parametrize("fields", [{"upstream": {"missing_ratio": 0.1}}, {"cache": {"max_body": "10KB"}}])
+def test_nothing_is_said_where_responses_are_kept_for_another_time(scenario_of, fields) -> None:  # type: ignore[no-untyped-def]
+    assert theory.of_variant(scenario_of(**fields).variants[0], (0, 10), 0.0, joined=False) is None
