@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -17,6 +17,21 @@ from app.metrics import Metrics
 from app.names import PathError, name_of
 from app.resp import RedisError
 from app.settings import Settings
+
+# The upstream's own status is passed on, whatever it is; these are what APIs usually answer.
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The upstream's answer, or what is cached of it.", "content": {"*/*": {}}},
+    301: {"description": "A redirect of the upstream's, to where this service does not go."},
+    302: {"description": "The same, for the time being."},
+    400: {"description": "The path would leave the upstream."},
+    403: {"description": "The upstream refuses."},
+    404: {"description": "The upstream has no such thing."},
+    410: {"description": "The upstream has it no more."},
+    429: {"description": "The upstream has been called too often."},
+    500: {"description": "The upstream failed; `Cache-Status` has its status as `fwd-status`."},
+    502: {"description": "The upstream gave no answer, and nothing is cached."},
+    503: {"description": "The upstream's quota is spent, and nothing is cached."},
+}
 
 
 class CachingService(FastAPI):
@@ -64,16 +79,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = CachingService(title="Caching service", lifespan=lifespan)
 
-    @app.get(
-        "/content/{path:path}",
-        response_class=Response,
-        responses={
-            200: {"description": "The upstream's answer, or what is cached of it.", "content": {"*/*": {}}},
-            400: {"description": "The path would leave the upstream."},
-            502: {"description": "The upstream gave no answer, and nothing is cached."},
-            503: {"description": "The upstream's quota is spent, and nothing is cached."},
-        },
-    )
+    @app.head("/content/{path:path}", response_class=Response, responses=_ANSWERS)
+    @app.get("/content/{path:path}", response_class=Response, responses=_ANSWERS)
     async def content(path: str, request: Request, cache: Annotated[Cache, Depends(get_cache)]) -> Response:
         """Answer with the upstream's `/{path}`."""
         try:

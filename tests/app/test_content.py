@@ -1,6 +1,8 @@
 """`GET /content/{path}`: what is answered, from where, and what the response says of it."""
 
 import asyncio
+import http.client
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -238,3 +240,36 @@ def test_ready_is_said_only_while_redis_answers(app: str, redis: RedisServer) ->
     redis.stop()
     assert get(app, "/readyz").status == 503
     assert get(app, "/healthz").status == 200
+
+
+def test_head_is_answered_as_get_would_be_without_a_body(app: str, upstream: str) -> None:
+    miss = get(app, "/content/a", "HEAD")
+    assert (miss.status, miss.body) == (200, b"")
+    assert miss.headers["cache-status"] == "redis; fwd=uri-miss; fwd-status=200; stored"
+    hit = get(app, "/content/a")
+    assert hit.headers["cache-status"].startswith("redis; hit")
+    assert int(miss.headers["content-length"]) == len(hit.body) > 0
+    again = get(app, "/content/a", "HEAD")
+    assert (again.body, again.headers["etag"]) == (b"", hit.headers["etag"])
+    assert again.headers["cache-status"].startswith("redis; hit")
+    assert get(app, "/content/..%2fa", "HEAD").status == 400
+    assert calls(upstream) == 1
+    assert metric(app, 'cache_requests_total{outcome="hit"}') == 2
+
+
+def test_the_connection_is_of_use_after_a_head(app: str) -> None:
+    host, port = app.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    for method in ("GET", "HEAD", "GET", "HEAD", "GET"):
+        connection.request(method, "/content/a")
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert bool(answer.read()) == (method == "GET")
+    connection.close()
+
+
+def test_each_operation_has_a_name_of_its_own(app: str) -> None:
+    paths = json.loads(get(app, "/openapi.json").body)["paths"]
+    assert set(paths["/content/{path}"]) == {"get", "head"}
+    names = [operation["operationId"] for path in paths.values() for operation in path.values()]
+    assert len(names) == len(set(names))
