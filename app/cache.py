@@ -6,6 +6,7 @@ Every answer carries `Cache-Status` (RFC 9211) and `Age` (RFC 9111), and is coun
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -20,6 +21,7 @@ from app.settings import Settings
 from app.store import Store
 from app.upstream import Upstream
 
+_log = logging.getLogger(__name__)
 LOOK: Final = "app.look"  # in a request's scope: what has been found already
 ASK: Final = "app.ask"  # in the server's state: `Cache.ask`, or what stands before it
 
@@ -112,6 +114,10 @@ class Cache:
             return self._judged(landed, answered.result())
         except RedisError as error:
             return self._unasked(landed, error)
+        except (Exception, asyncio.CancelledError) as error:
+            # Nobody answers a client that is not told: better no cache than no answer.
+            _log.exception("what redis answered cannot be read")
+            return self._unasked(landed, RedisError("redis-error", str(error)))
 
     def _unasked(self, landed: int, error: RedisError) -> Look:
         self._metrics.redis_errors[error.reason] += 1
@@ -120,6 +126,8 @@ class Cache:
     def _judged(self, landed: int, data: bytes | None) -> Look | Answer:
         """Say what Redis's answer comes to."""
         if data is None or (found := opened(data)) is None:
+            if self.store is not None and not isinstance(data, bytes | None):
+                return self._unasked(landed, self.store.garbled())
             return Look(landed)  # somebody else's bytes will be overwritten
         now_s = time.time()
         if found.fresh_until_s <= now_s:

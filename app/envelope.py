@@ -43,7 +43,7 @@ def opened(data: bytes) -> Envelope | None:
     """Read packed bytes; None if they are none of this app's."""
     try:
         magic, status, generated_s, fresh_until_s, length = _HEAD.unpack_from(data)
-    except struct.error:
+    except (struct.error, TypeError):  # by its type, `data` may be trusted no more than by its content
         return None
     end = _HEAD_SIZE + length
     if magic != _MAGIC or end > len(data):

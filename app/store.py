@@ -33,7 +33,8 @@ class Store:
     def asked(self, name: bytes) -> asyncio.Future[bytes | None] | None:
         """Ask for what is stored under a name; None, and nothing is asked, where that could not be done now.
 
-        The future raises `RedisError` if Redis does not answer, or refuses.
+        The future raises `RedisError` if Redis does not answer, or refuses. What is neither bytes nor None is
+        nothing that Redis says to this: `garbled` tells what to make of it.
         """
         connection = self._connection
         if connection is None or not connection.open or self._breaker.reason is not None:
@@ -46,8 +47,10 @@ class Store:
         Raises:
             RedisError: Redis could not be asked.
         """
-        answer: bytes | None = await self._ask(encode(b"GET", _CONTENT + name))
-        return answer
+        answer = await self._ask(encode(b"GET", _CONTENT + name))
+        if answer is None or isinstance(answer, bytes):
+            return answer
+        raise self.garbled()
 
     async def put(self, name: bytes, data: bytes, keep_s: float) -> None:
         """Store a packed response for so many seconds.
@@ -56,7 +59,8 @@ class Store:
             RedisError: Redis did not take it.
         """
         keep_ms = max(round(keep_s * 1000), 1)
-        await self._ask(encode(b"SET", _CONTENT + name, data, b"PX", b"%d" % keep_ms))
+        if await self._ask(encode(b"SET", _CONTENT + name, data, b"PX", b"%d" % keep_ms)) != b"OK":
+            raise self.garbled()
 
     async def claim(self, name: bytes, token: bytes, lease_s: float) -> bool:
         """Take the lease of a name for at most so many seconds; False if another holds it.
@@ -66,7 +70,9 @@ class Store:
         """
         lease_ms = max(round(lease_s * 1000), 1)
         taken = await self._ask(encode(b"SET", _LEASE + name, token, b"NX", b"PX", b"%d" % lease_ms))
-        return taken is not None
+        if taken is None or taken == b"OK":
+            return taken is not None
+        raise self.garbled()
 
     async def release(self, name: bytes, token: bytes) -> None:
         """Give a lease back, if it is still held with this token.
@@ -83,7 +89,16 @@ class Store:
             RedisError: it is not.
         """
         connection = await self._connected()
-        await connection.ask(encode(b"PING"))
+        if await connection.ask(encode(b"PING")) != b"PONG":
+            raise self.garbled()
+
+    def garbled(self) -> RedisError:
+        """Give up a connection whose answer is none to what was asked; returns what to say of it."""
+        error = RedisError("redis-garbage", "what answers is no Redis")
+        if self._connection is not None:
+            self._connection.close(error)
+        self._failed(error)
+        return error
 
     async def close(self) -> None:
         """Close the connection."""

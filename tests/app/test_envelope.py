@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +31,11 @@ def test_what_is_packed_comes_back(envelope: Envelope) -> None:
 
 @given(st.binary(max_size=200))
 def test_other_bytes_are_none_of_ours(data: bytes) -> None:
+    assert opened(data) is None
+
+
+@given(st.integers() | st.booleans() | st.floats() | st.none() | st.lists(st.binary()))
+def test_nor_is_what_is_no_bytes(data: Any) -> None:
     assert opened(data) is None
 
 

@@ -58,7 +58,7 @@ def admit(redis: RedisServer) -> None:
     redis.password = "a-very-secret-password"
 
 
-def talk_nonsense(redis: RedisServer) -> None:
+def talk_nonsense(redis: RedisServer, said: bytes = b"HTTP/1.1 400 Bad Request\r\n\r\n") -> None:
     """Put a server in Redis's place that answers everything with what is no answer."""
     redis.stop()
     listener = socket.create_server(("127.0.0.1", redis.port))
@@ -74,7 +74,7 @@ def talk_nonsense(redis: RedisServer) -> None:
     def talk(connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while connection.recv(65536):
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.sendall(said)
 
     threading.Thread(target=serve, daemon=True).start()
     _NONSENSE[redis.port] = (listener, open_connections)
@@ -108,6 +108,7 @@ FAULTS = {
     ),
     "wrong password": Fault(refuse, admit),
     "garbage": Fault(talk_nonsense, talk_sense),
+    "numbers": Fault(lambda redis: talk_nonsense(redis, b":1\r\n"), talk_sense),
 }
 
 

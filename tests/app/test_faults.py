@@ -1,13 +1,19 @@
 """Whatever Redis does, a request is answered from the upstream, within a bounded time, and says why."""
 
+import asyncio
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from servers import HITS, RedisServer, eventually, free_port, get, serving
 
+from app.cache import Answer, Cache, Look
+from app.envelope import Envelope
 from app.main import create_app
+from app.metrics import Metrics
 from app.settings import Settings
 
 # Connecting, authenticating and asking may each time out once (0.1 s each); the rest is for a busy machine.
@@ -123,9 +129,19 @@ def speaking(*answers: bytes) -> tuple[int, threading.Thread]:
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "redis-"),
         (b"\x00\xff\xfe garbage", "redis-"),
         (b"", "redis-down"),
+        (b":1\r\n", "redis-garbage"),
+        (b"*0\r\n", "redis-garbage"),
+        (b"*1\r\n$1\r\na\r\n", "redis-garbage"),
+        (b"#t\r\n", "redis-garbage"),
+        (b",1.5\r\n", "redis-garbage"),
+        (b"%1\r\n+a\r\n:1\r\n", "redis-garbage"),
+        (b"-\xff\xfe\r\n", "redis-"),
     ],
-    ids=["loading", "no permission", "wrong password", "another protocol", "garbage", "closes"],
-)
+    ids=[
+        "loading", "no permission", "wrong password", "another protocol", "garbage", "closes",
+        "a number", "an empty list", "a list", "a truth", "a fraction", "a map", "an error in no words",
+    ],
+)  # fmt: skip
 def test_a_redis_that_answers_nonsense_is_passed_by(upstream: str, answer: bytes, detail: str) -> None:
     port, _ = speaking(answer)
     with serving(create_app(Settings(upstream, redis_host="127.0.0.1", redis_port=port)), HITS) as app:
@@ -134,6 +150,53 @@ def test_a_redis_that_answers_nonsense_is_passed_by(upstream: str, answer: bytes
             assert response.status == 200
             assert f"detail={detail}" in response.headers["cache-status"]
             assert response.took_s < BOUND_S
+
+
+@pytest.mark.parametrize("answer", [b":1\r\n", b"*0\r\n", b"#t\r\n"])
+@pytest.mark.parametrize("lease", [True, False])
+def test_a_connection_that_begins_to_answer_nonsense_leaves_nobody_waiting(
+    upstream: str, answer: bytes, lease: bool
+) -> None:
+    nothing, ok = b"$-1\r\n", b"+OK\r\n"
+    # A cold request looks, claims and looks again, stores, and gives the lease back; then answers go wrong.
+    usual = [nothing, ok, nothing, ok, b":1\r\n"] if lease else [nothing, ok]
+    port, _ = speaking(*usual, answer)
+    settings = Settings(upstream, redis_host="127.0.0.1", redis_port=port, lease=lease)
+    with serving(create_app(settings), HITS) as app:
+        assert "stored" in get(app, "/content/a").headers["cache-status"]
+        for _ in range(3):  # the breaker's probe is answered nonsense, too
+            response = get(app, "/content/a")
+            assert response.status == 200
+            assert response.headers["cache-status"].endswith(
+                "fwd=bypass; fwd-status=200; detail=redis-garbage"
+            )
+            assert response.took_s < BOUND_S
+        assert get(app, "/readyz").status == 503
+
+
+NOT_A_NUMBER = Envelope(200, 0.0, math.nan, b"", b"").pack()
+
+
+@pytest.mark.parametrize("answer", [7, [], [b"a"], True, 1.5, NOT_A_NUMBER, ValueError("unforeseen")])
+def test_who_asks_is_told_whatever_redis_answers(answer: object) -> None:
+    async def ask() -> list[Look | Answer]:
+        cache = Cache(Settings("http://127.0.0.1:1", redis_host="127.0.0.1", redis_port=1), Metrics())
+        assert cache.store is not None
+        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if isinstance(answer, Exception):
+            answered.set_exception(answer)
+        else:
+            answered.set_result(answer)
+        cache.store.asked = lambda _: answered  # type: ignore[method-assign]
+        told: list[Look | Answer] = []
+        assert cache.ask(b"a", told.append)
+        await asyncio.sleep(0)
+        await cache.close()
+        return told
+
+    [look] = asyncio.run(ask())
+    assert isinstance(look, Look)
+    assert look.reason in ("redis-garbage", "redis-error")
 
 
 def test_a_redis_that_was_never_there_is_passed_by(upstream: str) -> None:
