@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -22,6 +25,9 @@ from scenarios.model import Workload
 ROOT = Path(__file__).parents[2]
 K6 = Path(sys.executable).with_name("k6")
 WARMUP_S = 1.0
+# A generator's figures at a rate count if so many of its trials were undisturbed.
+LEAST = 3
+ATTEMPTS = 6
 _QUIET = 0.01
 _FOREIGN = 0.04
 _PATH = "repos/octo/catalogue/contents/docs/000001.md"
@@ -61,6 +67,76 @@ class Figures:
     def disturbed(self) -> bool:
         """Whether the hypervisor or other processes took much of the machine meanwhile."""
         return self.stolen > _QUIET or self.foreign > _FOREIGN
+
+
+class Trials:
+    """The undisturbed trials of one generator at one rate. `settle` waits for a quiet moment."""
+
+    def __init__(self, run: Callable[[], Figures], settle: Callable[[], object]) -> None:
+        self._run = run
+        self._settle = settle
+        self.figures: list[Figures] = []
+        self.disturbed = 0
+
+    @property
+    def short(self) -> bool:
+        """Whether too few trials were undisturbed for their figures to count."""
+        return len(self.figures) < LEAST
+
+    def try_once(self) -> None:
+        """Add a trial; one in a noisy moment is tried again."""
+        for _ in range(ATTEMPTS):
+            self._settle()
+            figures = self._run()
+            if not figures.disturbed:
+                self.figures.append(figures)
+                return
+            self.disturbed += 1
+
+    def median(self, name: str) -> float:
+        """Return the median over trials of one of their figures."""
+        count = len(self.figures)
+        assert not self.short, (
+            f"{count} of {count + self.disturbed} trials were left in peace, {LEAST} are needed; "
+            "run this on a quiet machine"
+        )
+        return self._median(name)
+
+    def _median(self, name: str) -> float:
+        return median(getattr(figures, name) for figures in self.figures)
+
+    def row(self, rate: int, generator: str) -> str:
+        """Return a row of the table."""
+        counted = f"{len(self.figures)} ({self.disturbed}){', TOO FEW' if self.short else ''}"
+        names = ("service_p50", "service_p99", "lag_p50", "lag_p99")
+        values = [self._median(name) if self.figures else math.nan for name in names]
+        cells = " | ".join("" if math.isnan(value) else f"{value:.3f}" for value in values)
+        return f"| {rate} | {generator} | {counted} | {cells} |"
+
+
+def gather(
+    rates: Sequence[Sequence[Trials]],
+    *,
+    rounds: int,
+    most_rounds: int,
+    order: random.Random,
+    within_s: float = math.inf,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Try all generators of all rates in so many rounds, each in random order.
+
+    Rounds are added for the rates at which a generator is short of undisturbed trials: for all generators
+    there, so that what is compared is of the same minutes. After `most_rounds`, or once the time is over,
+    no round is begun.
+    """
+    ends_s = clock() + within_s
+    for number in range(max(rounds, most_rounds)):
+        chosen = [of for of in rates if number < rounds or any(trials.short for trials in of)]
+        if not chosen or (number >= rounds and clock() >= ends_s):
+            return
+        tried = [trials for of in chosen for trials in of]
+        for trials in order.sample(tried, len(tried)):
+            trials.try_once()
 
 
 @dataclass(frozen=True)
