@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 import hiredis
 
 _UNFINISHED: Final = object()
+_LONGEST: Final = 10  # times the timeout: for how long bytes that still come put the end off
 # By the first word of an error reply (https://redis.io/docs/latest/develop/reference/protocol-spec/).
 _REFUSALS: Final = {
     "NOAUTH": "redis-auth",
@@ -43,7 +44,7 @@ class RefusedError(RedisError):
 
 
 class Connection(asyncio.Protocol):
-    """One connection. It is over once a command waits for longer than `timeout_s`.
+    """One connection. It is over once a command has waited, and nothing has come, for `timeout_s`.
 
     `open` tells whether commands can be sent. `failed` is called once if the connection ends while a command
     waits for its answer, `answered` for each answer with the seconds that it took.
@@ -59,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_UNFINISHED)
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._watch: asyncio.TimerHandle | None = None
+        self._heard_s = 0.0
         self._transport: asyncio.Transport | None = None
         self.open = False
 
@@ -76,7 +78,7 @@ class Connection(asyncio.Protocol):
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((time.perf_counter(), future))
         if self._watch is None:
-            self._watch = self._loop.call_later(self._timeout_s, self._look_at_the_oldest)
+            self._watch_for(self._timeout_s)
         self._transport.write(command)
         return future
 
@@ -107,7 +109,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand answers out, in the order of the commands."""
         self._reader.feed(data)
-        now_s = time.perf_counter()
+        self._heard_s = now_s = time.perf_counter()
         try:
             while (answer := self._reader.gets()) is not _UNFINISHED:
                 asked_s, future = self._waiting.popleft()
@@ -126,11 +128,17 @@ class Connection(asyncio.Protocol):
         self._watch = None
         if not self._waiting:
             return
-        left_s = self._waiting[0][0] + self._timeout_s - time.perf_counter()
-        if left_s <= 0:
-            self.close(RedisError("redis-timeout", "Redis did not answer in time"))
+        asked_s, now_s = self._waiting[0][0], time.perf_counter()
+        until_s = (
+            max(asked_s, min(self._heard_s, asked_s + (_LONGEST - 1) * self._timeout_s)) + self._timeout_s
+        )
+        if now_s < until_s:
+            self._watch_for(until_s - now_s)
         else:
-            self._watch = self._loop.call_later(left_s, self._look_at_the_oldest)
+            self.close(RedisError("redis-timeout", "Redis did not answer in time"))
+
+    def _watch_for(self, seconds: float) -> None:
+        self._watch = self._loop.call_later(seconds, self._look_at_the_oldest)
 
 
 def encode(*parts: bytes) -> bytes:

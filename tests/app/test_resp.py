@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -74,6 +75,47 @@ def test_a_redis_that_hangs_is_given_up_in_time_by_all_who_wait(redis: RedisServ
 
     assert {one.reason for one in asyncio.run(ask())} == {"redis-timeout"}
     assert [one.reason for one in told] == ["redis-timeout"]
+
+
+@contextlib.asynccontextmanager
+async def dribbling(size: int, pause_s: float, timeout_s: float) -> AsyncIterator[Connection]:
+    """A connection to what sends the bytes of one value one by one."""
+
+    async def dribble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"$%d\r\n" % size)
+        for byte in b"x" * size + b"\r\n":
+            with contextlib.suppress(ConnectionError):
+                writer.write(bytes([byte]))
+                await writer.drain()
+            await asyncio.sleep(pause_s)
+
+    async with await asyncio.start_server(dribble, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(timeout_s, lambda _: None, lambda _: None), "127.0.0.1", port
+        )
+        yield connection
+        connection.close()
+
+
+def test_a_large_value_may_take_its_time_while_it_comes() -> None:
+    async def ask() -> None:
+        async with dribbling(20, pause_s=0.02, timeout_s=0.2) as connection:
+            assert await connection.ask(encode(b"GET", b"a")) == b"x" * 20
+
+    asyncio.run(ask())
+
+
+def test_a_value_that_never_ends_is_given_up_all_the_same() -> None:
+    async def ask() -> None:
+        async with dribbling(1000, pause_s=0.01, timeout_s=0.05) as connection:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            with pytest.raises(RedisError, match="in time"):
+                await connection.ask(encode(b"GET", b"a"))
+            assert 0.45 <= loop.time() - began < 2
+
+    asyncio.run(ask())
 
 
 def test_a_connection_that_ends_while_nobody_waits_is_no_failure(redis: RedisServer) -> None:
