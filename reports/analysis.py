@@ -10,7 +10,7 @@ from reports import comparisons, effects, kept, pilot, stopping, stored, summari
 from reports.attribution import HOPLESS, TERMS, Attribution, attribute
 from reports.effects import Compared, Values
 from reports.measures import Measures, measure
-from reports.metrics import DECISIVE
+from reports.metrics import DECISIVE, METRICS
 from reports.pilot import Spread
 from reports.stopping import Decision
 from reports.stored import StoredRun, StoredTrial
@@ -146,6 +146,8 @@ def by_block(scenario: Scenario, measures: Iterable[Measures]) -> Values:
             block, name = trial.record.block, trial.record.variant
             values[name][block] = dict(trial.metrics)
             calls.setdefault(name, {})[block] = trial.calls_per_request
+    for of_blocks in values.values():
+        _leave_out_what_not_all_have(of_blocks)
     for variant in scenario.variants:
         base = comparisons.baseline(scenario, variant)
         for block, metrics in values[variant.id].items():
@@ -153,6 +155,14 @@ def by_block(scenario: Scenario, measures: Iterable[Measures]) -> Values:
             if whole:
                 metrics["upstream_reduction"] = 1 - calls[variant.id][block] / whole
     return values
+
+
+def _leave_out_what_not_all_have(of_blocks: Mapping[int, dict[str, float]]) -> None:
+    """Leave a percentile out that only some trials have requests enough for: those were the busier ones."""
+    for metric in METRICS:
+        if any(metric.name not in metrics for metrics in of_blocks.values()):
+            for metrics in of_blocks.values():
+                metrics.pop(metric.name, None)
 
 
 def _stopping(found: Decision) -> Stopping:

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 import reports
+from reports import analysis
 from reports import summary as published
 from reports.records import TrialRecord
 
@@ -101,6 +102,16 @@ def test_percentiles_with_too_few_samples_are_not_shown(made_up: Any) -> None:
     metrics = reports.summarize(run).variants[0].metrics
     assert metrics.p50_ms is not None
     assert metrics.p99_ms is None
+
+
+def test_a_percentile_that_only_some_trials_can_tell_is_not_shown(made_up: Any) -> None:
+    run = made_up(schedule={"warmup": 0, "duration": 5, "blocks": 8}, workload={"rate": 200})
+    requests = [trial.requests for trial in reports.summarize(run).trials]
+    assert min(requests) < 1000 <= max(requests)
+    found = analysis.analyse(run)
+    assert all(variant.metrics.p99_ms is None for variant in found.summary.variants)
+    assert {one.blocks for one in found.summary.comparisons if one.metric == "p99_ms"} == {0}
+    assert {one.blocks for one in found.summary.comparisons if one.metric == "p90_ms"} == {8}
 
 
 def test_a_baseline_without_a_cache_saves_nothing(made_up: Any) -> None:
