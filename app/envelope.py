@@ -39,6 +39,12 @@ class Envelope(NamedTuple):
         return next((value for known, value in pairs(self.head) if known == name), None)
 
 
+def updated(head: bytes, by: bytes) -> bytes:
+    """Return stored headers, brought up to date by those of a 304 (RFC 9111, section 3.2)."""
+    newer = {name: value for name, value in pairs(by) if name != b"content-length"}
+    return lines({**dict(pairs(head)), **newer}.items())
+
+
 def opened(data: bytes) -> Envelope | None:
     """Read packed bytes; None if they are none of this app's."""
     try:

@@ -17,13 +17,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-from app.envelope import Envelope, lines, opened
+from app.envelope import Envelope, lines, opened, updated
 from app.governor import QuotaError
 from app.metrics import Metrics
 from app.resp import RedisError
 from app.settings import Settings
 from app.store import Store
-from app.upstream import Fetched, Upstream, UpstreamError
+from app.upstream import Upstream, UpstreamError
 
 _FIRST_LOOK_S: Final = 0.005
 _LAST_LOOK_S: Final = 0.05
@@ -64,7 +64,7 @@ class Fills:
             return await self._fetch(name, reason, expired)
         async with self._turn(self._store, name, expired) as filled:
             if filled is not None:
-                return Kept(filled, b"redis; fwd=uri-miss", "miss", another=True)
+                return Kept(filled, _forward(None, expired), "miss", another=True)
             return await self._fetch(name, None, expired)
 
     @contextlib.asynccontextmanager
@@ -96,52 +96,66 @@ class Fills:
                     await store.release(name, token)
 
     async def _fetch(self, name: bytes, reason: str | None, expired: Envelope | None) -> Kept:
-        spare, etag = expired is not None, expired.header(b"etag") if expired else None
+        asked_s = time.time()
+        forward = _forward(reason, expired)
         try:
-            fetched = await self._upstream.get(name.decode(), etag, spare=spare)
+            etag = self._etag(expired, asked_s)
+            fetched = await self._upstream.get(name.decode(), etag, spare=expired is not None)
         except QuotaError as error:
             if expired is not None:
                 return Kept(expired, b"", "stale", stale_because=error.why)
-            return _failed(503, str(error), error.why, error.wait_s)
+            return _failed(503, str(error), forward + b"; detail=" + error.why, error.wait_s)
         except UpstreamError as error:
             usable = self._still_usable(expired)
             if usable is not None:
                 return Kept(usable, b"", "stale", stale_because=b"upstream-failed")
-            return _failed(502, "the upstream gave no answer", str(error).encode())
+            return _failed(502, "the upstream gave no answer", forward + b"; detail=" + str(error).encode())
         if fetched.status >= 500 or fetched.status in _TROUBLE:
             usable = self._still_usable(expired)
             if usable is not None:
                 return Kept(usable, b"", "stale", stale_because=b"upstream-%d" % fetched.status)
-        return await self._keep(name, reason, fetched, expired)
+        said = forward + b"; fwd-status=%d" % fetched.status
+        status, head, body = fetched.status, fetched.head, fetched.body
+        if status == 304 and expired is not None:
+            status, head, body = expired.status, updated(expired.head, head), expired.body
+        now_s, ttl_s = time.time(), self._ttl_s(status)
+        # What is under way ages, too (RFC 9111, section 4.2.3); its lifetime begins when it is here.
+        envelope = Envelope(status, asked_s - fetched.age_s, now_s + ttl_s, head, body)
+        if reason:
+            return Kept(
+                envelope, said + b"; detail=" + reason.encode(), "error" if status >= 500 else "bypass"
+            )
+        said += await self._keep(name, envelope, ttl_s, expired)
+        return Kept(envelope, said, "error" if status >= 500 else "miss")
+
+    def _etag(self, expired: Envelope | None, now_s: float) -> bytes | None:
+        """Return what a conditional call names, where one is wanted."""
+        if expired is None or now_s >= expired.fresh_until_s + self._settings.revalidate_s:
+            return None
+        return expired.header(b"etag")
 
     def _still_usable(self, expired: Envelope | None) -> Envelope | None:
         if expired is None or time.time() >= expired.fresh_until_s + self._settings.stale_if_error_s:
             return None
         return expired
 
-    async def _keep(
-        self, name: bytes, reason: str | None, fetched: Fetched, expired: Envelope | None
-    ) -> Kept:
-        """Store what may be stored, and say what was done."""
-        now_s, settings = time.time(), self._settings
-        why = "bypass" if reason else "stale" if expired else "uri-miss"
-        said = f"redis; fwd={why}; fwd-status={fetched.status}".encode()
-        status, head, body = fetched.status, fetched.head, fetched.body
-        if status == 304 and expired is not None:
-            status, head, body = expired.status, expired.head, expired.body
-        ttl_s = self._ttl_s(status)
-        envelope = Envelope(status, now_s - fetched.age_s, now_s + ttl_s, head, body)
-        if reason:
-            said += b"; detail=" + reason.encode()
-        elif ttl_s and self._store is not None and len(body) <= settings.most_bytes:
-            try:
-                await self._store.put(name, envelope.pack(), ttl_s + self._grace_s(envelope))
-            except RedisError as error:
-                self._metrics.redis_errors[error.reason] += 1
-                said += b"; detail=" + error.reason.encode()
-            else:
-                said += b"; stored"
-        return Kept(envelope, said, "error" if status >= 500 else "bypass" if reason else "miss")
+    async def _keep(self, name: bytes, envelope: Envelope, ttl_s: float, expired: Envelope | None) -> bytes:
+        """Store what may be stored, and let go of what it puts an end to; say what was done, or why not."""
+        store, status = self._store, envelope.status
+        keep = ttl_s > 0 and len(envelope.body) <= self._settings.most_bytes
+        # What has moved or gone must not come back when the upstream fails next.
+        over = expired is not None and not keep and status < 500 and status not in _TROUBLE
+        if store is None or not (keep or over):
+            return b""
+        try:
+            if over:
+                await store.forget(name)
+                return b""
+            await store.put(name, envelope.pack(), ttl_s + self._grace_s(envelope))
+        except RedisError as error:
+            self._metrics.redis_errors[error.reason] += 1
+            return b"; detail=" + error.reason.encode()
+        return b"; stored"
 
     def _ttl_s(self, status: int) -> float:
         """Return for how long a response is fresh: spread a little, so that what came together goes apart."""
@@ -164,12 +178,15 @@ def _fresh(data: bytes | None) -> Envelope | None:
     return found if found is not None and time.time() < found.fresh_until_s else None
 
 
-def _failed(status: int, detail: str, why: bytes, wait_s: float | None = None) -> Kept:
+def _forward(reason: str | None, expired: Envelope | None) -> bytes:
+    """Say why a request went to the upstream (RFC 9211, section 2.2)."""
+    return b"redis; fwd=" + (b"bypass" if reason else b"stale" if expired else b"uri-miss")
+
+
+def _failed(status: int, detail: str, said: bytes, wait_s: float | None = None) -> Kept:
     body = json.dumps({"detail": detail}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if wait_s is not None:
         headers.append((b"retry-after", b"%d" % (wait_s + 1)))
     now_s = time.time()
-    return Kept(
-        Envelope(status, now_s, now_s, lines(headers), body), b"redis; fwd=uri-miss; detail=" + why, "error"
-    )
+    return Kept(Envelope(status, now_s, now_s, lines(headers), body), said, "error")

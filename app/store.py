@@ -62,6 +62,14 @@ class Store:
         if await self._ask(encode(b"SET", _CONTENT + name, data, b"PX", b"%d" % keep_ms)) != b"OK":
             raise self.garbled()
 
+    async def forget(self, name: bytes) -> None:
+        """Remove what is stored under a name.
+
+        Raises:
+            RedisError: Redis did not do it.
+        """
+        await self._ask(encode(b"DEL", _CONTENT + name))
+
     async def claim(self, name: bytes, token: bytes, lease_s: float) -> bool:
         """Take the lease of a name for at most so many seconds; False if another holds it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -23,6 +24,8 @@ class Origin:
         self.status = 200
         self.headers: dict[str, str] = {}
         self.body = b"first"
+        self.latency_s = 0.0
+        self.broken = False  # it promises more than it sends
         self.asked: list[dict[bytes, bytes]] = []
 
     async def __call__(self, scope: dict[str, Any], _: Any, send: Callable[..., Any]) -> None:
@@ -33,6 +36,9 @@ class Origin:
         etag = b'"%b"' % self.body
         unchanged = self.status == 200 and asked.get(b"if-none-match") == etag
         headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
+        if self.broken:
+            headers.append((b"content-length", b"1000"))
+        await asyncio.sleep(self.latency_s)
         start = {"status": 304 if unchanged else self.status, "headers": [*headers, (b"etag", etag)]}
         await send({"type": "http.response.start", **start})
         await send({"type": "http.response.body", "body": b"" if unchanged else self.body})
@@ -88,6 +94,62 @@ def test_what_has_expired_and_still_holds_is_not_sent_again(
     assert "; hit" in said(app)
     assert metric(app, 'upstream_requests_total{status="304"}') == 1
     assert metric(app, 'cache_requests_total{outcome="miss"}') == 2
+
+
+def test_without_revalidation_nobody_asks_for_changes_alone(
+    serve: Callable[..., str], origin: Origin
+) -> None:
+    app = serve(stale_if_error_s=60)
+    get(app, "/content/a")
+    expire(app)
+    assert said(app) == "redis; fwd=stale; fwd-status=200; stored"
+    assert b"if-none-match" not in origin.asked[-1]
+
+
+def test_a_304_brings_stored_headers_up_to_date(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve(revalidate_s=60)
+    origin.headers = {"last-modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+    get(app, "/content/a")
+    expire(app)
+    origin.headers = {"last-modified": "Tue, 02 Jan 2024 00:00:00 GMT"}
+    for expected in ("fwd-status=304", "hit"):
+        answer = get(app, "/content/a")
+        assert expected in answer.headers["cache-status"]
+        assert answer.headers["last-modified"] == "Tue, 02 Jan 2024 00:00:00 GMT"
+        assert answer.body == b"first"
+
+
+@pytest.mark.parametrize("status", [404, 301, 410, 400])
+def test_what_has_gone_does_not_come_back_when_the_upstream_fails(
+    serve: Callable[..., str], origin: Origin, status: int
+) -> None:
+    app = serve(stale_if_error_s=60)
+    get(app, "/content/a")
+    expire(app)
+    origin.status = status
+    assert get(app, "/content/a").status == status
+    origin.status = 500
+    assert get(app, "/content/a").status == 500
+
+
+def test_what_was_long_under_way_is_as_old(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve(ttl_s=30)
+    origin.latency_s = 1.1
+    assert get(app, "/content/a").headers["age"] == "1"
+    answer = get(app, "/content/a")
+    assert answer.headers["age"] == "1"
+    assert answer.headers["cache-status"] in ("redis; hit; ttl=30", "redis; hit; ttl=29")
+
+
+def test_a_failed_call_says_why_it_was_made(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve(revalidate_s=60)
+    get(app, "/content/a")
+    expire(app)
+    origin.body, origin.broken = b"second", True
+    for path, why in (("a", "stale"), ("never-seen", "uri-miss")):
+        answer = get(app, f"/content/{path}")
+        assert answer.status == 502
+        assert re.fullmatch(rf"redis; fwd={why}; detail=\w+", answer.headers["cache-status"])
 
 
 def test_what_has_expired_and_changed_is_replaced(serve: Callable[..., str], origin: Origin) -> None:
