@@ -91,7 +91,7 @@ class Cache:
         """Answer what was no hit: stale while it is fetched anew, or what the fetch brings."""
         now_s, found = time.time(), look.found
         if found is not None and now_s < found.fresh_until_s + self._settings.stale_while_revalidate_s:
-            self._flights.begin(name, lambda: self._fills.fill(name, look.reason, found))
+            self._flights.begin(name, look.landed, lambda: self._fills.fill(name, look.reason, found))
             self._counts["stale"] += 1
             return _stale(found, now_s, b"revalidating")
         if self._settings.single_flight and self.store is not None:

@@ -36,15 +36,18 @@ class Flights(Generic[T]):
         ended = self._ended.get(name)
         if ended is not None and ended[0] > looked:
             return ended[1], True
-        return await asyncio.shield(self.begin(name, fetch)), False
+        return await asyncio.shield(self._begun(name, fetch)), False
 
-    def begin(self, name: bytes, fetch: Callable[[], Coroutine[None, None, T]]) -> asyncio.Task[T]:
-        """Return the fetch of a name that is under way; one is begun if there is none."""
-        task = self._under_way.get(name)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(fetch())
-            self._under_way[name] = task
-            task.add_done_callback(lambda done: self._land(name, done))
+    def begin(self, name: bytes, looked: int, fetch: Callable[[], Coroutine[None, None, T]]) -> None:
+        """Begin a fetch for nobody in particular, unless one is under way or has ended since `looked`."""
+        ended = self._ended.get(name)
+        if name not in self._under_way and (ended is None or ended[0] <= looked):
+            self._begun(name, fetch)
+
+    def _begun(self, name: bytes, fetch: Callable[[], Coroutine[None, None, T]]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(fetch())
+        self._under_way[name] = task
+        task.add_done_callback(lambda done: self._land(name, done))
         return task
 
     async def close(self) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from servers import HITS, RedisServer, eventually, get, serving
 
+from app.cache import Answer, Cache, Look
 from app.main import create_app
+from app.metrics import Metrics
 from app.settings import Settings
 
 
@@ -172,6 +174,36 @@ def test_what_is_stale_is_served_while_it_is_fetched_anew(serve: Callable[..., s
     assert "hit; ttl=0; detail=stale" in answer.headers["cache-status"]
     assert eventually(lambda: get(app, "/content/a").body == b"second")
     assert metric(app, 'cache_requests_total{outcome="stale"}') >= 1
+
+
+def test_a_stale_response_is_refreshed_once_by_all_who_looked_before_the_refresh_ended(
+    redis: RedisServer, origin: Origin
+) -> None:
+    async def story(upstream: str) -> int:
+        where: dict[str, Any] = {"redis_port": redis.port, "redis_password": redis.password}
+        settings = Settings(
+            upstream, ttl_s=0.1, stale_while_revalidate_s=60, lease=False, redis_host="127.0.0.1", **where
+        )
+        cache = Cache(settings, Metrics())
+        await cache.answer(b"a", await looked(cache, b"a"))
+        early, late = await looked(cache, b"a"), await looked(cache, b"a")
+        assert early.found is not None
+        await cache.answer(b"a", early)
+        while cache._flights.landed < 2:
+            await asyncio.sleep(0.01)
+        assert b"detail=stale" in (await cache.answer(b"a", late)).head
+        await cache.answer(b"b", await looked(cache, b"b"))  # what was begun before has got as far
+        await cache.close()
+        return len(origin.asked)
+
+    async def looked(cache: Cache, name: bytes) -> Look:
+        """Look a name up until it is no hit."""
+        while isinstance(look := await cache.look(name), Answer):
+            await asyncio.sleep(0.01)
+        return look
+
+    with serving(origin) as upstream:
+        assert asyncio.run(story(upstream)) == 3
 
 
 @pytest.mark.parametrize("status", [500, 503, 403, 429])
