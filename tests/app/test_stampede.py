@@ -141,7 +141,7 @@ def test_one_who_goes_away_takes_nobodys_answer_along(upstream: str, redis: Redi
                     return answer.status
 
             first = asyncio.create_task(ask())
-            while calls(upstream) == 0:  # noqa: ASYNC110 (what is waited for is in another thread)
+            while calls(upstream) == 0:
                 await asyncio.sleep(0.01)
             others = [asyncio.create_task(ask()) for _ in range(5)]
             await asyncio.sleep(0.1)
