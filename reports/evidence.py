@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -81,6 +82,7 @@ def spread(analysis: Analysis) -> Table:
             Cell(_plain(metric, found.sampling)),
             Cell(_plain(metric, _detectable(analysis, found.metric))),
             Cell(blocks, f"for ± {_plain(metric, found.wanted)}"),
+            _length(found),
         ])  # fmt: skip
     heads = [
         "Metric",
@@ -89,8 +91,18 @@ def spread(analysis: Analysis) -> Table:
         "of which sampling",
         "Smallest effect found",
         "Blocks wanted",
+        "Or trials of",
     ]
     return Table("spread", heads, rows)
+
+
+def _length(found: Spread) -> Cell:
+    """Say how long trials would have to be, were there no more blocks than planned."""
+    if found.duration_wanted_s is None:
+        return Cell("–", "not known")
+    if math.isinf(found.duration_wanted_s):
+        return Cell("–", "no length would do")
+    return Cell(f"{max(found.duration_wanted_s, 0.1):,.1f} s", "with the planned blocks")
 
 
 def advice(spreads: Sequence[Spread]) -> str:

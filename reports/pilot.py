@@ -24,7 +24,10 @@ class Spread:
 
     between: from block to block, the same for all variants of it; pairing removes it. within: what
     two trials of one block differ by, beyond their variants. sampling: the part of `within` that is
-    due to a trial's finite number of requests alone (None: not known).
+    due to a trial's finite number of requests alone (None: not known). blocks_wanted: how many blocks of such
+    trials make the half width that is `wanted`. duration_wanted_s: how long trials would have to be for the
+    planned blocks to make it (None: not known; infinite: no length would do, since more requests narrow
+    nothing but `sampling`).
     """
 
     metric: str
@@ -33,6 +36,7 @@ class Spread:
     sampling: float | None
     blocks_wanted: int | None
     wanted: float
+    duration_wanted_s: float | None = None
 
     @property
     def longer_trials_help(self) -> bool:
@@ -60,8 +64,26 @@ def spreads(
         blocks = statistics.blocks_for(spread, wanted, alpha) if spread is not None else None
         errors = sampling.get(metric)
         each = float(np.sqrt(np.mean(np.square(errors)))) if errors else None
-        found.append(Spread(metric, between, within, each, blocks, wanted))
+        length_s = None
+        if each is not None and spread is not None:
+            length_s = duration_for(
+                wanted, spread, each, scenario.schedule.blocks, scenario.schedule.duration
+            )
+        found.append(Spread(metric, between, within, each, blocks, wanted, length_s))
     return found
+
+
+def duration_for(wanted: float, spread: float, sampling: float, blocks: int, duration_s: float) -> float:
+    """Return how long trials have to be for so many blocks to make an interval of this half width.
+
+    `spread` is the standard deviation of a pair's difference, and `sampling` each trial's part of it, with
+    trials of `duration_s`. The variance of the difference is what its two trials' requests leave open, which
+    falls with their number, and the rest, which stays. Infinite where the rest alone is too much.
+    """
+    allowed = statistics.spread_of(wanted, blocks) ** 2 if blocks > 1 else 0.0
+    open_ = min(2 * sampling**2, spread**2)
+    rest = spread**2 - open_
+    return duration_s * open_ / (allowed - rest) if allowed > rest else float("inf")
 
 
 def components(table: NDArray[np.float64]) -> tuple[float, float]:
