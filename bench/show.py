@@ -14,6 +14,7 @@ import reports
 from bench.store import RunFolder
 from reports.metrics import BY_NAME, Metric
 from reports.summary import Comparison, Summary, VariantSummary
+from reports.verdict import findable
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.model import Scenario
@@ -65,6 +66,8 @@ def found(console: Console, summary: Summary) -> None:
     console.print(
         f"{valid} of {len(summary.trials)} trials are valid; {summary.stopping.reason}.", highlight=False
     )
+    if said := findable(summary.comparisons):
+        console.print(said, highlight=False)
 
 
 def _of(variant: VariantSummary, metric: Metric) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from reports.metrics import METRICS, Metric
 from reports.summary import Comparison, MetricValue, Summary
+from reports.verdict import findable, how_far
 
 _MARKS = {"pass": "✅ kept", "fail": "❌ broken", "undecided": "❔ undecided"}
 
@@ -80,13 +81,16 @@ def _difference(metric: Metric, comparison: Comparison | None) -> str:
     if comparison.ci95 is not None:
         low, high = (metric.text(end, sign=True, unit=False) for end in comparison.ci95)
         ends = f" [{low}, {high}]"
-    return f"{metric.text(comparison.difference, sign=True)}{ends} **{comparison.decision}**"
+    far = f" ({how_far([comparison])} to decide)" if comparison.decision == "undecided" else ""
+    return f"{metric.text(comparison.difference, sign=True)}{ends} **{comparison.decision}**{far}"
 
 
 def _footnotes(summary: Summary) -> Iterator[str]:
     invalid = [trial for trial in summary.trials if not trial.valid]
     counted = f"{len(summary.trials) - len(invalid)} of {len(summary.trials)} trials are valid"
     yield f"{counted}, in {summary.blocks} blocks. {_capital(summary.stopping.reason)}."
+    if found := findable(summary.comparisons):
+        yield found
     for trial in invalid:
         yield f"- left out: {trial.id}: {_escaped('; '.join(trial.reasons))}"
     for note in summary.notes:

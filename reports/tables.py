@@ -12,6 +12,7 @@ from reports.measures import QUANTILES, Measures
 from reports.metrics import BY_NAME, METRICS, Metric
 from reports.statistics import mean
 from reports.summary import Comparison, MetricValue
+from reports.verdict import how_far
 
 _WHERE = {"all": "All requests", "hit": "Hits", "miss": "Misses and uncached"}
 
@@ -92,11 +93,7 @@ def _difference(metric: Metric, comparison: Comparison | None) -> list[Cell]:
 
 def _more(comparison: Comparison) -> str:
     """Say how many blocks an open question would take."""
-    if comparison.decision != "undecided":
-        return ""
-    if comparison.more_blocks is None:
-        return "out of reach"
-    return f"about {comparison.more_blocks} more block{'s' if comparison.more_blocks != 1 else ''}"
+    return how_far([comparison]) if comparison.decision == "undecided" else ""
 
 
 def _difference_and_word(metric: Metric, comparison: Comparison | None) -> Cell:
@@ -105,7 +102,7 @@ def _difference_and_word(metric: Metric, comparison: Comparison | None) -> Cell:
     return Cell(
         metric.text(comparison.difference, sign=True),
         _interval(metric, comparison.ci95, sign=True),
-        comparison.decision,
+        ", ".join(filter(None, (comparison.decision, _more(comparison)))),
         comparison.decision,
     )
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from reports.comparisons import Pair
 from reports.effects import LEAST_BLOCKS, Compared
-from reports.metrics import BY_NAME, Metric
+from reports.metrics import BY_NAME, DECISIVE, Metric
 from reports.summary import Comparison, Decision
 
 # What the sentence speaks of, in this order; the other metrics are in the table. Hits apart, because the
@@ -55,12 +55,37 @@ def _spoken(compared: Sequence[Compared]) -> tuple[str, ...]:
 def _of_one(found: Compared) -> str:
     a, b = name(found.pair)
     said: dict[Decision, list[str]] = {"better": [], "worse": [], "equivalent": [], "undecided": []}
+    open_ = []
     for metric in _spoken([found]):
         comparison = found.of(metric)
         if comparison is not None:
             said[comparison.decision].append(_phrase(BY_NAME[metric], comparison))
+            open_ += [comparison] if comparison.decision == "undecided" and comparison.blocks else []
     parts = [f"{word} in {_listed(phrases)}" for word, phrases in said.items() if phrases]
-    return f"Against {a}, {b} is {_listed(parts)}."
+    far = f" ({how_far(open_)} to decide)" if open_ else ""
+    return f"Against {a}, {b} is {_listed(parts)}{far}."
+
+
+def how_far(open_: Sequence[Comparison]) -> str:
+    """Say how many more blocks would decide comparisons that are undecided, were all to stay as it is."""
+    wanted = [comparison.more_blocks for comparison in open_]
+    known = [blocks for blocks in wanted if blocks is not None]
+    if len(known) < len(wanted):
+        return "over 2,000 more blocks"
+    most = max(known)
+    return f"about {most:,} more block{'s' if most != 1 else ''}"
+
+
+def findable(comparisons: Sequence[Comparison]) -> str:
+    """Say how small a difference the run would have found in each metric that decides; empty if unknown."""
+    parts = []
+    for metric in map(BY_NAME.__getitem__, DECISIVE):
+        known = [
+            one.detectable for one in comparisons if one.metric == metric.name and one.detectable is not None
+        ]
+        if known:
+            parts.append(f"{metric.text(max(known), sign=True).lstrip('+')} in {metric.label}")
+    return f"This run finds, four times in five, differences of {_listed(parts)}." if parts else ""
 
 
 def _phrase(metric: Metric, comparison: Comparison) -> str:

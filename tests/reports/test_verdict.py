@@ -63,3 +63,34 @@ def test_both_placements_at_several_levels_are_named_once(scenario_of: Any) -> N
         compared(scenario_of(cache={"ttl": [1, 4]}), a=0.0, b=0.0, c=0.0, d=0.0), BLOCKS, 20
     )
     assert said.startswith("2 comparisons of a separate Redis with the sidecar: ")
+
+
+def scattered(scenario: Any, p50: list[float]) -> tuple[Compared, ...]:
+    values = {
+        variant.id: {block: {"p50_ms": 1.0 + by * sign} for block, by in enumerate(p50)}
+        for variant, sign in zip(scenario.variants, (0, 1), strict=True)
+    }
+    return effects.compare(scenario, values, len(p50))
+
+
+def test_what_is_undecided_comes_with_the_blocks_that_would_decide(scenario_of: Any) -> None:
+    found = scattered(scenario_of(), [0.3, -0.2, 0.25, 0.0, 0.1])
+    (one,) = [comparison for comparison in found[0].comparisons if comparison.blocks]
+    said = verdict.sentence(found, BLOCKS, 10)
+    assert "undecided in" in said
+    assert said.endswith(f"(about {one.more_blocks} more blocks to decide).")
+
+
+def test_what_is_out_of_reach_is_said_to_be(scenario_of: Any) -> None:
+    found = scattered(scenario_of(), [50.0, -50.0, 40.0, -40.0, 0.1])
+    assert verdict.sentence(found, BLOCKS, 10).endswith("(over 2,000 more blocks to decide).")
+
+
+def test_how_small_a_difference_would_have_been_found_is_told(scenario_of: Any) -> None:
+    found = scattered(scenario_of(), [0.3, 0.2, 0.25, 0.3, 0.2])
+    said = verdict.findable(found[0].comparisons)
+    detectable = next(one.detectable for one in found[0].comparisons if one.metric == "p50_ms")
+    assert (
+        said == f"This run finds, four times in five, differences of {detectable:.2f} ms in median latency."
+    )
+    assert verdict.findable([]) == ""
