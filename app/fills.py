@@ -2,18 +2,17 @@
 
 The lease is Facebook's, without its stale values: who claims a name fetches it, the others wait for what it
 stores, for a bounded time, and then go on alone. (R. Nishtala et al., "Scaling Memcache at Facebook",
-NSDI 2013, section 3.2.1)
+NSDI 2013, section 3.2.1) Where nothing was stored nobody waits for a while: Varnish's hit-for-miss.
+(https://varnish-cache.org/docs/trunk/users-guide/increasing-your-hitrate.html)
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,10 +22,13 @@ from app.metrics import Metrics
 from app.resp import RedisError
 from app.settings import Settings
 from app.store import Store
-from app.upstream import Upstream, UpstreamError
+from app.upstream import TIMEOUT_S, Upstream, UpstreamError
 
+# As long as a call may take, and some more: nobody claims a name while who holds it still fetches.
+_LEASE_S: Final = TIMEOUT_S + 5.0
 _FIRST_LOOK_S: Final = 0.005
 _LAST_LOOK_S: Final = 0.05
+_STORED: Final = b"; stored"
 _NOT_FOUND: Final = (404, 410)
 # The upstream fails, or wants no more calls: what is stale is better than that.
 _TROUBLE: Final = (403, 429)
@@ -36,12 +38,14 @@ _TROUBLE: Final = (403, 429)
 class Kept:
     """What a fetch brought. `said` is its `Cache-Status`, `outcome` the word for who made it.
 
-    `another`: another replica fetched it. `stale_because`: nothing better than an expired response was had.
+    `stored`: others find it in Redis. `another`: another replica fetched it. `stale_because`: nothing better
+    than an expired response was had.
     """
 
     envelope: Envelope
     said: bytes
     outcome: str
+    stored: bool = False
     another: bool = False
     stale_because: bytes | None = None
 
@@ -62,38 +66,43 @@ class Fills:
         """
         if not self._settings.lease or self._store is None or reason is not None:
             return await self._fetch(name, reason, expired)
-        async with self._turn(self._store, name, expired) as filled:
+        store, token, kept = self._store, secrets.token_bytes(8), None
+        held, filled = await self._turn(store, name, token)
+        try:
             if filled is not None:
-                return Kept(filled, _forward(None, expired), "miss", another=True)
-            return await self._fetch(name, None, expired)
+                kept = Kept(filled, _forward(None, expired), "miss", stored=True, another=True)
+            else:
+                kept = await self._fetch(name, None, expired)
+            return kept
+        finally:
+            if held:
+                await self._release(store, name, token, kept=kept is None or kept.stored)
 
-    @contextlib.asynccontextmanager
-    async def _turn(
-        self, store: Store, name: bytes, expired: Envelope | None
-    ) -> AsyncIterator[Envelope | None]:
-        """Wait for this replica's turn to fetch a name; yields what another has stored meanwhile, if any.
+    async def _turn(self, store: Store, name: bytes, token: bytes) -> tuple[bool, Envelope | None]:
+        """Wait for this replica's turn to fetch a name.
 
-        Whatever Redis does, it lasts no longer than the wait that is allowed.
+        Returns whether the lease is held, and what another replica has stored meanwhile, if any. Whatever
+        Redis does, it lasts no longer than the wait that is allowed.
         """
-        token, pause_s = secrets.token_bytes(8), _FIRST_LOOK_S
-        until_s = time.monotonic() + self._settings.lease_wait_s
+        pause_s, until_s = _FIRST_LOOK_S, time.monotonic() + self._settings.lease_wait_s
         held, filled = False, None
         try:
             while True:
-                held = await store.claim(name, token, self._settings.lease_wait_s)
+                held = await store.claim(name, token, _LEASE_S)
                 filled = _fresh(await store.get(name))
-                if held or filled is not None or time.monotonic() >= until_s:
+                if held or filled is not None or time.monotonic() >= until_s or await store.passed(name):
                     break
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LAST_LOOK_S)
         except RedisError as error:
             self._metrics.redis_errors[error.reason] += 1
+        return held, filled
+
+    async def _release(self, store: Store, name: bytes, token: bytes, *, kept: bool) -> None:
         try:
-            yield filled
-        finally:
-            if held:
-                with contextlib.suppress(RedisError):  # then it ends by itself
-                    await store.release(name, token)
+            await store.release(name, token, kept=kept)
+        except RedisError as error:  # then it ends by itself
+            self._metrics.redis_errors[error.reason] += 1
 
     async def _fetch(self, name: bytes, reason: str | None, expired: Envelope | None) -> Kept:
         asked_s = time.time()
@@ -125,8 +134,9 @@ class Fills:
             return Kept(
                 envelope, said + b"; detail=" + reason.encode(), "error" if status >= 500 else "bypass"
             )
-        said += await self._keep(name, envelope, ttl_s, expired)
-        return Kept(envelope, said, "error" if status >= 500 else "miss")
+        done = await self._keep(name, envelope, ttl_s, expired)
+        outcome = "error" if status >= 500 else "miss"
+        return Kept(envelope, said + done, outcome, stored=done == _STORED)
 
     def _etag(self, expired: Envelope | None, now_s: float) -> bytes | None:
         """Return what a conditional call names, where one is wanted."""
@@ -155,7 +165,7 @@ class Fills:
         except RedisError as error:
             self._metrics.redis_errors[error.reason] += 1
             return b"; detail=" + error.reason.encode()
-        return b"; stored"
+        return _STORED
 
     def _ttl_s(self, status: int) -> float:
         """Return for how long a response is fresh: spread a little, so that what came together goes apart."""

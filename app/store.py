@@ -16,8 +16,12 @@ TIMEOUT_S: Final = 0.1
 _CONTENT: Final = b"content:"
 _GET: Final = b"*2\r\n$3\r\nGET\r\n$%d\r\n" + _CONTENT + b"%b\r\n"  # as `encode` would, in one step
 _LEASE: Final = b"lease:"
+_PASS: Final = b"pass"  # in a lease's place: what is fetched is not kept, so that nobody need wait for it
+_PASS_MS: Final = 1000
 # Only its holder gives a lease back: another's may have taken its place since.
-_RELEASE: Final = b"if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+_IF_HELD: Final = b"if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call(%b) end"
+_RELEASE: Final = _IF_HELD % b"'DEL', KEYS[1]"
+_RELEASE_TO_ALL: Final = _IF_HELD % b"'SET', KEYS[1], '%b', 'PX', %d" % (_PASS, _PASS_MS)
 
 
 class Store:
@@ -82,13 +86,22 @@ class Store:
             return taken is not None
         raise self.garbled()
 
-    async def release(self, name: bytes, token: bytes) -> None:
-        """Give a lease back, if it is still held with this token.
+    async def passed(self, name: bytes) -> bool:
+        """Tell whether nobody need wait for the lease of a name, as who held it last kept nothing.
+
+        Raises:
+            RedisError: Redis could not be asked.
+        """
+        return bool(await self._ask(encode(b"GET", _LEASE + name)) == _PASS)
+
+    async def release(self, name: bytes, token: bytes, *, kept: bool) -> None:
+        """Give a lease back, if it is still held with this token; for a second to all, if nothing was kept.
 
         Raises:
             RedisError: Redis could not be asked; the lease ends by itself.
         """
-        await self._ask(encode(b"EVAL", _RELEASE, b"1", _LEASE + name, token))
+        script = _RELEASE if kept else _RELEASE_TO_ALL
+        await self._ask(encode(b"EVAL", script, b"1", _LEASE + name, token))
 
     async def ping(self) -> None:
         """Ask whether Redis is there, whatever the breaker says.

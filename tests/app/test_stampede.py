@@ -112,26 +112,6 @@ def test_without_single_flight_everybody_does(upstream: str, redises: list[Redis
     assert calls(upstream) == outcomes(answers)["miss"] > CROWD / 10
 
 
-def test_a_lease_whose_holder_died_is_waited_for_no_longer_than_it_may_be(
-    redis: RedisServer, stub: Stub
-) -> None:
-    redis.command("SET", "lease:hot", "of one that is gone", "PX", "60000")
-    with serving(stub) as upstream, replicas(upstream, [redis], lease_wait_s=0.5) as [app]:
-        answer = get(app, "/content/hot")
-    assert answer.status == 200
-    assert 0.5 <= answer.took_s < 5
-
-
-def test_a_lease_is_given_back_by_its_holder_alone(redis: RedisServer, upstream: str) -> None:
-    with replicas(upstream, [redis]) as [app]:
-        get(app, "/content/hot")
-        assert redis.command("EXISTS", "lease:hot") == ":0"
-        redis.command("SET", "lease:other", "another's", "PX", "60000")
-        with contextlib.suppress(TimeoutError):
-            get(app, "/content/cold")
-        assert redis.command("EXISTS", "lease:other") == ":1"
-
-
 def test_one_who_goes_away_takes_nobodys_answer_along(upstream: str, redis: RedisServer) -> None:
     async def crowd(app: str) -> tuple[int, int]:
         async with aiohttp.ClientSession() as session:
