@@ -16,6 +16,9 @@ from typing import Any, Final, cast
 import hiredis
 
 _UNFINISHED: Final = object()
+# Of the timeout: then Redis is under suspicion, and has the rest. A loop that is late itself may have neither
+# sent the command nor read the answer when the timer comes, and does both meanwhile.
+_SUSPICION: Final = 0.8
 _LONGEST: Final = 10  # times the timeout: for how long bytes that still come put the end off
 # By the first word of an error reply (https://redis.io/docs/latest/develop/reference/protocol-spec/).
 _REFUSALS: Final = {
@@ -61,6 +64,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._heard_s = 0.0
+        self._suspected_s = 0.0
         self._transport: asyncio.Transport | None = None
         self.open = False
 
@@ -78,7 +82,7 @@ class Connection(asyncio.Protocol):
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((time.perf_counter(), future))
         if self._watch is None:
-            self._watch_for(self._timeout_s)
+            self._watch_for(_SUSPICION * self._timeout_s)
         self._transport.write(command)
         return future
 
@@ -129,11 +133,13 @@ class Connection(asyncio.Protocol):
         if not self._waiting:
             return
         asked_s, now_s = self._waiting[0][0], time.perf_counter()
-        until_s = (
-            max(asked_s, min(self._heard_s, asked_s + (_LONGEST - 1) * self._timeout_s)) + self._timeout_s
-        )
-        if now_s < until_s:
-            self._watch_for(until_s - now_s)
+        since_s = max(asked_s, min(self._heard_s, asked_s + (_LONGEST - 1) * self._timeout_s))
+        left_s = since_s + _SUSPICION * self._timeout_s - now_s
+        if left_s > 0:
+            self._watch_for(left_s)
+        elif self._suspected_s != since_s:
+            self._suspected_s = since_s
+            self._watch_for((1 - _SUSPICION) * self._timeout_s)
         else:
             self.close(RedisError("redis-timeout", "Redis did not answer in time"))
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+import uvloop
 from servers import RedisServer, eventually
 
 from app.resp import Connection, RedisError, RefusedError, encode
@@ -75,6 +78,39 @@ def test_a_redis_that_hangs_is_given_up_in_time_by_all_who_wait(redis: RedisServ
 
     assert {one.reason for one in asyncio.run(ask())} == {"redis-timeout"}
     assert [one.reason for one in told] == ["redis-timeout"]
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_loop_that_is_late_itself_blames_nobody(
+    redis: RedisServer, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """A burst of requests: while they are read nothing is sent, and timers come due."""
+
+    async def ask() -> None:
+        connection, loop = await connected(redis, timeout_s=0.1), asyncio.get_running_loop()
+        answers: list[asyncio.Future[Any]] = []
+        ours, theirs = socket.socketpair()
+
+        def burst() -> None:
+            ours.recv(1)
+            answers.append(connection.ask(encode(b"GET", b"a")))
+            busy_until_s = time.monotonic() + 0.15
+            while time.monotonic() < busy_until_s:
+                pass
+
+        loop.add_reader(ours, burst)
+        theirs.send(b".")
+        while not answers:
+            await asyncio.sleep(0)
+        assert await answers[0] is None
+        assert connection.open
+        loop.remove_reader(ours)
+        connection.close()
+        ours.close()
+        theirs.close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(ask())
 
 
 @contextlib.asynccontextmanager
