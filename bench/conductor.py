@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import reports
 from bench import awake
 from bench.load import Load
-from bench.machine import Moment
+from bench.machine import Watch
 from bench.store import RunFolder
 from compose.stack import Deployment, Stack, Usage
 from loadtests.order import Order
@@ -202,12 +202,11 @@ class _Attempt:
             rows=self.folder / "requests.parquet",
         )
         self.listener.stage("loading")
-        before = Moment.now()
+        watch = Watch(schedule.warmup)
         for event in generator.events(order):
-            if event["event"] == "started":
-                before = Moment.now()
+            watch.see(event)
             self.listener.progress(event)
-        return generator.facts(), before.until(Moment.now())
+        return generator.facts(), watch.facts()
 
 
 def _count(deployment: Deployment, before: Mapping[str, Usage], load: LoadFacts) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +14,12 @@ from typing import Any, Final
 import psutil
 
 from bench import awake
+from compose.cgroups import ROOT
 from compose.gauges import Gauges
 from reports.records import MachineFacts
 
+# What each version of cgroups calls the time that a limit has taken, and its unit in seconds.
+_THROTTLED: Final = {"throttled_usec": 1e-6, "throttled_time": 1e-9}
 _VERSIONS_OF: Final = (
     "sidecar-bench",
     "locust",
@@ -55,7 +59,7 @@ class Moment:
             stolen,
             everything,
             pressure_s(),
-            _throttled_s(),
+            throttled_s(),
         )
 
     def until(self, later: Moment) -> MachineFacts:
@@ -66,10 +70,42 @@ class Moment:
             stolen_ratio=max(later.stolen_s - self.stolen_s, 0.0) / span,
             busy_ratio=max(later.busy_s - self.busy_s, 0.0) / span,
             load_average=os.getloadavg()[0],
-            clock_step_s=(later.wall_s - self.wall_s) - (later.monotonic_s - self.monotonic_s),
+            clock_step_s=later.clock_s - self.clock_s,
             waiting_ratio=_share(self.waiting_s, later.waiting_s, span_s),
             throttled_ratio=_share(self.throttled_s, later.throttled_s, span_s),
         )
+
+    @property
+    def clock_s(self) -> float:
+        """How far the wall clock is ahead of the monotonic one: the same for as long as nobody sets it."""
+        return self.wall_s - self.monotonic_s
+
+
+class Watch:
+    """The machine while a load is sent, looked at as often as the generator reports."""
+
+    def __init__(self, warmup_s: float, now: Callable[[], Moment] = Moment.now) -> None:
+        self._warmup_s = warmup_s
+        self._now = now
+        self._began = self._measured = self._last = now()
+        self._step_s = 0.0
+
+    def see(self, event: Mapping[str, Any]) -> None:
+        """Look at the machine, for the generator has reported; but not while it stores its rows."""
+        if event["event"] == "finished":
+            return
+        self._last = self._now()
+        if event["event"] == "started" or event.get("t_s", 0.0) <= self._warmup_s:
+            self._measured = self._last
+        step_s = self._last.clock_s - self._began.clock_s
+        self._step_s = max(self._step_s, step_s, key=abs)
+
+    def facts(self) -> MachineFacts:
+        """Return what happened in the measured time; of clock steps, the largest since the beginning."""
+        now = self._now()
+        last = now if self._last is self._measured else self._last
+        step_s = max(self._step_s, now.clock_s - self._began.clock_s, key=abs)
+        return self._measured.until(last).model_copy(update={"clock_step_s": step_s})
 
 
 def pressure_s(told: Path = Path("/proc/pressure/cpu")) -> float | None:
@@ -83,12 +119,29 @@ def pressure_s(told: Path = Path("/proc/pressure/cpu")) -> float | None:
     return None
 
 
-def _throttled_s() -> float | None:
-    """Return for how long the limit of this process's own cgroup, if any, has held it back."""
+def throttled_s(root: Path = ROOT, proc: Path = Path("/proc")) -> float | None:
+    """Return for how long limits have held this process back: its cgroup's, and those of cgroups above it.
+
+    None where the kernel does not tell.
+    """
     try:
-        return Gauges.of(os.getpid()).read("bench").throttled_s
-    except (OSError, KeyError):
+        folders = Gauges.of(os.getpid(), root, proc).folders
+    except OSError:
         return None
+    folder = folders.get("cpu", folders.get(""))
+    if folder is None:
+        return None
+    above = [each for each in (folder, *folder.parents) if each.is_relative_to(root)]
+    found = [held_s for each in above for held_s in _held(each)]
+    return sum(found) if found else None
+
+
+def _held(cgroup: Path) -> Iterator[float]:
+    """Yield the seconds for which a cgroup's own limit has stopped it."""
+    for line in _lines(cgroup / "cpu.stat"):
+        name, _, value = line.partition(" ")
+        if name in _THROTTLED:
+            yield int(value) * _THROTTLED[name]
 
 
 def _share(before_s: float | None, after_s: float | None, span_s: float) -> float | None:

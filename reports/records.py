@@ -104,12 +104,15 @@ class UpstreamFacts(Record):
 
 
 class MachineFacts(Record):
-    """The machine while the load ran."""
+    """The machine while the load ran, after the warm-up."""
 
     stolen_ratio: float = Field(description="CPU time taken by the hypervisor over all CPU time.")
     busy_ratio: float = Field(description="CPU time in use over all CPU time.")
     load_average: float
-    clock_step_s: float = Field(description="How far the wall clock moved against the monotonic one.")
+    clock_step_s: float = Field(
+        description="The furthest that the wall clock was moved against the monotonic one; looked at twice a "
+        "second."
+    )
     waiting_ratio: float | None = Field(
         None,
         description="Share of the time in which something that could run waited for a CPU "

@@ -35,15 +35,16 @@ def gates(
     With the variant, errors that the scenario asked the upstream for are allowed for.
     """
     wanted_errors = variant.upstream.error_ratio if variant is not None else 0.0
+    limited = variant is not None and variant.resources.cpus is not None
     judged = [
         *_books(record),
         _errors(record.load, wanted_errors),
         *_bypasses(record.load, variant),
         _all_sent(record.load),
         _generator(record.load),
-        *of_machine(record.machine),
+        *of_machine(record, limited=limited),
+        of_limits(record, limited=limited),
     ]
-    judged.append(of_limits(record, limited=variant is not None and variant.resources.cpus is not None))
     if record.link is not None and record.link.after_ms is not None:
         judged.append(of_link(record.link, record.link.after_ms))
     if rows is not None:

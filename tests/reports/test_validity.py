@@ -100,6 +100,48 @@ def test_what_nobody_could_read_is_not_said_to_be_zero(trial: stored.StoredTrial
         assert judged[name].passed
 
 
+def using(record: TrialRecord, share: float) -> TrialRecord:
+    """The trial, had its processes used this share of a core."""
+    seconds = share * (record.load.warmup_s + record.load.duration_s) / len(record.usage)
+    usage = [used.model_copy(update={"cpu_s": seconds}) for used in record.usage]
+    return changed(record.model_copy(update={"usage": usage}), "load", cpu_ratio=0.0)
+
+
+@pytest.mark.parametrize(
+    ("used", "waited", "passes"),
+    [
+        (0.10, 0.02, True),  # 60 requests/s, and nothing else on the machine
+        (0.10, 0.13, False),  # the same, beside other work
+        (0.25, 0.07, True),  # 250/s
+        (0.25, 0.22, False),  # the same, beside two busy processes
+        (0.60, 0.38, True),  # 1,000/s: the trial's own processes wait for one another
+        (0.90, 0.64, False),  # 3,000/s: too much for the core
+    ],
+)
+def test_waiting_for_a_cpu_is_held_against_what_the_trial_itself_used(
+    trial: stored.StoredTrial, used: float, waited: float, passes: bool
+) -> None:
+    record = changed(using(trial.record, used), "machine", waiting_ratio=waited)
+    (gate,) = [gate for gate in gates(record) if gate.name == "waiting for a CPU"]
+    assert gate.passed is passes
+
+
+def test_held_back_by_the_limit_that_the_scenario_sets_is_not_waiting(
+    trial: stored.StoredTrial, scenario_of: Any
+) -> None:
+    record = changed(trial.record, "machine", waiting_ratio=0.66)
+    limited = scenario_of(resources={"cpus": 0.2}).variants[0]
+    (gate,) = [gate for gate in gates(record, variant=limited) if gate.name == "waiting for a CPU"]
+    assert not gate.applicable
+    assert "66%" in gate.figure
+
+
+def test_with_targets_only_a_machine_that_is_overloaded_waits_too_much(trial: stored.StoredTrial) -> None:
+    for waited, passes in ((0.45, True), (0.55, False)):
+        record = changed(on_target(trial.record, "app"), "machine", waiting_ratio=waited)
+        assert all(gate.passed for gate in gates(record)) is passes
+
+
 def test_a_cache_that_was_hardly_asked_is_not_compared(trial: stored.StoredTrial, scenario_of: Any) -> None:
     requests = trial.record.load.requests
     spoilt = changed(
