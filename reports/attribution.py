@@ -84,4 +84,4 @@ def split(
 
 
 def _rtt_ms(trial: Measures) -> float:
-    return trial.record.link.achieved_ms if trial.record.link is not None else 0.0
+    return trial.record.link.during_ms if trial.record.link is not None else 0.0

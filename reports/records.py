@@ -69,6 +69,14 @@ class LinkFacts(Record):
     )
     samples: int
 
+    @property
+    def during_ms(self) -> float:
+        """The round trip while the load ran: the mean of those before and after it, where both are known.
+
+        Alone, the one before is a little too long: it is measured while the deployment is still cold.
+        """
+        return self.achieved_ms if self.after_ms is None else (self.achieved_ms + self.after_ms) / 2
+
 
 class LoadFacts(Record):
     """What the load side saw of the whole trial, warm-up included."""

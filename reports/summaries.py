@@ -16,7 +16,7 @@ from scenarios.model import Variant
 def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -> VariantSummary:
     """Sum up a variant over its valid trials."""
     trials = [trial for trial in measures if trial.valid and trial.record.variant == variant.id]
-    links = [trial.record.link.achieved_ms for trial in trials if trial.record.link is not None]
+    links = [trial.record.link.during_ms for trial in trials if trial.record.link is not None]
     deployed = all(trial.record.deployed for trial in measures)
     cached = variant.topology != "none" and deployed
     return VariantSummary(
@@ -101,7 +101,7 @@ def of_trial(trial: Measures, variant: Variant) -> TrialSummary:
         app_misses=record.app.outcomes.get("miss", 0) if record.app is not None else None,
         achieved_rate=trial.achieved_rate,
         send_lag_p99_ms=trial.send_lag_p99_ms,
-        rtt_achieved_ms=record.link.achieved_ms if record.link is not None else None,
+        rtt_achieved_ms=record.link.during_ms if record.link is not None else None,
         expected_calls=expected.calls if expected else None,
         expected_calls_error=expected.calls_error if expected else None,
         z=z,

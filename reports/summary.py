@@ -80,7 +80,7 @@ class VariantSummary(Part):
     replicas: int
     rtt_ms: float | None = Field(description="Round-trip time configured; null where there is no link.")
     rtt_achieved_ms: float | None = Field(
-        description="Round-trip time measured by PING from the app's place."
+        description="Round-trip time by PING from the app's place: the mean of before and after the load."
     )
     levels: dict[str, Any] = Field(description="Value of each factor of the scenario that this variant uses.")
     valid_trials: int

@@ -7,6 +7,7 @@ import pytest
 
 import reports
 from reports import ResultsError, stored
+from reports.records import LinkFacts
 
 ROWS = "trials/b01-sidecar/requests.parquet"
 SMALL: dict[str, Any] = {"schedule": {"warmup": 0.5, "duration": 2, "blocks": 2}}
@@ -67,3 +68,9 @@ def test_a_missing_column_is_named(made_up: Any) -> None:
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"report\.html: cannot be written .* sidecar-bench report"):
         stored.put(tmp_path / "gone" / "report.html", "text")
+
+
+def test_the_links_round_trip_is_that_of_before_and_after() -> None:
+    link = LinkFacts(means="relay", achieved_ms=0.86, achieved_p99_ms=1.0, samples=300)
+    assert link.during_ms == 0.86
+    assert link.model_copy(update={"after_ms": 0.82}).during_ms == pytest.approx(0.84)
