@@ -50,7 +50,7 @@ def main(order_path: str) -> int:
         return 2
     make_ready()
     recorder = Recorder(planned)
-    loop = OpenLoop(recorder, order.targets, order.timeout_s)
+    loop = OpenLoop(recorder, order.targets, order.timeout_s, order.warmup_s)
     runner = _spawn_users(loop, order.workload.users)
     try:
         loop.connect()
@@ -70,7 +70,11 @@ def main(order_path: str) -> int:
     runner.quit()
     loop.close()
     recorder.write(order.rows)
-    say(event="finished", load=facts(planned, order, recorder.outcomes(), loop.most_users, cpu_ratio))
+    counted = recorder.outcomes()
+    say(
+        event="finished",
+        load=facts(planned, order, counted, loop.most_users, cpu_ratio, loop.under_way),
+    )
     return 0
 
 

@@ -24,7 +24,7 @@ from loadtests.recorder import OUTCOMES, Recorder
 from scenarios.model import Strict
 
 # Raised whenever the messages or the sharing out change.
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 BATCH: Final = 20_000
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -64,6 +64,7 @@ class Done(Strict):
 
     outcomes: dict[str, int]
     cpu_ratio: float = Field(ge=0)
+    under_way: float | None = Field(None, ge=0)
 
     @property
     def requests(self) -> int:

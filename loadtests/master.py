@@ -67,7 +67,9 @@ def conduct(crew: Crew, order: Order) -> None:
     recorder = merger.recorder
     recorder.write(order.rows, crew.size)
     busiest = max(part.cpu_ratio for part in done)
-    load = facts(plan, order, recorder.outcomes(), recorder.most_under_way(), busiest)
+    each = [part.under_way for part in done if part.under_way is not None]
+    under_way = sum(each) if len(each) == len(done) else None
+    load = facts(plan, order, recorder.outcomes(), recorder.most_under_way(), busiest, under_way)
     say(event="finished", load=load | {"workers": crew.size, "start_skew_ms": skew_ms})
 
 

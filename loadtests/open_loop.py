@@ -18,6 +18,7 @@ from gevent.event import Event
 from loadtests.client import Connection, Target, TransportError
 from loadtests.recorder import ERROR, Recorder, outcome
 from loadtests.timer import Timer
+from loadtests.under_way import UnderWay
 
 _WARM: Final = 8
 _LEAD_NS: Final = 20_000_000
@@ -31,7 +32,9 @@ class _TimedOutError(Exception):
 class OpenLoop:
     """The requests of one trial on their way to the targets."""
 
-    def __init__(self, recorder: Recorder, targets: tuple[str, ...], timeout_s: float) -> None:
+    def __init__(
+        self, recorder: Recorder, targets: tuple[str, ...], timeout_s: float, warmup_s: float = 0.0
+    ) -> None:
         requests = recorder.requests
         self._at_us = array("q", requests.at_us.tobytes())
         self._keys = array("i", requests.keys.tobytes())
@@ -51,6 +54,8 @@ class OpenLoop:
         self._busy: dict[gevent.Greenlet, int] = {}
         self._next = 0
         self._origin_ns = 0
+        self._window_ns = (int(warmup_s * 1e9), int(requests.span_s * 1e9))
+        self._under_way = UnderWay(0, 0)
         self.most_users = 0
         self.done = Event()
 
@@ -73,6 +78,11 @@ class OpenLoop:
     def sent(self) -> int:
         """How many requests have been handed to a user."""
         return self._next - len(self._backlog)
+
+    @property
+    def under_way(self) -> float | None:
+        """How many requests were under way at once, in the mean of the time after the warm-up."""
+        return self._under_way.mean
 
     @property
     def origin_s(self) -> float:
@@ -99,6 +109,7 @@ class OpenLoop:
     def start(self, at_ns: int | None = None) -> None:
         """Begin the schedule at a time of `time.perf_counter_ns`; where none is given, a moment from now."""
         self._origin_ns = time.perf_counter_ns() + _LEAD_NS if at_ns is None else at_ns
+        self._under_way = UnderWay(*(self._origin_ns + end_ns for end_ns in self._window_ns))
         if not self._at_us:
             self.done.set()
         gevent.spawn(self._sweep)
@@ -136,8 +147,10 @@ class OpenLoop:
         connections = self._connections[replica]
         connection = connections.pop() if connections else Connection(self._targets[replica])
         request = self._lines[self._keys[index]] + self._tails[replica]
-        busy = self._busy
-        sent_ns = busy[me] = time.perf_counter_ns()
+        busy, under_way = self._busy, self._under_way
+        sent_ns = time.perf_counter_ns()
+        under_way.changes(len(busy), sent_ns)
+        busy[me] = sent_ns
         if len(busy) > self.most_users:
             self.most_users = len(busy)
         status, code, length = 0, ERROR, 0
@@ -148,6 +161,7 @@ class OpenLoop:
             pass
         finally:
             ended_ns = time.perf_counter_ns()
+            under_way.changes(len(busy), ended_ns)
             del busy[me]
             connections.append(connection)
             origin_ns = self._origin_ns

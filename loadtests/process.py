@@ -76,7 +76,12 @@ def progress(loop: OpenLoop) -> dict[str, Any]:
 
 
 def facts(
-    planned: Requests, sending: Sending, outcomes: dict[str, int], most_users: int, cpu_ratio: float
+    planned: Requests,
+    sending: Sending,
+    outcomes: dict[str, int],
+    most_users: int,
+    cpu_ratio: float,
+    under_way: float | None,
 ) -> dict[str, Any]:
     """Return what the load side says of a trial that has ended."""
     return {
@@ -87,6 +92,7 @@ def facts(
         "duration_s": max(planned.span_s - sending.warmup_s, 0.0),
         "most_users": most_users,
         "cpu_ratio": cpu_ratio,
+        "under_way": under_way,
     }
 
 

@@ -160,7 +160,7 @@ def take_part(line: Line, *, anywhere: bool) -> None:
     print_of_plan = beside(fingerprint, plan)
     recorder = Recorder(share(plan, part.worker, part.workers))
     count = int(recorder.requests.at_us.size)
-    loop = OpenLoop(recorder, part.targets, part.timeout_s)
+    loop = OpenLoop(recorder, part.targets, part.timeout_s, part.warmup_s)
     TrialUser.open_loop = loop
     loop.connect()
     line.say("laid-out", LaidOut(plan=print_of_plan).model_dump())
@@ -189,7 +189,8 @@ def _send(line: Line, loop: OpenLoop) -> None:
         line.check()
         line.say("progress", progress(loop))
     outcomes = loop.recorder.outcomes()
-    line.say("done", Done(outcomes=outcomes, cpu_ratio=stopwatch.cpu_ratio()).model_dump())
+    done = Done(outcomes=outcomes, cpu_ratio=stopwatch.cpu_ratio(), under_way=loop.under_way)
+    line.say("done", done.model_dump())
 
 
 def _deliver(line: Line, recorder: Recorder, count: int) -> None:

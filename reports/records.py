@@ -90,6 +90,11 @@ class LoadFacts(Record):
     )
     most_users: int = Field(description="The most requests under way at once.")
     cpu_ratio: float = Field(description="CPU time of the generator over wall time, while it sent.")
+    under_way: float | None = Field(
+        None,
+        description="Requests under way at once, from send to answer, in the mean of the measured time: by "
+        "the generator's running count, not by its rows.",
+    )
 
 
 class AppFacts(Record):

@@ -23,6 +23,7 @@ ERROR_RATIO: Final = 0.001
 BYPASS_RATIO: Final = 0.01
 LAG_MS: Final = 2.0
 LITTLE_OFF: Final = 0.1
+UNDER_WAY_OFF: Final = 0.01
 # Outcomes for which the app made exactly one call of its own while the request waited.
 _ONE_CALL: Final = ("miss", "bypass")
 
@@ -189,7 +190,8 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
     measured = rows[rows["intended_us"] >= begin]
     if len(measured) == 0:
         return
-    yield _little(measured, begin, end)
+    yield _under_way(load, rows, begin, end)
+    yield _little(load, measured, begin, end)
     lag_ms = float((measured["sent_us"] - measured["intended_us"]).quantile(0.99)) / 1000
     median_ms = float((measured["end_us"] - measured["intended_us"]).median()) / 1000
     bound = max(LAG_MS, median_ms)
@@ -202,20 +204,41 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
     )
 
 
-def _little(measured: pd.DataFrame, begin: float, end: float) -> Gate:
+def _under_way(load: LoadFacts, rows: pd.DataFrame, begin: float, end: float) -> Gate:
+    """Judge whether rows tell of the time that requests took what the generator's running count tells."""
+    name, counted = "time under way", load.under_way
+    if counted is None:
+        return not_applicable(name, "the generator, of an older version, kept no running count")
+    told = (rows["end_us"].clip(begin, end) - rows["sent_us"].clip(begin, end)).sum() / (end - begin)
+    off = abs(told - counted) / counted if counted else abs(told)
+    return Gate(
+        name,
+        f"{told:.3f} at once by the rows, {counted:.3f} by the generator's count",
+        f"within {UNDER_WAY_OFF:.0%}",
+        bool(off <= UNDER_WAY_OFF),
+        f"by their rows {told:.3f} requests were under way at once, by the generator's count {counted:.3f}: "
+        "the times in the rows are wrong",
+    )
+
+
+def _little(load: LoadFacts, measured: pd.DataFrame, begin: float, end: float) -> Gate:
     """Judge by Little's law: requests under way = their rate × the time that each takes.
 
     It holds while the system is in balance; where a backlog grows or drains, the requests under way
     within the window are not those that came in it. (J. D. C. Little, Operations Research 9, 1961.)
     """
-    span = end - begin
-    under_way = (measured["end_us"].clip(upper=end) - measured["intended_us"]).clip(lower=0).sum() / span
-    expected = (measured["end_us"] - measured["intended_us"]).sum() / span
+    span, under_way, time = end - begin, load.under_way, "service time"
+    if under_way is not None:
+        expected = (measured["end_us"] - measured["sent_us"]).sum() / span
+    else:  # an older version: from the rows alone
+        time = "latency"
+        under_way = (measured["end_us"].clip(upper=end) - measured["intended_us"]).clip(lower=0).sum() / span
+        expected = (measured["end_us"] - measured["intended_us"]).sum() / span
     off = abs(under_way - expected) / expected if expected else 0.0
     return Gate(
         "Little's law",
-        f"{under_way:.2f} under way, rate × latency {expected:.2f}",
+        f"{under_way:.2f} under way, rate × {time} {expected:.2f}",
         f"within {LITTLE_OFF:.0%}",
         bool(off <= LITTLE_OFF),
-        f"requests piled up: {under_way:.1f} under way where rate × latency makes {expected:.1f}",
+        f"requests piled up: {under_way:.1f} under way where rate × {time} makes {expected:.1f}",
     )

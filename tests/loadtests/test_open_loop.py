@@ -94,6 +94,15 @@ def test_a_slow_answer_never_delays_the_next_request(servers, send) -> None:
     assert loop.most_users >= 2
 
 
+def test_requests_under_way_are_counted_over_the_measured_time(servers, send) -> None:
+    server = servers.answering(slow_for(b"path", 0.03, servers.ok))
+    rows, loop = send(planned(10_000, 40), server.url)
+    assert loop.under_way == pytest.approx(
+        (rows.end_us.clip(upper=400_000) - rows.sent_us).sum() / 4e5, rel=0.01
+    )
+    assert 2.5 < loop.under_way < 6, "each takes about three gaps"
+
+
 def test_where_no_user_is_free_requests_wait_and_none_is_dropped(servers, send) -> None:
     server = servers.answering(slow_for(b"path", 0.02, servers.ok))
     rows, loop = send(planned(1000, 50), server.url, users=2)

@@ -75,6 +75,8 @@ def test_a_trial_is_told_in_lines_of_json_and_stored(servers, order, tmp_path) -
     assert 1 <= load.most_users <= 16
     assert 0 < load.cpu_ratio < 1
     rows = pd.read_parquet(tmp_path / "rows.parquet")
+    took_us = rows.end_us.clip(200_000, 1_200_000) - rows.sent_us.clip(200_000, 1_200_000)
+    assert load.under_way == pytest.approx(took_us.sum() / 1e6, rel=0.02)
     assert rows.intended_us.tolist() == list(range(0, 1_200_000, 10_000))
     assert set(rows.replica) == {0, 1}
 

@@ -136,7 +136,7 @@ def test_an_access_log_is_replayed_once_and_not_by_each(
     assert counting.paths == Counter(f"/content/page/{number}" for number in range(40))
 
 
-def test_the_master_tells_what_one_process_tells(servers, processes: Processes) -> None:
+def test_the_master_tells_what_one_process_tells(servers, processes: Processes, tmp_path: Path) -> None:
     master, address = processes.master(servers.answering().url, workers=2)
     for _ in range(2):
         processes.worker(address)
@@ -153,6 +153,9 @@ def test_the_master_tells_what_one_process_tells(servers, processes: Processes) 
     assert (load.warmup_s, load.duration_s) == (0.2, pytest.approx(1.0))
     assert 1 <= load.most_users <= 16
     assert 0 < load.cpu_ratio <= 1.1
+    rows = pd.read_parquet(tmp_path / "rows.parquet")
+    took_us = rows.end_us.clip(200_000, 1_200_000) - rows.sent_us.clip(200_000, 1_200_000)
+    assert load.under_way == pytest.approx(took_us.sum() / 1e6, rel=0.02), "the workers' counts, added up"
 
 
 def test_more_workers_than_requests_or_users_is_no_mistake(

@@ -159,6 +159,12 @@ def _hits(variant: Variant, times: Any, keys: Any, replica: Any, fill_s: float) 
     return np.array(hits)
 
 
+def under_way(rows: pd.DataFrame, begin_us: float, end_us: float) -> float:
+    """Return how many requests were under way at once, in the mean of a window."""
+    took_us = rows["end_us"].clip(begin_us, end_us) - rows["sent_us"].clip(begin_us, end_us)
+    return float(took_us.sum()) / (end_us - begin_us)
+
+
 def record_of(
     trial: Trial, variant: Variant, rows: pd.DataFrame, warmup_s: float, duration_s: float
 ) -> TrialRecord:
@@ -192,6 +198,7 @@ def record_of(
         load=LoadFacts(
             offered=len(rows), requests=len(rows), outcomes=outcomes, warmup_s=warmup_s,
             duration_s=duration_s, most_users=9, cpu_ratio=0.11,
+            under_way=under_way(rows, warmup_s * 1e6, (warmup_s + duration_s) * 1e6),
         ),
         app=AppFacts(outcomes=outcomes, upstream_calls=calls),
         upstream=UpstreamFacts(calls=calls, by_status={"200": calls}),

@@ -63,7 +63,8 @@ def test_each_gate_stops_what_it_is_there_for(
 def test_late_sends_are_seen_in_the_rows(trial: stored.StoredTrial) -> None:
     rows = trial.rows()
     late = rows.assign(sent_us=rows["sent_us"] + 30_000, end_us=rows["end_us"] + 3_000)
-    failed = {gate.name for gate in gates(trial.record, late) if not gate.passed}
+    record = changed(trial.record, "load", under_way=None)
+    failed = {gate.name for gate in gates(record, late) if not gate.passed}
     assert failed == {"send lag, p99"}
 
 
@@ -77,6 +78,22 @@ def test_a_growing_backlog_breaks_littles_law(trial: stored.StoredTrial) -> None
     rows = trial.rows()
     growing = rows.assign(end_us=rows["end_us"] + rows["intended_us"] // 2)
     assert "Little's law" in {gate.name for gate in gates(trial.record, growing) if not gate.passed}
+
+
+def test_an_older_trial_is_held_against_littles_law_by_its_rows_alone(trial: stored.StoredTrial) -> None:
+    record, rows = changed(trial.record, "load", under_way=None), trial.rows()
+    judged = {gate.name: gate for gate in gates(record, rows)}
+    assert not judged["time under way"].applicable
+    assert judged["Little's law"].passed
+    growing = rows.assign(end_us=rows["end_us"] + rows["intended_us"] // 2)
+    assert "Little's law" in {gate.name for gate in gates(record, growing) if not gate.passed}
+
+
+def test_the_same_error_in_every_row_is_found_by_the_generators_own_count(trial: stored.StoredTrial) -> None:
+    rows = trial.rows()
+    wrong = rows.assign(end_us=rows["end_us"] + 100)  # a tenth of a millisecond: the size of the effect
+    (said,) = reasons(gates(trial.record, wrong))
+    assert "the times in the rows are wrong" in said
 
 
 def test_a_throttle_that_the_scenario_asks_for_is_no_fault(
