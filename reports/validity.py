@@ -21,7 +21,8 @@ RATE_OFF: Final = 0.01
 CPU_RATIO: Final = 0.9
 ERROR_RATIO: Final = 0.001
 BYPASS_RATIO: Final = 0.01
-LAG_MS: Final = 2.0
+LAG_MS: Final = 1.5
+LAG_RATIO: Final = 0.5
 LITTLE_OFF: Final = 0.1
 UNDER_WAY_OFF: Final = 0.01
 # Outcomes for which the app made exactly one call of its own while the request waited.
@@ -194,7 +195,7 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
     yield _little(load, measured, begin, end)
     lag_ms = float((measured["sent_us"] - measured["intended_us"]).quantile(0.99)) / 1000
     median_ms = float((measured["end_us"] - measured["intended_us"]).median()) / 1000
-    bound = max(LAG_MS, median_ms)
+    bound = max(LAG_MS, LAG_RATIO * median_ms)
     yield Gate(
         "send lag, p99",
         f"{lag_ms:.2f} ms",

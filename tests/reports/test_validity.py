@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from reports import stored
@@ -66,6 +67,48 @@ def test_late_sends_are_seen_in_the_rows(trial: stored.StoredTrial) -> None:
     record = changed(trial.record, "load", under_way=None)
     failed = {gate.name for gate in gates(record, late) if not gate.passed}
     assert failed == {"send lag, p99"}
+
+
+@pytest.mark.parametrize(
+    ("lag_us", "median_us", "passes"),
+    [
+        (800, 600, True),  # the latest sends of a calm machine
+        (1_400, 600, True),
+        (1_600, 600, False),
+        (1_600, 4_000, True),  # where latency is long, a lag of less than half of it is let pass
+        (2_100, 4_000, False),
+    ],
+)
+def test_how_late_a_request_may_be_goes_by_how_long_requests_take(
+    trial: stored.StoredTrial, lag_us: int, median_us: int, passes: bool
+) -> None:
+    due_us = trial.rows()["intended_us"]
+    rows = trial.rows().assign(sent_us=due_us + lag_us, end_us=due_us + max(median_us, lag_us))
+    rows.loc[: len(rows) * 0.6, ["sent_us", "end_us"]] = pd.DataFrame(
+        {"sent_us": due_us, "end_us": due_us + median_us}
+    )
+    (gate,) = [gate for gate in gates(trial.record, rows) if gate.name == "send lag, p99"]
+    assert gate.passed is passes
+
+
+@pytest.mark.parametrize(
+    ("means", "before_ms", "after_ms", "passes"),
+    [
+        ("loopback", 0.020, 0.030, True),  # what other work on the machine makes of it
+        ("loopback", 0.020, 0.060, False),
+        ("relay", 0.335, 0.295, True),  # what a relay's own clock makes of it
+        ("relay", 0.110, 0.150, True),
+        ("relay", 0.300, 0.400, False),
+        ("network", 1.0, 1.2, True),
+        ("network", 1.0, 1.3, False),
+    ],
+)
+def test_a_link_may_drift_by_what_its_measure_scatters(
+    trial: stored.StoredTrial, means: str, before_ms: float, after_ms: float, passes: bool
+) -> None:
+    record = changed(trial.record, "link", means=means, achieved_ms=before_ms, after_ms=after_ms)
+    (gate,) = [gate for gate in gates(record) if gate.name == "RTT drift"]
+    assert gate.passed is passes
 
 
 def test_a_backlog_at_the_end_is_a_rate_that_was_not_achieved(trial: stored.StoredTrial) -> None:
