@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from reports.analysis import Analysis
 from reports.attribution import Attribution
 from reports.gate import Gate
+from reports.measures import Measures
 from reports.metrics import BY_NAME, Metric
 from reports.pilot import Spread
 from reports.statistics import Estimate
@@ -130,22 +131,36 @@ def _plain(metric: Metric, value: float | None) -> str:
 
 
 def gates(analysis: Analysis) -> Table:
-    """Return each gate over the whole run: its bound, how many trials passed it, and which did not."""
-    judged: dict[str, list[tuple[str, Gate]]] = {}
+    """Return each gate over the whole run: why it is there, its bound, which trials did not pass it, and how
+    near to it the valid ones came.
+    """
+    judged: dict[str, list[tuple[Measures, Gate]]] = {}
     for trial in analysis.measures:
         for gate in trial.gates:
-            judged.setdefault(gate.name, []).append((trial.record.id, gate))
+            judged.setdefault(gate.name, []).append((trial, gate))
     rows = []
     for name, each in judged.items():
-        failed = [(trial, gate) for trial, gate in each if not gate.passed]
-        bounds = list(dict.fromkeys(gate.bound for _, gate in each))
+        failed = [(trial.record.id, gate) for trial, gate in each if not gate.passed]
+        bounds = list(dict.fromkeys(gate.bound for _, gate in each if gate.applicable))
         said = "; ".join(f"{trial}: {gate.figure}" for trial, gate in failed)
         rows.append([
-            Cell(name[:1].upper() + name[1:]),
-            Cell(bounds[0] if len(bounds) == 1 else "by trial"),
+            Cell(name[:1].upper() + name[1:], each[0][1].why),
+            Cell(bounds[0] if len(bounds) == 1 else "by trial" if bounds else "–"),
             _tally([gate for _, gate in each], said),
+            _worst([(trial.record.id, gate) for trial, gate in each if trial.valid], len(bounds) > 1),
         ])  # fmt: skip
-    return Table("gates", ["Gate", "Bound", "Passed"], rows)
+    return Table("gates", ["Gate", "Bound", "Passed", "Worst of valid trials"], rows)
+
+
+def _worst(judged: Sequence[tuple[str, Gate]], by_trial: bool) -> Cell:
+    """Show the figure that came nearest to its bound, its trial, and that bound where each has its own."""
+    applicable = [(trial, gate) for trial, gate in judged if gate.applicable]
+    if not applicable:
+        return Cell("–")
+    trial, gate = max(applicable, key=lambda one: one[1].strain or 0.0)
+    if gate.strain is None:
+        return Cell("equal in all")
+    return Cell(gate.figure, f"{trial}, where {gate.bound}" if by_trial else trial)
 
 
 def _tally(judged: Sequence[Gate], said: str) -> Cell:

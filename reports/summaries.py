@@ -6,9 +6,19 @@ from collections.abc import Sequence
 
 from reports import statistics, theory
 from reports.effects import Values
+from reports.gate import Gate
 from reports.measures import Measures
 from reports.metrics import METRICS, Metric
-from reports.summary import FillCauses, Metrics, MetricValue, Theory, TrialSummary, VariantSummary
+from reports.summary import (
+    FillCauses,
+    GateOutcome,
+    GateResult,
+    Metrics,
+    MetricValue,
+    Theory,
+    TrialSummary,
+    VariantSummary,
+)
 from reports.theory import Expected
 from scenarios.model import Variant
 
@@ -105,4 +115,10 @@ def of_trial(trial: Measures, variant: Variant) -> TrialSummary:
         expected_calls=expected.calls if expected else None,
         expected_calls_error=expected.calls_error if expected else None,
         z=z,
+        gates=[_gate(gate) for gate in trial.gates],
     )
+
+
+def _gate(gate: Gate) -> GateResult:
+    outcome: GateOutcome = "not applicable" if not gate.applicable else "passed" if gate.passed else "failed"
+    return GateResult(name=gate.name, figure=gate.figure, bound=gate.bound, outcome=outcome)

@@ -17,6 +17,7 @@ SCHEMA_PATH: Final = Path(__file__).with_name("summary.schema.json")
 
 Decision = Literal["better", "worse", "equivalent", "undecided"]
 Kept = Literal["pass", "fail", "undecided"]
+GateOutcome = Literal["passed", "failed", "not applicable"]
 Interval = tuple[float, float]
 
 
@@ -135,6 +136,15 @@ class Stopping(Part):
     more_blocks: int | None = Field(description="About how many more would decide all of them.")
 
 
+class GateResult(Part):
+    """One gate of a trial's validity certificate."""
+
+    name: str
+    figure: str = Field(description="What was measured, for people; why not, where it is not applicable.")
+    bound: str
+    outcome: GateOutcome
+
+
 class TrialSummary(Part):
     """One trial. Counts are of the whole trial, warm-up included, so that the books can be checked."""
 
@@ -161,6 +171,7 @@ class TrialSummary(Part):
     expected_calls: float | None = Field(description="Upstream calls that theory expects of the whole trial.")
     expected_calls_error: float | None = Field(description="The standard error of that expectation.")
     z: float | None = Field(description="Counted less expected, in standard errors.")
+    gates: list[GateResult] = Field([], description="The trial's validity certificate.")
 
 
 class Summary(Part):

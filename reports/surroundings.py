@@ -30,6 +30,7 @@ def of_machine(record: TrialRecord, *, limited: bool) -> Iterator[Gate]:
         f"≤ {STOLEN_RATIO:.0%}",
         machine.stolen_ratio <= STOLEN_RATIO,
         f"the hypervisor took {machine.stolen_ratio:.1%} of the CPU time",
+        strain=machine.stolen_ratio / STOLEN_RATIO,
     )
     yield Gate(
         "CPU in use",
@@ -37,6 +38,7 @@ def of_machine(record: TrialRecord, *, limited: bool) -> Iterator[Gate]:
         f"≤ {BUSY_RATIO:.0%}",
         machine.busy_ratio <= BUSY_RATIO,
         f"{machine.busy_ratio:.0%} of all CPU time was in use, so requests waited for a CPU",
+        strain=machine.busy_ratio / BUSY_RATIO,
     )
     yield _waiting(record, limited=limited)
     yield _generator_throttled(machine)
@@ -47,6 +49,7 @@ def of_machine(record: TrialRecord, *, limited: bool) -> Iterator[Gate]:
         f"≤ {CLOCK_STEP_S * 1000:.0f} ms",
         abs(machine.clock_step_s) <= CLOCK_STEP_S,
         f"the wall clock, by which Redis expires keys, was moved by {step_ms:+.0f} ms",
+        strain=abs(machine.clock_step_s) / CLOCK_STEP_S,
     )
 
 
@@ -65,6 +68,7 @@ def _waiting(record: TrialRecord, *, limited: bool) -> Gate:
         waiting <= bound,
         f"for {waiting:.0%} of the time something waited for a CPU, where {bound:.0%} are allowed: there was "
         "other work, or too much load",
+        strain=waiting / bound,
     )
 
 
@@ -92,6 +96,7 @@ def _generator_throttled(machine: MachineFacts) -> Gate:
         f"≤ {THROTTLED_RATIO:.0%}",
         throttled <= THROTTLED_RATIO,
         f"a CPU limit held the bench and its load generator back for {throttled:.0%} of the time",
+        strain=throttled / THROTTLED_RATIO,
     )
 
 
@@ -112,6 +117,7 @@ def of_limits(record: TrialRecord, *, limited: bool) -> Gate:
         f"≤ {THROTTLED_RATIO:.0%}",
         ratio <= THROTTLED_RATIO,
         f"a process was held back by a CPU limit for {ratio:.0%} of the time, though the scenario sets none",
+        strain=ratio / THROTTLED_RATIO,
     )
 
 
@@ -126,4 +132,5 @@ def of_link(link: LinkFacts, after_ms: float) -> Gate:
         f"≤ {bound:.3f} ms",
         abs(drift) <= bound,
         f"the link's round trip went from {link.achieved_ms:.3f} to {after_ms:.3f} ms during the trial",
+        strain=abs(drift) / bound,
     )

@@ -130,6 +130,7 @@ def _errors(load: LoadFacts, wanted: float) -> Gate:
         f"≤ {bound:.2%}",
         ratio <= bound,
         f"{errors} of {load.requests} requests failed ({ratio:.1%})",
+        strain=ratio / bound,
     )
 
 
@@ -145,6 +146,7 @@ def _bypasses(load: LoadFacts, variant: Variant | None) -> Iterator[Gate]:
         f"≥ {1 - BYPASS_RATIO:.0%}",
         ratio <= BYPASS_RATIO,
         f"the app could not ask Redis for {bypasses} of {load.requests} requests ({ratio:.1%})",
+        strain=ratio / BYPASS_RATIO,
     )
 
 
@@ -156,6 +158,7 @@ def _all_sent(load: LoadFacts) -> Gate:
         f"within {RATE_OFF:.0%}",
         load.offered > 0 and off <= RATE_OFF,
         f"{load.requests} requests were sent where {load.offered} were due",
+        strain=off / RATE_OFF,
     )
 
 
@@ -166,6 +169,7 @@ def _generator(load: LoadFacts) -> Gate:
         f"≤ {CPU_RATIO:.0%}",
         load.cpu_ratio <= CPU_RATIO,
         f"the load generator was saturated ({load.cpu_ratio:.0%} of a core): lower workload.rate",
+        strain=load.cpu_ratio / CPU_RATIO,
     )
 
 
@@ -187,6 +191,7 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
         f"within {RATE_OFF:.0%}",
         due > 0 and off <= RATE_OFF,
         f"{sent / load.duration_s:.1f} requests/s were sent where {due / load.duration_s:.1f} were due",
+        strain=off / RATE_OFF,
     )
     measured = rows[rows["intended_us"] >= begin]
     if len(measured) == 0:
@@ -202,6 +207,7 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
         f"≤ {bound:.1f} ms",
         lag_ms <= bound,
         f"requests were sent late (p99 {lag_ms:.1f} ms, where the median latency is {median_ms:.1f} ms)",
+        strain=lag_ms / bound,
     )
 
 
@@ -219,6 +225,7 @@ def _under_way(load: LoadFacts, rows: pd.DataFrame, begin: float, end: float) ->
         bool(off <= UNDER_WAY_OFF),
         f"by their rows {told:.3f} requests were under way at once, by the generator's count {counted:.3f}: "
         "the times in the rows are wrong",
+        strain=float(off) / UNDER_WAY_OFF,
     )
 
 
@@ -242,4 +249,5 @@ def _little(load: LoadFacts, measured: pd.DataFrame, begin: float, end: float) -
         f"within {LITTLE_OFF:.0%}",
         bool(off <= LITTLE_OFF),
         f"requests piled up: {under_way:.1f} under way where rate × {time} makes {expected:.1f}",
+        strain=float(off) / LITTLE_OFF,
     )

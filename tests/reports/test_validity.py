@@ -59,6 +59,8 @@ def test_each_gate_stops_what_it_is_there_for(
     assert judged[gate].reason in reasons(list(judged.values()))
     assert judged[gate].figure
     assert judged[gate].bound
+    for found in judged.values():
+        assert found.strain is None or (found.strain <= 1) is found.passed, found.name
 
 
 def test_late_sends_are_seen_in_the_rows(trial: stored.StoredTrial) -> None:
