@@ -52,8 +52,8 @@ def cost(
     found = costs.table(read, traffic, known, "arm" if arm else "x86")
     if not found.rows:
         raise UserError(
-            "nothing is known of this traffic: theory says nothing of logs, nor of a cache in the app's "
-            "memory; run the scenario, then give --run last"
+            "nothing is known of this traffic: theory says nothing of logs, of an upstream that fails, nor "
+            "of a cache in the app's memory; run the scenario, then give --run last"
         )
     console = Console()
     console.print(f"{read.name}: a month, {source}", style="bold", highlight=False)

@@ -15,7 +15,6 @@ from reports.analysis import Analysis
 from reports.ink import INK, MUTED, Picture, canvas, picture
 from reports.looks import Looks, legend, legend_height
 from reports.measures import LOG_EDGES_US
-from reports.theory import Caches, Demand
 from scenarios.model import Variant
 
 
@@ -137,9 +136,6 @@ def _expected_per_second(analysis: Analysis, variant: Variant, seconds: int) -> 
     summary = next(found for found in analysis.summary.variants if found.id == variant.id)
     if summary.theory is None:
         return None
-    workload, trials = variant.workload, analysis.valid(variant.id)
-    caches = Caches(
-        variant.cache.ttl, variant.replicas, variant.topology == "separate",
-        summary.theory.fill_time_ms / 1000, any(trial.joined for trial in trials),
-    )  # fmt: skip
-    return np.diff(theory.calls_by(Demand.of(workload.keys, workload.rate), caches, range(seconds + 1)))
+    joined = any(trial.joined for trial in analysis.valid(variant.id))
+    calls = theory.calls_of(variant, range(seconds + 1), summary.theory.fill_time_ms / 1000, joined)
+    return np.diff(calls) if calls is not None else None

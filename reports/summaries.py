@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from reports import statistics, theory
 from reports.effects import Values
@@ -22,6 +23,8 @@ from reports.summary import (
 from reports.theory import Expected
 from scenarios.model import Variant
 
+_NOT_DEPLOYED: Final = "caches were as earlier requests had left them"
+
 
 def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -> VariantSummary:
     """Sum up a variant over its valid trials."""
@@ -40,6 +43,7 @@ def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -
         valid_trials=len(trials),
         metrics=Metrics(**{metric.name: _value(metric, values, variant.id) for metric in METRICS}),
         theory=_theory(variant, trials),
+        theory_silence=theory.silence(variant) if deployed else _NOT_DEPLOYED,
         fills=_fills(trials) if cached else None,
     )
 

@@ -86,8 +86,9 @@ class VariantSummary(Part):
     levels: dict[str, Any] = Field(description="Value of each factor of the scenario that this variant uses.")
     valid_trials: int
     metrics: Metrics
-    theory: Theory | None = Field(
-        description="Null without a cache, with targets, and where a log gives the requests."
+    theory: Theory | None = Field(description="Null where theory is silent.")
+    theory_silence: str | None = Field(
+        None, description="Why theory has nothing to say of this variant; null where it has."
     )
     fills: FillCauses | None = Field(description="Null without a cache, and with targets.")
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -116,13 +118,75 @@ def test_many_keys_are_grouped_without_harm(exponent: float) -> None:
     assert expected == pytest.approx(exact, rel=1e-5)
 
 
-def test_nothing_is_said_of_logs_or_without_a_cache(scenario_of) -> None:  # type: ignore[no-untyped-def]
-    none = scenario_of(topology=["none"]).variants[0]
-    assert theory.of_variant(none, (0, 10), 0.0, joined=False) is None
-    log = scenario_of(workload={"log": "access.log", "rate": 5}).variants[0]
-    assert theory.of_variant(log, (0, 10), 0.0, joined=False) is None
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"topology": ["none"]}, "no cache"),
+        ({"workload": {"log": "access.log", "rate": 5}}, "Poisson"),
+        ({"upstream": {"error_ratio": 0.3}}, "fails"),
+        ({"upstream": {"rate_limit": 5000}}, "quota"),
+        ({"upstream": {"latency_ms": 200, "latency_spread": 0.5}}, "equally long"),
+        ({"cache": {"ttl": 3, "ttl_jitter": 0.1}}, "equally long"),
+        ({"cache": {"ttl": 3, "l1": 1}}, "memory"),
+        ({"cache": {"ttl": 3, "single_flight": False, "stale_while_revalidate": 2}}, "joined"),
+        ({"cache": {"ttl": 3, "lease": True}, "upstream": {"latency_ms": 4000}}, "lease"),
+        ({"upstream": {"missing_ratio": 0.1}}, "kept for the TTL"),
+        ({"cache": {"max_body": "10KB"}}, "kept for the TTL"),
+    ],
+)
+def test_theory_says_why_it_is_silent(scenario_of: Any, fields: dict[str, Any], said: str) -> None:
+    variant = scenario_of(**fields).variants[0]
+    assert said in (theory.silence(variant) or "")
+    assert theory.of_variant(variant, (0, 10), 0.02, joined=False) is None
 
 
-@pytest.mark.parametrize("fields", [{"upstream": {"missing_ratio": 0.1}}, {"cache": {"max_body": "10KB"}}])
-def test_nothing_is_said_where_responses_are_kept_for_another_time(scenario_of, fields) -> None:  # type: ignore[no-untyped-def]
-    assert theory.of_variant(scenario_of(**fields).variants[0], (0, 10), 0.0, joined=False) is None
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"upstream": {"latency_ms": 20, "latency_spread": 0.5}},
+        {"cache": {"ttl": 3, "revalidate": 60}},
+        {"cache": {"ttl": 3, "stale_if_error": 60, "negative_ttl": 5}},
+    ],
+    ids=str,
+)
+def test_what_changes_no_call_leaves_the_expectation_alone(scenario_of: Any, fields: dict[str, Any]) -> None:
+    plain, changed = scenario_of().variants[0], scenario_of(**fields).variants[0]
+    of_plain, of_changed = (theory.of_variant(one, (0, 10), 0.02, joined=True) for one in (plain, changed))
+    assert of_plain is not None
+    assert of_plain == of_changed
+
+
+def test_in_the_long_run_lifetimes_that_differ_do_not_matter(scenario_of: Any) -> None:
+    even, uneven = (
+        theory.steady_of(scenario_of(cache={"ttl": 3, "ttl_jitter": jitter}).variants[0])
+        for jitter in (0, 0.3)
+    )
+    assert even is not None
+    assert even == uneven
+    assert theory.steady_of(scenario_of(upstream={"error_ratio": 0.3}).variants[0]) is None
+
+
+def test_in_the_long_run_the_calls_are_those_that_a_quota_would_have_to_bear(scenario_of: Any) -> None:
+    free, limited = (
+        theory.steady_of(scenario_of(upstream={"rate_limit": limit}).variants[0]) for limit in (None, 5000)
+    )
+    assert free is not None
+    assert free == limited
+
+
+def test_constant_arrivals_have_an_expectation_and_no_standard_error(scenario_of: Any) -> None:
+    workload = {"rate": 200, "keys": {"count": 400}, "arrivals": "constant"}
+    found = theory.of_variant(scenario_of(workload=workload).variants[0], (0, 10), 0.02, joined=False)
+    assert found is not None
+    assert found.calls_error is None
+
+
+def test_a_variants_calls_second_by_second_are_those_of_the_whole(scenario_of: Any) -> None:
+    """Replicas that share a lease, and refreshes behind stale answers, are joined in both."""
+    cache = {"ttl": 1, "lease": True, "stale_while_revalidate": 2}
+    variant = next(v for v in scenario_of(cache=cache, replicas=4).variants if v.topology == "separate")
+    whole = theory.of_variant(variant, (0, 8), 0.3, joined=False)
+    by_second = theory.calls_of(variant, range(9), 0.3, joined=False)
+    assert whole is not None
+    assert by_second is not None
+    assert by_second[-1] == pytest.approx(whole.calls)
