@@ -220,7 +220,7 @@ def _under_way(load: LoadFacts, rows: pd.DataFrame, begin: float, end: float) ->
     off = abs(told - counted) / counted if counted else abs(told)
     return Gate(
         name,
-        f"{told:.3f} at once by the rows, {counted:.3f} by the generator's count",
+        f"{told:.3f} by rows, {counted:.3f} counted",
         f"within {UNDER_WAY_OFF:.0%}",
         bool(off <= UNDER_WAY_OFF),
         f"by their rows {told:.3f} requests were under way at once, by the generator's count {counted:.3f}: "
@@ -245,7 +245,7 @@ def _little(load: LoadFacts, measured: pd.DataFrame, begin: float, end: float) -
     off = abs(under_way - expected) / expected if expected else 0.0
     return Gate(
         "Little's law",
-        f"{under_way:.2f} under way, rate × {time} {expected:.2f}",
+        f"{under_way:.2f}, expected {expected:.2f}",
         f"within {LITTLE_OFF:.0%}",
         bool(off <= LITTLE_OFF),
         f"requests piled up: {under_way:.1f} under way where rate × {time} makes {expected:.1f}",
