@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Final, NamedTuple
 
 from app.envelope import Envelope, opened
@@ -22,6 +22,7 @@ from app.store import Store
 from app.upstream import Upstream
 
 _log = logging.getLogger(__name__)
+_PATIENCE_S: Final = 1.0  # with the upstream, where something stale is at hand
 LOOK: Final = "app.look"  # in a request's scope: what has been found already
 ASK: Final = "app.ask"  # in the server's state: `Cache.ask`, or what stands before it
 
@@ -89,17 +90,29 @@ class Cache:
 
     async def answer(self, name: bytes, look: Look) -> Answer:
         """Answer what was no hit: stale while it is fetched anew, or what the fetch brings."""
-        now_s, found = time.time(), look.found
-        if found is not None and now_s < found.fresh_until_s + self._settings.stale_while_revalidate_s:
-            self._flights.begin(name, look.landed, lambda: self._fills.fill(name, look.reason, found))
-            self._counts["stale"] += 1
-            return _stale(found, now_s, b"revalidating")
-        if self._settings.single_flight and self.store is not None:
-            kept, joined = await self._flights.fly(
-                name, look.landed, lambda: self._fills.fill(name, look.reason, found)
-            )
-        else:
-            kept, joined = await self._fills.fill(name, look.reason, found), False
+        now_s, found, fills = time.time(), look.found, self._fills
+
+        def fill() -> Coroutine[None, None, Kept]:
+            return fills.fill(name, look.reason, found)
+
+        if found is not None:
+            why = fills.spared(name, found)
+            if why is None and now_s < found.fresh_until_s + self._settings.stale_while_revalidate_s:
+                self._flights.begin(name, look.landed, fill)
+                why = b"revalidating"
+            if why is not None:
+                return self._served_stale(found, why)
+        if not self._settings.single_flight or self.store is None:
+            return self._brought(await fill(), False, time.time())
+        patient = found is None or not fills.usable(found, _PATIENCE_S)
+        try:
+            async with asyncio.timeout(None if patient else _PATIENCE_S) as patience:
+                kept, joined = await self._flights.fly(name, look.landed, fill)
+        except TimeoutError:
+            if found is None or not patience.expired():
+                raise
+            fills.spare(name, b"upstream-slow")
+            return self._served_stale(found, b"upstream-slow")
         return self._brought(kept, joined, time.time())
 
     async def close(self) -> None:
@@ -135,12 +148,17 @@ class Cache:
         self._counts["hit"] += 1
         return _hit(found, now_s, b"redis; hit; ttl=%d")
 
+    def _served_stale(self, found: Envelope, why: bytes) -> Answer:
+        self._counts["stale"] += 1
+        now_s = time.time()
+        over_s = int(now_s - found.fresh_until_s)
+        return _answer(found, now_s, b"redis; hit; ttl=%d; detail=stale; why=%b" % (-over_s, why))
+
     def _brought(self, kept: Kept, joined: bool, now_s: float) -> Answer:
         """Answer with what a fetch brought, to who made it or to who joined it."""
         envelope = kept.envelope
         if kept.stale_because is not None:
-            self._counts["stale"] += 1
-            return _stale(envelope, now_s, kept.stale_because)
+            return self._served_stale(envelope, kept.stale_because)
         outcome, said = kept.outcome, kept.said
         if joined or kept.another:
             said += b"; collapsed"
@@ -154,11 +172,6 @@ def _hit(found: Envelope, now_s: float, said: bytes) -> Answer:
     if found.status != 200:
         said += b"; detail=negative"
     return _answer(found, now_s, said)
-
-
-def _stale(found: Envelope, now_s: float, why: bytes) -> Answer:
-    over_s = int(now_s - found.fresh_until_s)
-    return _answer(found, now_s, b"redis; hit; ttl=%d; detail=stale; why=%b" % (-over_s, why))
 
 
 def _answer(envelope: Envelope, now_s: float, said: bytes) -> Answer:

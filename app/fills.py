@@ -18,6 +18,7 @@ from typing import Final
 
 from app.envelope import Envelope, lines, opened, updated
 from app.governor import QuotaError
+from app.memory import Troubles
 from app.metrics import Metrics
 from app.resp import RedisError
 from app.settings import Settings
@@ -28,6 +29,7 @@ from app.upstream import TIMEOUT_S, Upstream, UpstreamError
 _LEASE_S: Final = TIMEOUT_S + 5.0
 _FIRST_LOOK_S: Final = 0.005
 _LAST_LOOK_S: Final = 0.05
+_SPARED_S: Final = 5.0
 _STORED: Final = b"; stored"
 _NOT_FOUND: Final = (404, 410)
 # The upstream fails, or wants no more calls: what is stale is better than that.
@@ -58,6 +60,8 @@ class Fills:
         self._metrics = metrics
         self._upstream = upstream
         self._store = store
+        # A name is tried anew as often as it would be if it had been fetched, and every few seconds at least.
+        self._troubles = Troubles(min(settings.ttl_s, _SPARED_S))
 
     async def fill(self, name: bytes, reason: str | None, expired: Envelope | None) -> Kept:
         """Bring a name up to date.
@@ -113,16 +117,16 @@ class Fills:
         except QuotaError as error:
             if expired is not None:
                 return Kept(expired, b"", "stale", stale_because=error.why)
-            return _failed(503, str(error), forward + b"; detail=" + error.why, error.wait_s)
+            return _failed(503, str(error), forward + _useless(reason, error.why), error.wait_s)
         except UpstreamError as error:
-            usable = self._still_usable(expired)
-            if usable is not None:
-                return Kept(usable, b"", "stale", stale_because=b"upstream-failed")
-            return _failed(502, "the upstream gave no answer", forward + b"; detail=" + str(error).encode())
-        if fetched.status >= 500 or fetched.status in _TROUBLE:
-            usable = self._still_usable(expired)
-            if usable is not None:
-                return Kept(usable, b"", "stale", stale_because=b"upstream-%d" % fetched.status)
+            if expired is not None and self.usable(expired):
+                return self._spared(name, expired, b"upstream-failed")
+            return _failed(
+                502, "the upstream gave no answer", forward + _useless(reason, str(error).encode())
+            )
+        troubled = fetched.status >= 500 or fetched.status in _TROUBLE
+        if troubled and expired is not None and self.usable(expired):
+            return self._spared(name, expired, b"upstream-%d" % fetched.status)
         said = forward + b"; fwd-status=%d" % fetched.status
         status, head, body = fetched.status, fetched.head, fetched.body
         if status == 304 and expired is not None:
@@ -144,10 +148,21 @@ class Fills:
             return None
         return expired.header(b"etag")
 
-    def _still_usable(self, expired: Envelope | None) -> Envelope | None:
-        if expired is None or time.time() >= expired.fresh_until_s + self._settings.stale_if_error_s:
-            return None
-        return expired
+    def usable(self, expired: Envelope, for_s: float = 0.0) -> bool:
+        """Tell whether an expired response is better than none, now and for so many seconds more."""
+        return time.time() + for_s < expired.fresh_until_s + self._settings.stale_if_error_s
+
+    def spare(self, name: bytes, why: bytes) -> None:
+        """Note that a name's call came to nothing; it is not made again for a while, where it need not be."""
+        self._troubles.note(name, why, time.monotonic())
+
+    def spared(self, name: bytes, expired: Envelope) -> bytes | None:
+        """Return why an expired response should be served without a call, if so."""
+        return self._troubles.why(name, time.monotonic()) if self.usable(expired) else None
+
+    def _spared(self, name: bytes, expired: Envelope, why: bytes) -> Kept:
+        self.spare(name, why)
+        return Kept(expired, b"", "stale", stale_because=why)
 
     async def _keep(self, name: bytes, envelope: Envelope, ttl_s: float, expired: Envelope | None) -> bytes:
         """Store what may be stored, and let go of what it puts an end to; say what was done, or why not."""
@@ -191,6 +206,11 @@ def _fresh(data: bytes | None) -> Envelope | None:
 def _forward(reason: str | None, expired: Envelope | None) -> bytes:
     """Say why a request went to the upstream (RFC 9211, section 2.2)."""
     return b"redis; fwd=" + (b"bypass" if reason else b"stale" if expired else b"uri-miss")
+
+
+def _useless(reason: str | None, why: bytes) -> bytes:
+    """Say that the upstream was of no use; and why Redis was not, if so."""
+    return b"; detail=%b; why=%b" % (reason.encode(), why) if reason else b"; detail=" + why
 
 
 def _failed(status: int, detail: str, said: bytes, wait_s: float | None = None) -> Kept:

@@ -1,4 +1,7 @@
-"""A first level in the process itself: off unless asked for, since it hides Redis from who measures it."""
+"""What the process itself remembers: responses, if that is asked for, and what calls failed of late.
+
+The first level is off unless asked for, since it hides Redis from who measures it.
+"""
 
 from __future__ import annotations
 
@@ -38,3 +41,23 @@ class Memory:
         self._kept.move_to_end(name)
         if len(self._kept) > MOST:
             self._kept.popitem(last=False)
+
+
+class Troubles:
+    """Names whose calls came to nothing of late, and why, for `for_s` seconds each."""
+
+    def __init__(self, for_s: float) -> None:
+        self._for_s = for_s
+        self._known: OrderedDict[bytes, tuple[float, bytes]] = OrderedDict()
+
+    def note(self, name: bytes, why: bytes, now_s: float) -> None:
+        """Remember a call that came to nothing; of too many, the oldest is forgotten."""
+        self._known[name] = (now_s + self._for_s, why)
+        self._known.move_to_end(name)
+        if len(self._known) > MOST:
+            self._known.popitem(last=False)
+
+    def why(self, name: bytes, now_s: float) -> bytes | None:
+        """Return why a name's call came to nothing, if that was of late; `now_s` is by `note`'s clock."""
+        until_s, why = self._known.get(name, (now_s, None))
+        return why if now_s < until_s else None

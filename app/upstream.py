@@ -105,7 +105,8 @@ class Upstream:
                     _warn(name, status)
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 _warn(name, type(error).__name__)
-                raise UpstreamError(type(error).__name__) from error
+                word = "upstream-timeout" if isinstance(error, TimeoutError) else "upstream-down"
+                raise UpstreamError(word) from error
             except UpstreamError as error:
                 _warn(name, str(error))
                 raise
@@ -121,7 +122,7 @@ class Upstream:
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > MOST_BYTES:
-                    raise UpstreamError("too-large")
+                    raise UpstreamError("body-too-large")
             found = response.headers
             self._governor.learn(response.status, found)
             # Several lines of one header are one list (RFC 9110, section 5.3).
@@ -171,4 +172,4 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise DroppedError(type(error).__name__) from error
+        raise DroppedError("upstream-down") from error

@@ -1,4 +1,4 @@
-"""The breaker: one failure opens it, one probe at a time tries whether it may close, and less and less often."""
+"""The breaker: one failure opens it, one probe at a time tries whether it may close, less and less often."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "FIRST_PROBE_S", FIRST_S)
     monkeypatch.setattr(module, "LAST_PROBE_S", LAST_S)
     monkeypatch.setattr(module, "STEADY_S", 0.5)
-    yield
 
 
 class Redis:

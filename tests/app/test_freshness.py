@@ -8,42 +8,18 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from origins import Origin
 from servers import HITS, RedisServer, eventually, get, serving
 
 from app.cache import Answer, Cache, Look
 from app.main import create_app
+from app.memory import MOST, Troubles
 from app.metrics import Metrics
 from app.settings import Settings
-
-
-class Origin:
-    """An upstream whose answers a test decides. It revalidates by ETag, and notes what it was asked."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.headers: dict[str, str] = {}
-        self.body = b"first"
-        self.latency_s = 0.0
-        self.broken = False  # it promises more than it sends
-        self.asked: list[dict[bytes, bytes]] = []
-
-    async def __call__(self, scope: dict[str, Any], _: Any, send: Callable[..., Any]) -> None:
-        if scope["type"] != "http":
-            return
-        asked = dict(scope["headers"])
-        self.asked.append(asked)
-        etag = b'"%b"' % self.body
-        unchanged = self.status == 200 and asked.get(b"if-none-match") == etag
-        headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
-        if self.broken:
-            headers.append((b"content-length", b"1000"))
-        await asyncio.sleep(self.latency_s)
-        start = {"status": 304 if unchanged else self.status, "headers": [*headers, (b"etag", etag)]}
-        await send({"type": "http.response.start", **start})
-        await send({"type": "http.response.body", "body": b"" if unchanged else self.body})
 
 
 @pytest.fixture
@@ -136,7 +112,7 @@ def test_what_has_gone_does_not_come_back_when_the_upstream_fails(
 
 def test_what_was_long_under_way_is_as_old(serve: Callable[..., str], origin: Origin) -> None:
     app = serve(ttl_s=30)
-    origin.latency_s = 1.1
+    origin.takes_s = 1.1
     assert get(app, "/content/a").headers["age"] == "1"
     answer = get(app, "/content/a")
     assert answer.headers["age"] == "1"
@@ -147,11 +123,11 @@ def test_a_failed_call_says_why_it_was_made(serve: Callable[..., str], origin: O
     app = serve(revalidate_s=60)
     get(app, "/content/a")
     expire(app)
-    origin.body, origin.broken = b"second", True
+    origin.body, origin.breaks = b"second", True
     for path, why in (("a", "stale"), ("never-seen", "uri-miss")):
         answer = get(app, f"/content/{path}")
         assert answer.status == 502
-        assert re.fullmatch(rf"redis; fwd={why}; detail=\w+", answer.headers["cache-status"])
+        assert re.fullmatch(rf"redis; fwd={why}; detail=upstream-down", answer.headers["cache-status"])
 
 
 def test_what_has_expired_and_changed_is_replaced(serve: Callable[..., str], origin: Origin) -> None:
@@ -266,6 +242,74 @@ def test_the_first_level_answers_without_redis_until_its_own_time_is_up(
     redis.stop()
     assert said(app).startswith("l1; hit")
     assert eventually(lambda: "fwd=bypass" in said(app), 3)
+
+
+def test_an_upstream_that_hangs_is_waited_for_only_so_long_where_something_stale_is_at_hand(
+    serve: Callable[..., str], origin: Origin
+) -> None:
+    app = serve(stale_if_error_s=60)
+    get(app, "/content/a")
+    expire(app)
+    origin.takes_s, origin.body = 3.0, b"second"
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda _: get(app, "/content/a"), range(5)))
+    again = get(app, "/content/a")
+    for answer in [*answers, again]:
+        assert answer.body == b"first"
+        assert answer.headers["cache-status"].endswith("detail=stale; why=upstream-slow")
+    assert all(0.9 < answer.took_s < 2 for answer in answers)
+    assert again.took_s < 0.5
+    # The call goes on behind it, and brings what was wanted.
+    assert eventually(lambda: get(app, "/content/a").body == b"second")
+    assert len(origin.asked) == 2
+    assert metric(app, 'cache_requests_total{outcome="stale"}') >= 6
+
+
+def test_a_failure_is_not_waited_for_again_at_once(serve: Callable[..., str], origin: Origin) -> None:
+    app = serve(ttl_s=0.3, stale_if_error_s=60, stale_while_revalidate_s=0.1)
+    get(app, "/content/a")
+    expire(app)
+    origin.status = 503
+    until_s = time.monotonic() + 1.5
+    asked = 0
+    while time.monotonic() < until_s:
+        assert re.search("detail=stale; why=(upstream-503|revalidating)", said(app))
+        asked += 1
+    assert 3 <= len(origin.asked) - 1 <= 6 < asked
+    origin.status, origin.body = 200, b"second"
+    assert eventually(lambda: get(app, "/content/a").body == b"second", 2)
+
+
+def test_what_would_not_last_the_wait_is_no_reason_to_wait_less(
+    serve: Callable[..., str], origin: Origin
+) -> None:
+    app = serve(stale_if_error_s=0.9)
+    get(app, "/content/a")
+    expire(app)
+    origin.takes_s = 1.5
+    assert said(app) == "redis; fwd=stale; fwd-status=200; stored"
+
+
+def test_without_single_flight_each_request_waits_for_its_own_call(
+    serve: Callable[..., str], origin: Origin
+) -> None:
+    app = serve(stale_if_error_s=60, single_flight=False)
+    get(app, "/content/a")
+    expire(app)
+    origin.takes_s = 1.5
+    assert said(app) == "redis; fwd=stale; fwd-status=200; stored"
+
+
+def test_troubles_are_remembered_for_a_while_and_not_without_number() -> None:
+    troubles = Troubles(5.0)
+    troubles.note(b"a", b"upstream-503", 100.0)
+    assert troubles.why(b"a", 104.9) == b"upstream-503"
+    assert troubles.why(b"b", 104.9) is None
+    assert troubles.why(b"a", 105.0) is None
+    for number in range(MOST + 10):
+        troubles.note(b"%d" % number, b"upstream-slow", 200.0)
+    assert troubles.why(b"9", 200.0) is None
+    assert troubles.why(b"%d" % MOST, 200.0) == b"upstream-slow"
 
 
 def quota(remaining: int, reset_s: float) -> dict[str, str]:

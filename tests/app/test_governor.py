@@ -258,7 +258,9 @@ def test_who_waits_for_a_free_call_hears_of_a_refusal_met_meanwhile(
     app = serve(upstream_concurrency=2)
     counting.refuses = {"retry-after": "60"}
     answers = ask_at_once(app, [str(number) for number in range(50)])
-    assert Counter(status for status, _ in answers) == {429: 2, 503: 48}
+    refused = Counter(status for status, _ in answers)
+    assert 1 <= refused[429] <= 2  # as many as were under way when the first was refused
+    assert refused[429] + refused[503] == 50
     assert counting.asked.total() == 2
 
 
