@@ -1,4 +1,4 @@
-"""Counts over HTTP: the app's own metrics, and those of the upstream."""
+"""Counts: the app's own metrics, those of the upstream, and what a Redis evicted."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import http.client
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+import redis
 from prometheus_client.parser import text_string_to_metric_families
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from compose.stack import AppCounts, StackError, UpstreamCounts
 
@@ -105,6 +108,18 @@ class Replica:
                 elif sample.name == "cache_redis_errors_total":
                     errors += int(sample.value)
         return AppCounts({name: count for name, count in outcomes.items() if count}, calls, errors)
+
+
+def evicted_keys(**where: Any) -> int | None:
+    """Ask a Redis how many keys it has evicted for want of memory; None where it does not tell.
+
+    `where` are the arguments of the library's client.
+    """
+    try:
+        with redis.Redis(socket_timeout=_TIMEOUT_S, retry=Retry(NoBackoff(), 0), **where) as asked:
+            return int(asked.info("stats")["evicted_keys"])
+    except redis.RedisError:
+        return None
 
 
 def set_upstream(url: str, settings: Mapping[str, object]) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -146,7 +147,9 @@ class ProcessDeployment(Deployment):
         counts.set_upstream(self._upstream.url, settings)
 
     def usage(self) -> list[Usage]:
-        return self._children.usage()
+        of = [self.separate, *(replica.sidecar for replica in self.replicas.values())]
+        evicted = {redis.name: self.servers.evicted(redis) for redis in of if redis}
+        return [replace(used, evicted_keys=evicted.get(used.name)) for used in self._children.usage()]
 
     def down(self) -> None:
         self._children.stop()

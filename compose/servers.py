@@ -150,6 +150,13 @@ class Servers:
             self._children.start("link", command, hand_down=[listener, its])
         return Address(port=port), LinkControl(ours)
 
+    def evicted(self, redis: RedisServer) -> int | None:
+        """Ask a Redis how many keys it has evicted; None where it does not answer."""
+        at = redis.address
+        where = {"unix_socket_path": str(at.socket)} if at.socket else {"host": "127.0.0.1", "port": at.port}
+        password = self.password.read_text(encoding="utf-8")
+        return counts.evicted_keys(password=password, **where)
+
     def restart(self, redis: RedisServer) -> None:
         """Start a Redis that has ended, where it was; it is ready on return."""
         redis.child = self._run_redis(redis.name, redis.settings)

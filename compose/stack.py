@@ -57,12 +57,16 @@ class UpstreamCounts:
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process or container has used since it was started."""
+    """What one process or container has used since it was started.
+
+    `evicted_keys`: what a Redis had to let go for want of memory, where it can be asked.
+    """
 
     name: str
     cpu_s: float
     memory_bytes: int
     throttled_s: float | None = None
+    evicted_keys: int | None = None
 
 
 class Deployment(ABC):

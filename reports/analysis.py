@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports import comparisons, effects, kept, pilot, stopping, stored, summaries, verdict
-from reports.attribution import HOPLESS, TERMS, Attribution, attribute
+from reports.attribution import HOPLESS, TERMS, Attribution, HitAttribution, attribute, attribute_hits
 from reports.effects import Compared, Values
 from reports.measures import Measures, measure
 from reports.metrics import DECISIVE, METRICS
@@ -30,6 +30,7 @@ class Analysis:
     compared: tuple[Compared, ...]
     spreads: tuple[Spread, ...]
     attributions: tuple[Attribution, ...]
+    hit_attributions: tuple[HitAttribution, ...]
 
     @property
     def scenario(self) -> Scenario:
@@ -69,7 +70,8 @@ def analyse(folder: Path) -> Analysis:
     }
     blocks = {block for of_variant in values.values() for block in of_variant}
     judged = kept.judge(scenario, values, done)
-    attributions = (attribute(found.pair, measures) for found in compared)
+    attributions = [attribute(found.pair, measures) for found in compared]
+    hits = [attribute_hits(found.pair, measures) for found in compared]
     summary = Summary(
         run_id=run.record.run_id,
         scenario=scenario.name,
@@ -93,6 +95,7 @@ def analyse(folder: Path) -> Analysis:
         compared,
         tuple(pilot.spreads(scenario, values, sampling, compared)),
         tuple(found for found in attributions if found is not None),
+        tuple(found for found in hits if found is not None),
     )
 
 

@@ -1,4 +1,4 @@
-"""Where the time goes: the difference in mean latency between two variants, split into its causes.
+"""Where time and hits go: the differences between two variants in latency and hits, split into causes.
 
 The mean latency of a trial is  lag + Σ wₖ·sₖ  over the kinds k of requests (hit, miss, other): the
 generator's mean send lag, and each kind's share times its mean service time. Between two trials of a
@@ -8,6 +8,9 @@ block the difference then splits without a rest (a Shapley split of products, L.
 
 The second term is what more or fewer waits on upstream do. Of the third, ΔRTT times the Redis commands
 of a request is the hop; what is left is queueing and work in the app, Redis and the upstream.
+
+Each request that is no hit has one cause (`reports.fills`), so the difference in hit ratio is the sum of
+the differences in the causes' shares.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import Final
 
 from reports import statistics
 from reports.comparisons import Pair
+from reports.fills import CAUSES, Fills
 from reports.measures import Measures
 from reports.statistics import Estimate
 
@@ -31,6 +35,8 @@ REST: Final = "queueing and work in app, Redis and upstream"
 TERMS: Final = (HOP, MIX, REST, LAG)
 # Where the hop cannot be measured, it is part of the rest.
 HOPLESS: Final = {MIX: MIX, REST: f"the Redis hop, {REST}", LAG: LAG}
+# A shared cache is replayed as one that never fails: where more requests failed, that says nothing.
+_MOST_OTHER: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,23 @@ class Attribution:
     parts: Mapping[str, Estimate]
 
 
+@dataclass(frozen=True)
+class HitAttribution:
+    """The difference b − a in hit ratio, and each cause's part of it, over blocks.
+
+    The parts add up to the whole. `sharing` cuts it another way: what of the difference one shared cache
+    in the place of each variant's own would take away; None where requests failed.
+    """
+
+    pair: Pair
+    total: Estimate
+    parts: Mapping[str, Estimate]
+    sharing: Estimate | None
+
+
 def attribute(pair: Pair, trials: Sequence[Measures]) -> Attribution | None:
     """Split the difference of a pair; None where no block has a valid trial of both."""
-    of_a, of_b = (
-        {trial.record.block: trial for trial in trials if trial.valid and trial.record.variant == variant.id}
-        for variant in (pair.a, pair.b)
-    )
+    of_a, of_b = _by_block(pair, trials)
     asked = tuple(LEASED if variant.cache.lease else COMMANDS for variant in (pair.a, pair.b))
     splits = [split(of_a[block], of_b[block], *asked) for block in sorted(of_a.keys() & of_b.keys())]
     if not splits:
@@ -57,6 +74,40 @@ def attribute(pair: Pair, trials: Sequence[Measures]) -> Attribution | None:
     if total is None:
         return None
     return Attribution(pair, total, {term: part for term, part in parts.items() if part is not None})
+
+
+def attribute_hits(pair: Pair, trials: Sequence[Measures]) -> HitAttribution | None:
+    """Split the difference of a pair in hit ratio; None where no block has a valid trial of both.
+
+    None, too, without a cache, and where caches were not cold at the start: then causes cannot be told.
+    """
+    of_a, of_b = _by_block(pair, trials)
+    deployed = all(trial.record.deployed for trial in trials)
+    if pair.a.topology == "none" or pair.b.topology == "none" or not deployed:
+        return None
+    both = [(of_a[block].fills, of_b[block].fills) for block in sorted(of_a.keys() & of_b.keys())]
+    parts = {cause: statistics.mean([a.shares[cause] - b.shares[cause] for a, b in both]) for cause in CAUSES}
+    total = statistics.mean([sum(a.shares.values()) - sum(b.shares.values()) for a, b in both])
+    if total is None:
+        return None
+    sound = all(fills.shares["other"] < _MOST_OTHER for each in both for fills in each)
+    sharing = statistics.mean([_sharing(a) - _sharing(b) for a, b in both]) if sound else None
+    return HitAttribution(
+        pair, total, {cause: part for cause, part in parts.items() if part is not None}, sharing
+    )
+
+
+def _sharing(fills: Fills) -> float:
+    """Return the share of requests that were no hits and would be, were the cache a shared one."""
+    return sum(fills.shares.values()) - fills.shared_share
+
+
+def _by_block(pair: Pair, trials: Sequence[Measures]) -> tuple[dict[int, Measures], dict[int, Measures]]:
+    of_a, of_b = (
+        {trial.record.block: trial for trial in trials if trial.valid and trial.record.variant == variant.id}
+        for variant in (pair.a, pair.b)
+    )
+    return of_a, of_b
 
 
 def split(

@@ -129,7 +129,7 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
             "miss": _latency(latency_us[calling]),
         },
         kinds=_kinds(outcome, calling, service_us),
-        fills=explain(rows, variant, fill_s, joined),
+        fills=explain(rows, variant, fill_s, joined, ~warm.to_numpy(), record.evicted_keys),
         sampling=_sampling(latency_us),
         lag_mean_ms=float(lag_us.mean()) / 1000,
         fill_s=fill_s,

@@ -145,6 +145,9 @@ class UsageFacts(Record):
     cpu_s: float
     memory_bytes: int = Field(description="The most that was seen.")
     throttled_s: float | None = None
+    evicted_keys: int | None = Field(
+        None, description="Copies that a Redis evicted for want of memory; None where it could not be asked."
+    )
 
 
 class TrialRecord(Record):
@@ -170,3 +173,9 @@ class TrialRecord(Record):
     def deployed(self) -> bool:
         """Whether the bench deployed what was loaded, fresh and with a stub upstream; not so with targets."""
         return self.upstream.counted_by == "upstream"
+
+    @property
+    def evicted_keys(self) -> int | None:
+        """Copies that all Redis servers evicted; None where not all of them could be asked."""
+        each = [used.evicted_keys for used in self.usage if used.name.startswith("redis")]
+        return sum(known) if each and len(known := [n for n in each if n is not None]) == len(each) else None

@@ -43,9 +43,15 @@ def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -
         valid_trials=len(trials),
         metrics=Metrics(**{metric.name: _value(metric, values, variant.id) for metric in METRICS}),
         theory=_theory(variant, trials),
-        theory_silence=theory.silence(variant) if deployed else _NOT_DEPLOYED,
+        theory_silence=_silence(variant, trials) if deployed else _NOT_DEPLOYED,
         fills=_fills(trials) if cached else None,
     )
+
+
+def _silence(variant: Variant, trials: Sequence[Measures]) -> str | None:
+    if any(trial.record.evicted_keys for trial in trials):
+        return "Redis evicted copies before their time"
+    return theory.silence(variant)
 
 
 def _value(metric: Metric, values: Values, variant: str) -> MetricValue | None:
@@ -63,7 +69,7 @@ def _theory(variant: Variant, trials: Sequence[Measures]) -> Theory | None:
     fill_s = sum(trial.fill_s for trial in trials) / len(trials)
     window = (load.warmup_s, load.warmup_s + load.duration_s)
     expected = theory.of_variant(variant, window, fill_s, any(trial.joined for trial in trials))
-    if expected is None:
+    if expected is None or any(trial.record.evicted_keys for trial in trials):
         return None
     return Theory(
         hit_ratio=expected.hit_ratio,
@@ -83,8 +89,11 @@ def _fills(trials: Sequence[Measures]) -> FillCauses | None:
 
 
 def whole_trial(trial: Measures, variant: Variant) -> Expected | None:
-    """Return what theory expects of a trial from its cold start to its end; nothing where it had none."""
-    if not trial.record.deployed:
+    """Return what theory expects of a trial from its cold start to its end.
+
+    None where it had no cold start, or copies were evicted before their time.
+    """
+    if not trial.record.deployed or trial.record.evicted_keys:
         return None
     load = trial.record.load
     return theory.of_variant(variant, (0.0, load.warmup_s + load.duration_s), trial.fill_s, trial.joined)

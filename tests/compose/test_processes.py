@@ -216,3 +216,28 @@ def test_the_processes_of_a_task_share_its_budget(
         spent = busy.cpu_times().user + busy.cpu_times().system - before
         assert spent < 0.5 * (time.monotonic() - began) + 0.1
     assert stack.run_id not in {path.name for path in left_behind()}
+
+
+def test_a_redis_tells_what_it_evicted_for_want_of_memory(stack: ProcessStack, tmp_path: Path) -> None:
+    """Five megabytes do not fit into two, and into sixty-four they do."""
+    evicted = []
+    for maxmemory in (2_000_000, 64_000_000):
+        asked_for = variant(
+            "separate", replicas=1, cache={"maxmemory": maxmemory}, link={"rtt_ms": 0},
+            upstream={"latency_ms": 0, "body": 50_000, "body_spread": 0},
+        )  # fmt: skip
+        with stack.deploy(asked_for, seed=1, folder=tmp_path) as deployment:
+            for number in range(100):
+                assert counts.get(deployment.targets[0], f"/content/{number}")[0] == 200
+            used = {usage.name: usage.evicted_keys for usage in deployment.usage()}
+            assert used["app-1"] is None
+            evicted.append(used["redis"])
+    assert evicted[0] > 10
+    assert evicted[1] == 0
+
+
+def test_a_redis_that_is_gone_tells_nothing(stack: ProcessStack, tmp_path: Path) -> None:
+    with stack.deploy(variant("sidecar"), seed=1, folder=tmp_path) as deployment:
+        deployment.faults.kill_redis()
+        used = {usage.name: usage.evicted_keys for usage in deployment.usage()}
+        assert (used["redis-1"], used["redis-2"]) == (None, 0)

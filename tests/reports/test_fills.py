@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -41,6 +42,44 @@ def test_each_miss_has_one_cause(sidecar: Any) -> None:
     assert found.calls == 5
     assert found.shared == 3
     assert found.spared == 2
+
+
+def test_whatever_is_no_hit_has_a_cause_and_the_shares_are_of_what_was_measured(sidecar: Any) -> None:
+    found = explain(
+        rows([
+            (0.0, 0.2, "miss", 1, 0),  # before the warm-up has ended
+            (0.1, 0.2, "delayed", 1, 0),  # waited for the first
+            (1.0, 1.0, "hit", 1, 0),
+            (4.0, 4.0, "stale", 1, 0),  # answered from what had expired
+            (4.5, 4.5, "bypass", 1, 0),  # Redis did not answer
+        ]),
+        sidecar, fill_s=0.2, joined=True, measured=np.array([False, True, True, True, True]),
+    )  # fmt: skip
+    assert found.cold == 1
+    nothing = dict.fromkeys(("cold", "evicted", "unstored", "lost"), 0)
+    assert found.shares == nothing | {"concurrent": 0.25, "expired": 0.25, "other": 0.25}
+
+
+@pytest.mark.parametrize(("evicted", "shares"), [(0, (0, 0.5)), (1, (0.25, 0.25)), (9, (0.5, 0))])
+def test_what_was_lost_is_split_by_what_redis_evicted(
+    sidecar: Any, evicted: int, shares: tuple[float, float]
+) -> None:
+    asked = rows([(at, at + 0.1, "miss", 1, 0) for at in (0.0, 1.0, 2.0)] + [(2.5, 2.5, "hit", 1, 0)])
+    assert explain(asked, sidecar, 0.1, joined=True).shares["lost"] == 0.5
+    found = explain(asked, sidecar, 0.1, joined=True, evicted=evicted).shares
+    assert (found["evicted"], found["unstored"], found["lost"]) == (*shares, 0)
+
+
+def test_lifetimes_that_differ_lose_no_copy(scenario_of: Any) -> None:
+    variant = scenario_of(cache={"ttl": 3, "ttl_jitter": 0.2}).variants[0]
+    asked = rows([(0.0, 0.2, "miss", 1, 0), (2.7, 2.9, "miss", 1, 0)])
+    assert explain(asked, variant, 0.2, joined=True).lost == 0
+
+
+def test_replicas_with_a_lease_make_one_call_in_a_shared_cache(scenario_of: Any) -> None:
+    variant = scenario_of(cache={"ttl": 3, "lease": True}).variants[0]
+    three = rows([(0.0, 0.2, "miss", 1, 0), (0.05, 0.2, "delayed", 1, 0), (0.1, 0.3, "miss", 1, 1)])
+    assert explain(three, variant, 0.2, joined=True).shared == 1
 
 
 def test_joined_misses_are_one_call_a_replica() -> None:

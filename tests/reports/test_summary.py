@@ -79,6 +79,24 @@ def test_an_invalid_trial_is_shown_and_left_out(made_up: Any) -> None:
     assert {comparison.blocks for comparison in summary.comparisons} == {4}
 
 
+@pytest.mark.parametrize(("evicted", "known"), [(None, True), (0, True), (5, False)])
+def test_theory_is_silent_of_trials_in_which_redis_evicted_copies(
+    made_up: Any, evicted: int | None, known: bool
+) -> None:
+    def tell(record: TrialRecord) -> TrialRecord:
+        usage = [
+            used.model_copy(update={"evicted_keys": evicted}) if "redis" in used.name else used
+            for used in record.usage
+        ]
+        return record.model_copy(update={"usage": usage})
+
+    summary = reports.summarize(made_up(tell, schedule={"warmup": 0, "duration": 2, "blocks": 2}))
+    for variant in summary.variants:
+        assert (variant.theory is not None) is known
+        assert (variant.theory_silence is None) is known
+    assert all((trial.z is not None) is known for trial in summary.trials)
+
+
 def test_a_run_without_a_valid_trial_says_so(made_up: Any) -> None:
     def spoil(record: TrialRecord) -> TrialRecord:
         return record.model_copy(update={"load": record.load.model_copy(update={"cpu_ratio": 1.0})})
