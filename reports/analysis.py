@@ -84,6 +84,9 @@ def analyse(folder: Path) -> Analysis:
         stopping=_stopping(stopping.decide(scenario, compared, done, judged)),
         variants=[summaries.of_variant(variant, values, measures) for variant in scenario.variants],
         comparisons=[comparison for found in compared for comparison in found.comparisons],
+        attributions=[
+            summaries.attribution(*each) for each in zip(compared, attributions, hits, strict=True)
+        ],
         thresholds=judged,
         trials=[summaries.of_trial(trial, scenario.variant(trial.record.variant)) for trial in measures],
         notes=[*run.notes, *notes, *_stack_notes(measures), *_median_notes(scenario, values)],

@@ -7,7 +7,7 @@ block the difference then splits without a rest (a Shapley split of products, L.
     Δlag  +  Σ Δwₖ·s̄ₖ  +  Σ w̄ₖ·Δsₖ
 
 The second term is what more or fewer waits on upstream do. Of the third, ΔRTT times the Redis commands
-of a request is the hop; what is left is queueing and work in the app, Redis and the upstream.
+of a request is the hop; what is left is work and queueing in the app, Redis and the upstream.
 
 Each request that is no hit has one cause (`reports.fills`), so the difference in hit ratio is the sum of
 the differences in the causes' shares.
@@ -31,10 +31,12 @@ LEASED: Final[Mapping[str, int]] = {**COMMANDS, "miss": 5}
 LAG: Final = "late sends of the load generator"
 MIX: Final = "waits on upstream, by the hit ratio"
 HOP: Final = "the Redis hop (achieved RTT × commands)"
-REST: Final = "queueing and work in app, Redis and upstream"
+REST: Final = "the rest: work and queueing in app, Redis and upstream"
 TERMS: Final = (HOP, MIX, REST, LAG)
+# The same, for scripts.
+KEYS: Final = {HOP: "redis_hop", MIX: "upstream", REST: "rest", LAG: "send_lag"}
 # Where the hop cannot be measured, it is part of the rest.
-HOPLESS: Final = {MIX: MIX, REST: f"the Redis hop, {REST}", LAG: LAG}
+HOPLESS: Final = {MIX: MIX, REST: REST.replace("work", "the Redis hop, work"), LAG: LAG}
 # A shared cache is replayed as one that never fails: where more requests failed, that says nothing.
 _MOST_OTHER: Final = 0.01
 
@@ -69,11 +71,19 @@ def attribute(pair: Pair, trials: Sequence[Measures]) -> Attribution | None:
     splits = [split(of_a[block], of_b[block], *asked) for block in sorted(of_a.keys() & of_b.keys())]
     if not splits:
         return None
-    parts = {term: statistics.mean([found[term] for found in splits]) for term in TERMS}
+    if pair.a.cache.l1 or pair.b.cache.l1 or not all(trial.record.deployed for trial in trials):
+        splits = [_without_the_hop(found) for found in splits]
+    parts = {term: statistics.mean([found[term] for found in splits]) for term in splits[0]}
     total = statistics.mean([sum(found.values()) for found in splits])
     if total is None:
         return None
     return Attribution(pair, total, {term: part for term, part in parts.items() if part is not None})
+
+
+def _without_the_hop(parts: Mapping[str, float]) -> dict[str, float]:
+    """Count the hop among the rest: nobody knows how often Redis was asked where the app's memory answers."""
+    rest = parts[REST] + parts[HOP]
+    return {term: rest if term == REST else part for term, part in parts.items() if term != HOP}
 
 
 def attribute_hits(pair: Pair, trials: Sequence[Measures]) -> HitAttribution | None:

@@ -30,7 +30,7 @@ def attribution(analysis: Analysis) -> Table:
 
 
 def _part(found: Attribution, term: str) -> Cell:
-    return _milliseconds(found.parts[term])
+    return _milliseconds(found.parts[term]) if term in found.parts else Cell("–", "part of the rest")
 
 
 def _milliseconds(estimate: Estimate) -> Cell:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import comparisons, costs, evidence, tables
+from reports import causes, comparisons, costs, evidence, tables
 from reports.analysis import Analysis
 from reports.figures import pictures
 from reports.prices import read_prices
@@ -45,7 +45,7 @@ def content(analysis: Analysis) -> dict[str, Any]:
         "stacked": few,
         "compared": tables.compared(analysis) if len(analysis.compared) > 1 else None,
         "percentiles": tables.percentiles(analysis),
-        "theory": tables.theory(analysis),
+        "theory": causes.theory(analysis),
         "quotas": tables.quotas(analysis),
         "costs": costs.of_report(analysis),
         "priced": costs.assumptions(read_prices()),
@@ -53,6 +53,7 @@ def content(analysis: Analysis) -> dict[str, Any]:
         "trials": tables.trials(analysis),
         "attribution": evidence.attribution(analysis),
         "fills": evidence.fills(analysis),
+        "hit_causes": causes.hits(analysis),
         "spread": evidence.spread(analysis),
         "advice": evidence.advice(analysis.spreads),
         "gates": evidence.gates(analysis),

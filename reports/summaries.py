@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from reports import statistics, theory
-from reports.effects import Values
+from reports import summary as published
+from reports.attribution import KEYS, Attribution, HitAttribution
+from reports.effects import Compared, Values
 from reports.gate import Gate
 from reports.measures import Measures
 from reports.metrics import METRICS, Metric
+from reports.statistics import Estimate
 from reports.summary import (
+    Attributed,
     FillCauses,
     GateOutcome,
     GateResult,
@@ -86,6 +90,28 @@ def _fills(trials: Sequence[Measures]) -> FillCauses | None:
     return FillCauses(
         **{name: sum(getattr(trial.fills, name) for trial in trials) / len(trials) for name in names}
     )
+
+
+def attribution(
+    compared: Compared, latency: Attribution | None, hits: HitAttribution | None
+) -> published.Attribution:
+    """Sum up where the differences of a pair come from."""
+    return published.Attribution(
+        a=compared.pair.a.id,
+        b=compared.pair.b.id,
+        mean_ms=_attributed(latency.total, latency.parts, KEYS) if latency else None,
+        hit_ratio=_attributed(hits.total, hits.parts, {}) if hits else None,
+        hit_ratio_sharing=_estimated(hits.sharing) if hits and hits.sharing else None,
+    )
+
+
+def _attributed(total: Estimate, parts: Mapping[str, Estimate], keys: Mapping[str, str]) -> Attributed:
+    each = {keys.get(cause, cause): _estimated(part) for cause, part in parts.items()}
+    return Attributed(total=_estimated(total), parts=each)
+
+
+def _estimated(estimate: Estimate) -> MetricValue:
+    return MetricValue(value=estimate.value, ci95=estimate.interval())
 
 
 def whole_trial(trial: Measures, variant: Variant) -> Expected | None:

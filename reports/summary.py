@@ -117,6 +117,31 @@ class Comparison(Part):
     )
 
 
+class Attributed(Part):
+    """A difference b − a, split into causes. The parts add up to the total."""
+
+    total: MetricValue
+    parts: dict[str, MetricValue]
+
+
+class Attribution(Part):
+    """What the differences of variant `b` from variant `a` come from."""
+
+    a: str
+    b: str
+    mean_ms: Attributed | None = Field(
+        description="Mean latency: `redis_hop` (left out where it cannot be told from the rest), `upstream` "
+        "(waits on it, by the hit ratio), `rest`, `send_lag`."
+    )
+    hit_ratio: Attributed | None = Field(
+        description="`cold`, `expired`, `concurrent`, `evicted` (at most), `unstored`, `lost` (one or the "
+        "other, where Redis does not tell), `other` (failed, or past Redis)."
+    )
+    hit_ratio_sharing: MetricValue | None = Field(
+        description="What of the difference in hit ratio one shared cache in the place of each would spare."
+    )
+
+
 class ThresholdResult(Part):
     """One threshold of the scenario, for one variant (or two): judged by its interval."""
 
@@ -193,6 +218,7 @@ class Summary(Part):
     stopping: Stopping
     variants: list[VariantSummary]
     comparisons: list[Comparison]
+    attributions: list[Attribution] = Field([], description="By comparison of two variants.")
     thresholds: list[ThresholdResult]
     trials: list[TrialSummary]
     notes: list[str] = Field(description="What a reader should know, in sentences.")

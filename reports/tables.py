@@ -141,37 +141,6 @@ def _percentile(trials: Sequence[Measures], name: str, at: str) -> Cell:
     return Cell(metric.text(estimate.value), _interval(metric, estimate.interval(least=0.0), sign=False))
 
 
-def theory(analysis: Analysis) -> Table:
-    """Return measured against expected: hit ratios, and the calls of a trial's measured time."""
-    rows = []
-    for variant in analysis.summary.variants:
-        expected, measured = variant.theory, variant.metrics.hit_ratio
-        if expected is None or measured is None:
-            continue
-        trials = analysis.valid(variant.id)
-        calls = sum(trial.upstream_calls for trial in trials) / len(trials)
-        off = 100 * (measured.value - expected.hit_ratio)
-        rows.append([
-            Cell(variant.id),
-            Cell(f"{measured.value:.1%}"),
-            Cell(f"{expected.hit_ratio:.1%}"),
-            Cell(f"{off:+.1f} points".replace("-", "−")),
-            Cell(f"{calls:,.0f}"),
-            Cell(f"{expected.upstream_calls:,.0f}"),
-            Cell(f"{expected.fill_time_ms:.1f} ms"),
-        ])  # fmt: skip
-    heads = [
-        "Variant",
-        "Hit ratio",
-        "by theory",
-        "off by",
-        "Upstream calls a trial",
-        "by theory",
-        "Fill time",
-    ]
-    return Table("theory", heads, rows)
-
-
 def quotas(analysis: Analysis) -> Table:
     """Return what each hourly quota allows at the user's traffic."""
     rows = []

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reports import attribution
+from reports import attribution, evidence
 from reports.analysis import analyse
 from reports.attribution import HOP, LAG, MIX, REST
 from reports.fills import explain
@@ -32,6 +32,19 @@ def test_what_was_put_in_is_found_in_its_place(quick_run: Path) -> None:
     assert parts[MIX].value < -1
     assert abs(parts[LAG].value) < 0.01
     assert abs(parts[REST].value) < 0.2
+
+
+def test_where_the_apps_memory_answers_the_hop_is_part_of_the_rest(made_up: Any) -> None:
+    run = made_up(cache={"ttl": 3, "l1": 0.5}, schedule={"warmup": 0, "duration": 3, "blocks": 2})
+    analysis = analyse(run)
+    found = analysis.attributions[0]
+    assert HOP not in found.parts
+    assert sum(part.value for part in found.parts.values()) == pytest.approx(found.total.value)
+    hop = next(row for row in evidence.attribution(analysis).rows if "hop" in row[0].text)
+    assert hop[1].text == "–"
+    told = analysis.summary.attributions[0].mean_ms
+    assert told is not None
+    assert sorted(told.parts) == ["rest", "send_lag", "upstream"]
 
 
 @given(

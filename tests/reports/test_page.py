@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import reports
+from reports import causes, tables
 from reports.analysis import Analysis, analyse
 from reports.page import page
 
@@ -41,6 +42,7 @@ def test_the_page_says_everything(analysis: Analysis, html: str) -> None:
     for text in (
         "AMD EPYC", "sidecar-bench run quick", "no Docker engine", "Quota of 5,000 an hour", "by theory",
         "Where the time goes", "The Redis hop", "Why upstream was called", "Spared by sharing",
+        "Where the hits go", "What one shared cache would spare", "furthest",
         "Smallest effect found", "Books: upstream calls", "standard errors from the expected", "Little",
     ):  # fmt: skip
         assert text in html
@@ -81,6 +83,32 @@ def test_a_run_with_nothing_valid_still_has_a_page(made_up: Any) -> None:
     html = (run / "report.html").read_text(encoding="utf-8")
     assert "Nothing can be said" in html
     assert "saturated" in html
+
+
+def test_the_theorys_row_has_what_was_counted_expected_and_how_far_apart(analysis: Analysis) -> None:
+    row = dict(zip(causes.theory(analysis).heads[4:], causes.theory(analysis).rows[0][4:], strict=True))
+    trials = [trial for trial in analysis.summary.trials if trial.variant == "sidecar"]
+    assert row["Upstream calls a trial"].text == f"{sum(one.upstream_calls for one in trials) / 5:,.0f}"
+    assert row["by theory"].text == f"{trials[0].expected_calls:,.0f}"
+    assert row["by theory"].under == f"± {trials[0].expected_calls_error:.0f}"
+    furthest = max((one.z for one in trials if one.z is not None), key=abs)
+    assert row["z"].under == f"furthest {furthest:+.2f}".replace("-", "−")
+
+
+def test_where_theory_is_silent_its_row_says_why(made_up: Any) -> None:
+    cache = {"ttl": 3, "ttl_jitter": [0, 0.2]}
+    run = made_up(cache=cache, topology="sidecar", schedule={"warmup": 0, "duration": 2, "blocks": 2})
+    even, uneven = causes.theory(analyse(run)).rows
+    assert even[2].text != "–"
+    assert uneven[2].under == "not applicable: copies do not live equally long"
+
+
+def test_undecided_says_how_many_blocks_it_takes_among_many_comparisons(made_up: Any) -> None:
+    run = made_up(cache={"ttl": [1, 4]}, schedule={"warmup": 0, "duration": 2, "blocks": 3})
+    words = [cell.word for row in tables.compared(analyse(run)).rows for cell in row if cell.word]
+    open_questions = [word for word in words if word.startswith("undecided")]
+    assert open_questions
+    assert all("more block" in word or "out of reach" in word for word in open_questions)
 
 
 def test_many_variants_fit_the_page(made_up: Any) -> None:

@@ -57,6 +57,16 @@ def test_the_golden_run_says_what_was_put_in(quick_run: Path) -> None:
     assert summary.verdict.startswith("Against the sidecar, a separate Redis is better in upstream calls")
 
 
+def test_what_differences_come_from_adds_up_for_scripts_too(quick_run: Path) -> None:
+    (found,) = reports.summarize(quick_run).attributions
+    assert (found.a, found.b) == ("sidecar", "separate")
+    for whole in (found.mean_ms, found.hit_ratio):
+        assert whole is not None
+        assert whole.total.ci95 is not None
+        assert sum(part.value for part in whole.parts.values()) == pytest.approx(whole.total.value)
+    assert found.hit_ratio_sharing is not None
+
+
 def test_the_warm_up_counts_for_the_books_and_not_for_the_statistics(quick_run: Path) -> None:
     summary = reports.summarize(quick_run)
     sidecar = summary.variants[0].metrics.hit_ratio
