@@ -110,9 +110,8 @@ class Fills:
 
     async def _fetch(self, name: bytes, reason: str | None, expired: Envelope | None) -> Kept:
         asked_s = time.time()
-        forward = _forward(reason, expired)
+        forward, etag = _forward(reason, expired), self._etag(expired, asked_s)
         try:
-            etag = self._etag(expired, asked_s)
             fetched = await self._upstream.get(name.decode(), etag, spare=expired is not None)
         except QuotaError as error:
             if expired is not None:
@@ -129,7 +128,7 @@ class Fills:
             return self._spared(name, expired, b"upstream-%d" % fetched.status)
         said = forward + b"; fwd-status=%d" % fetched.status
         status, head, body = fetched.status, fetched.head, fetched.body
-        if status == 304 and expired is not None:
+        if status == 304 and expired is not None and etag is not None:
             status, head, body = expired.status, updated(expired.head, head), expired.body
         now_s, ttl_s = time.time(), self._ttl_s(status)
         # What is under way ages, too (RFC 9111, section 4.2.3); its lifetime begins when it is here.
