@@ -66,8 +66,7 @@ def theory(analysis: Analysis) -> Table:
         "z",
         "Fill time",
     ]
-    told = any(variant.theory is not None for variant in analysis.summary.variants)
-    return Table("theory", heads, rows if told else [])
+    return Table("theory", heads, rows)
 
 
 def _expected(variant: VariantSummary, hit_ratio: float, trials: Sequence[TrialSummary]) -> list[Cell]:

@@ -103,6 +103,11 @@ def test_where_theory_is_silent_its_row_says_why(made_up: Any) -> None:
     assert uneven[2].under == "not applicable: copies do not live equally long"
 
 
+def test_the_page_says_why_where_theory_is_silent_of_every_variant(made_up: Any) -> None:
+    run = made_up(upstream={"error_ratio": 0.3}, schedule={"warmup": 0, "duration": 2, "blocks": 2})
+    assert "not applicable: the upstream fails, and what failed is not kept" in page(analyse(run))
+
+
 def test_undecided_says_how_many_blocks_it_takes_among_many_comparisons(made_up: Any) -> None:
     run = made_up(cache={"ttl": [1, 4]}, schedule={"warmup": 0, "duration": 2, "blocks": 3})
     words = [cell.word for row in tables.compared(analyse(run)).rows for cell in row if cell.word]
