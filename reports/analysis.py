@@ -81,7 +81,7 @@ def analyse(folder: Path) -> Analysis:
         command=run.record.command,
         reduction_baseline="none" if any(v.topology == "none" for v in scenario.variants) else "requests",
         blocks=len(blocks),
-        stopping=_stopping(stopping.decide(scenario, compared, done, judged)),
+        stopping=_stopping(stopping.decide(scenario, compared, done, kept.within_reach(judged, values))),
         variants=[summaries.of_variant(variant, values, measures) for variant in scenario.variants],
         comparisons=[comparison for found in compared for comparison in found.comparisons],
         attributions=[
@@ -113,7 +113,8 @@ def decision(folder: Path) -> Decision:
     measures, _ = _measured(run)
     values, done = by_block(scenario, measures), complete(scenario, measures)
     judged = kept.judge(scenario, values, done)
-    return stopping.decide(scenario, effects.compare(scenario, values, done), done, judged)
+    compared = effects.compare(scenario, values, done)
+    return stopping.decide(scenario, compared, done, kept.within_reach(judged, values))
 
 
 def _measured(run: StoredRun) -> tuple[list[Measures], list[str]]:

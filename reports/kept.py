@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reports import sequential, statistics
 from reports.comparisons import agree
@@ -21,6 +21,16 @@ def judge(scenario: Scenario, values: Values, done: int) -> list[ThresholdResult
         result
         for threshold in map(thresholds.parse, scenario.thresholds)
         for result in _judge(threshold, scenario, values, alpha)
+    ]
+
+
+def within_reach(results: Iterable[ThresholdResult], values: Values) -> list[ThresholdResult]:
+    """Return the results that more blocks could change: not those of what valid trials cannot measure."""
+    return [
+        result
+        for result in results
+        if result.value is not None
+        or any(name in values and not values[name] for name in result.variant.split(", "))
     ]
 
 

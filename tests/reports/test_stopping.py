@@ -116,6 +116,38 @@ def test_an_undecided_threshold_keeps_a_run_going(scenario_of: Any) -> None:
     assert decision.undecided == ("separate.p50 <= 1.3 (separate)",)
 
 
+def without_p99(found: effects.Values) -> effects.Values:
+    return {
+        name: {block: {"p50_ms": of["p50_ms"], "hit_ratio": of["hit_ratio"]} for block, of in blocks.items()}
+        for name, blocks in found.items()
+    }
+
+
+@pytest.mark.parametrize("topology", ["separate", ["sidecar", "separate"]])
+def test_a_threshold_on_what_no_trial_can_tell_is_not_waited_for(scenario_of: Any, topology: Any) -> None:
+    scenario = adaptive(scenario_of, topology=topology, thresholds=["separate.p99 <= 20"])
+    found = without_p99(values(CLEAR))
+    judged = kept.judge(scenario, found, 5)
+    assert [result.outcome for result in judged] == ["undecided"], "it is not kept, either"
+    compared = effects.compare(scenario, found, 5)
+    assert stopping.decide(scenario, compared, 5, kept.within_reach(judged, found)).stop
+
+
+def test_a_threshold_on_trials_that_were_all_invalid_is_waited_for(scenario_of: Any) -> None:
+    scenario = adaptive(scenario_of, topology="separate", thresholds=["separate.p99 <= 20"])
+    found: effects.Values = {"separate": {}}
+    judged = kept.judge(scenario, found, 5)
+    assert not stopping.decide(scenario, (), 5, kept.within_reach(judged, found)).stop
+
+
+def test_a_stored_run_does_not_wait_for_it_either(made_up: Any) -> None:
+    run = made_up(thresholds=["p99_ms <= 20"], schedule={"duration": 3, "blocks": 3, "most_blocks": 12})
+    summary = reports.summarize(run)
+    assert {result.outcome for result in summary.thresholds} == {"undecided"}
+    for undecided in (summary.stopping.undecided, reports.decide(run).undecided):
+        assert not [said for said in undecided if "p99_ms <= 20" in said]
+
+
 def test_margins_make_equivalent(scenario_of: Any) -> None:
     close = [0.04, -0.04, 0.0, 0.02, -0.02]
     assert not decide(adaptive(scenario_of), close).stop
