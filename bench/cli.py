@@ -90,8 +90,9 @@ def run(
 ) -> None:
     """Compare the variants of a scenario and write a report.
 
-    Exit codes: 0, also where no threshold is stated; 1, a threshold is broken; 2, something is to be
-    mended; 3, a threshold is undecided, or no trial is valid.
+    Exit codes: 0, every threshold is kept, or, where none is stated, something was decided; 1, a threshold
+    is broken; 2, something is to be mended; 3, a threshold is undecided, or nothing could be decided; 4, the
+    run itself failed.
     """
     changed = options.overrides(
         assignments,

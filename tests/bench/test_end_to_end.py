@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import jsonschema
 import psutil
@@ -201,3 +202,54 @@ def test_a_run_goes_on_where_it_was_interrupted(running: subprocess.Popen[str], 
     ended = sidecar_bench("run", "--resume", "last", cwd=tmp_path)
     assert ended.returncode in ENDED, ended.stderr
     assert len(list(run.glob("trials/*/trial.json"))) == 4
+
+
+def judged(folder: Path, *thresholds: str, blocks: int) -> tuple[int, dict[str, Any], str, ET.Element]:
+    """Run one variant under thresholds: its exit code, its summary, the Markdown and the JUnit XML."""
+    ended = sidecar_bench(
+        "run", "quick", *SMALL, "--blocks", str(blocks), "--duration", "1s", "--topology", "sidecar",
+        "--replicas", "1", "--set", "schedule.attempts=3", "--set", f"thresholds=[{', '.join(thresholds)}]",
+        "--markdown", "found.md", "--junit", "found.xml", cwd=folder,
+    )  # fmt: skip
+    assert "Traceback" not in ended.stderr
+    (path,) = folder.glob("results/*/summary.json")
+    summary = json.loads(path.read_text())
+    return (
+        ended.returncode,
+        summary,
+        (folder / "found.md").read_text(),
+        ET.parse(folder / "found.xml").getroot(),
+    )
+
+
+def case_of(junit: ET.Element, name: str) -> ET.Element:
+    (case,) = junit.findall(f"testsuite/testcase[@name='{name}']")
+    return case
+
+
+@pytest.mark.long
+def test_a_broken_threshold_is_exit_code_1_and_a_failure_for_ci(tmp_path: Path) -> None:
+    code, summary, markdown, junit = judged(
+        tmp_path, "p50_ms <= 0.001", "upstream_calls_per_1000 <= 1000", blocks=3
+    )
+    if summary["variants"][0]["valid_trials"] < 3:
+        pytest.skip("too busy a machine: fewer than three valid trials break nothing")
+    assert code == 1
+    assert {found["text"]: found["outcome"] for found in summary["thresholds"]} == {
+        "p50_ms <= 0.001": "fail",
+        "upstream_calls_per_1000 <= 1000": "pass",
+    }
+    assert "| `p50_ms <= 0.001` | sidecar | ❌ broken |" in markdown
+    assert "| `upstream_calls_per_1000 <= 1000` | sidecar | ✅ kept |" in markdown
+    assert case_of(junit, "p50_ms <= 0.001").find("failure") is not None
+    assert len(case_of(junit, "upstream_calls_per_1000 <= 1000")) == 0, "a test case that passed is empty"
+    assert [suite.get("failures") for suite in junit] == ["1", "0"]
+
+
+@pytest.mark.long
+def test_a_threshold_that_two_blocks_cannot_judge_is_exit_code_3(tmp_path: Path) -> None:
+    code, summary, markdown, junit = judged(tmp_path, "p50_ms <= 0.001", blocks=2)
+    assert code == 3
+    assert [found["outcome"] for found in summary["thresholds"]] == ["undecided"]
+    assert "| `p50_ms <= 0.001` | sidecar | ❔ undecided |" in markdown
+    assert case_of(junit, "p50_ms <= 0.001").find("skipped") is not None
