@@ -100,12 +100,13 @@ def _stall_is_seen(rate: float, bench: Experiments) -> Answer:
         return float(sample_ms.max()), float(np.quantile(sample_ms, 0.999)), long
 
     seen, true = figures(seen_ms), figures(true_ms)
-    # Whole requests: one may stand on the edge.
+    # Whole requests: one may stand on the edge. More than follow from the plan may have waited long: what is
+    # queued is answered one by one after the stall, so that the last of it waits longer than the stall lasted.
     close = (abs(one - other) <= 0.05 * other for one, other in zip(seen[:2], true[:2], strict=True))
     return _judged(
         f"max {seen[0]:,.0f} ms, p99.9 {seen[1]:,.0f} ms, {seen[2]:,} of {seen_ms.size:,} beyond 1 s",
-        f"{true[0]:,.0f} and {true[1]:,.0f} ms, {true[2]:,} of {true_ms.size:,}, ± 5%",
-        all(close) and abs(seen[2] - true[2]) <= 0.05 * true[2] + 1 and seen_ms.size == true_ms.size,
+        f"{true[0]:,.0f} and {true[1]:,.0f} ms, ± 5%; at least {true[2]:,} of {true_ms.size:,}, − 5%",
+        all(close) and seen[2] >= 0.95 * true[2] - 1 and seen_ms.size == true_ms.size,
     )
 
 
