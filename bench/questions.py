@@ -100,8 +100,8 @@ def _stall_is_seen(rate: float, bench: Experiments) -> Answer:
         return float(sample_ms.max()), float(np.quantile(sample_ms, 0.999)), long
 
     seen, true = figures(seen_ms), figures(true_ms)
-    # Whole requests: one may stand on the edge. More than follow from the plan may have waited long: what is
-    # queued is answered one by one after the stall, so that the last of it waits longer than the stall lasted.
+    # Whole requests: one may stand on the edge. More than follow from the plan may have waited long: what
+    # has queued is answered one by one after the stall, and the last of it waits longest.
     close = (abs(one - other) <= 0.05 * other for one, other in zip(seen[:2], true[:2], strict=True))
     return _judged(
         f"max {seen[0]:,.0f} ms, p99.9 {seen[1]:,.0f} ms, {seen[2]:,} of {seen_ms.size:,} beyond 1 s",
