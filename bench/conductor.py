@@ -22,6 +22,7 @@ from reports.records import (
     LinkFacts,
     LoadFacts,
     MachineFacts,
+    RunEnd,
     TrialRecord,
     UpstreamFacts,
     UsageFacts,
@@ -77,6 +78,7 @@ def conduct(
         LoadError: the load generator broke.
     """
     with awake.cores():
+        run.go_on()
         conducted = _Conducted(run, scenario, stack, listener, start_load, run.ended(), time.monotonic())
         listener.begins([trial for block in plan.blocks(scenario) for trial in block], len(conducted.ended))
         number = 0
@@ -88,10 +90,11 @@ def conduct(
                 continue
             decision = decide(run.path)
             if decision.stop:
+                run.end(RunEnd(why="plan"))
                 return
             if conducted.spent:
-                budget_s = scenario.schedule.budget
-                listener.says(f"the budget of {budget_s:g} s is spent: {decision.reason}")
+                run.end(RunEnd(why="budget"))
+                listener.says(decide(run.path).reason)
                 return
             listener.says(decision.reason)
 

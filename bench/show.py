@@ -14,7 +14,7 @@ import reports
 from bench.store import RunFolder
 from reports.metrics import BY_NAME, Metric
 from reports.summary import Comparison, Summary, VariantSummary
-from reports.verdict import findable
+from reports.verdict import findable, open_threshold
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.model import Scenario
@@ -57,7 +57,8 @@ def found(console: Console, summary: Summary) -> None:
     if not few and summary.comparisons:
         console.print(_compared(summary))
     for result in summary.thresholds:
-        console.print(f"{_KEPT[result.outcome]} {result.text} ({result.variant})", highlight=False)
+        far = f": {far} to decide" if (far := open_threshold(result)) else ""
+        console.print(f"{_KEPT[result.outcome]} {result.text} ({result.variant}){far}", highlight=False)
     invalid = [trial for trial in summary.trials if not trial.valid]
     for trial in invalid:
         name = trial.id if trial.attempt == 1 else f"{trial.id}, attempt {trial.attempt}"

@@ -16,11 +16,12 @@ from typing import Final
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import UserError
-from reports.records import RunRecord, TrialRecord
+from reports.records import RunEnd, RunRecord, TrialRecord
 
 DEFAULT_ROOT: Final = Path("results")
 _RUN: Final = "run.json"
 _TRIAL: Final = "trial.json"
+_END: Final = "end.json"
 
 
 @contextlib.contextmanager
@@ -147,6 +148,23 @@ class RunFolder:
             UserError: it cannot be written.
         """
         _write(self.trial_folder(record.id, record.attempt) / _TRIAL, record)
+
+    def go_on(self) -> None:
+        """Let the run go on, if it had ended.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        with _disk_errors(self.path):
+            (self.path / _END).unlink(missing_ok=True)
+
+    def end(self, end: RunEnd) -> None:
+        """Store what has ended the run.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        _write(self.path / _END, end)
 
     def ended(self) -> dict[tuple[str, int], TrialRecord]:
         """Return the trials that ended, by id and attempt; unfinished ones are not among them.

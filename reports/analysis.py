@@ -14,7 +14,7 @@ from reports.metrics import DECISIVE, METRICS
 from reports.pilot import Spread
 from reports.stopping import Decision
 from reports.stored import StoredRun, StoredTrial
-from reports.summary import Stopping, Summary
+from reports.summary import Stopping, Summary, ThresholdResult
 from scenarios.model import Scenario
 
 _MEASURED: dict[tuple[Path, str], Measures | None] = {}
@@ -63,13 +63,13 @@ def analyse(folder: Path) -> Analysis:
     measures, notes = _measured(run)
     values = by_block(scenario, measures)
     done = complete(scenario, measures)
-    compared = effects.compare(scenario, values, done)
+    compared = effects.compare(scenario, values, done, spent=run.spent)
     sampling = {
         metric: [trial.sampling[metric] for trial in measures if trial.valid and metric in trial.sampling]
         for metric in DECISIVE
     }
     blocks = {block for of_variant in values.values() for block in of_variant}
-    judged = kept.judge(scenario, values, done)
+    judged = kept.judge(scenario, values, done, spent=run.spent)
     attributions = [attribute(found.pair, measures) for found in compared]
     hits = [attribute_hits(found.pair, measures) for found in compared]
     summary = Summary(
@@ -81,7 +81,7 @@ def analyse(folder: Path) -> Analysis:
         command=run.record.command,
         reduction_baseline="none" if any(v.topology == "none" for v in scenario.variants) else "requests",
         blocks=len(blocks),
-        stopping=_stopping(stopping.decide(scenario, compared, done, kept.within_reach(judged, values))),
+        stopping=_stopping(_decided(run, values, done, compared, judged)),
         variants=[summaries.of_variant(variant, values, measures) for variant in scenario.variants],
         comparisons=[comparison for found in compared for comparison in found.comparisons],
         attributions=[
@@ -112,9 +112,20 @@ def decision(folder: Path) -> Decision:
     scenario = run.record.scenario
     measures, _ = _measured(run)
     values, done = by_block(scenario, measures), complete(scenario, measures)
-    judged = kept.judge(scenario, values, done)
-    compared = effects.compare(scenario, values, done)
-    return stopping.decide(scenario, compared, done, kept.within_reach(judged, values))
+    judged = kept.judge(scenario, values, done, spent=run.spent)
+    compared = effects.compare(scenario, values, done, spent=run.spent)
+    return _decided(run, values, done, compared, judged)
+
+
+def _decided(
+    run: StoredRun,
+    values: Values,
+    done: int,
+    compared: Sequence[Compared],
+    judged: Sequence[ThresholdResult],
+) -> Decision:
+    within_reach = kept.within_reach(judged, values)
+    return stopping.decide(run.record.scenario, compared, done, within_reach, spent=run.spent)
 
 
 def _measured(run: StoredRun) -> tuple[list[Measures], list[str]]:

@@ -33,10 +33,10 @@ class Compared:
         return next((found for found in self.comparisons if found.metric == metric), None)
 
 
-def compare(scenario: Scenario, values: Values, done: int) -> tuple[Compared, ...]:
-    """Hold variants against one another after so many blocks of the run are done."""
+def compare(scenario: Scenario, values: Values, done: int, *, spent: bool = False) -> tuple[Compared, ...]:
+    """Hold variants against one another after so many blocks; `spent`: the budget ended the run there."""
     schedule = scenario.schedule
-    alpha = sequential.level(done, schedule.blocks, schedule.most_blocks)
+    alpha = sequential.level(done, schedule.blocks, schedule.most_blocks, spent=spent)
     return tuple(_compare(pair, scenario, values, alpha) for pair in pairs(scenario))
 
 
@@ -81,7 +81,7 @@ def _of_metric(pair: Pair, metric: Metric, scenario: Scenario, values: Values, a
         reference=reference,
         margin=margin,
         blocks=len(both),
-        more_blocks=more_blocks(difference, margin, alpha) if word == "undecided" and difference else None,
+        more_blocks=_undecided(difference, margin, alpha) if word == "undecided" and difference else None,
         detectable=statistics.detectable(spread, len(both), alpha) if spread is not None else None,
     )
 
@@ -104,17 +104,24 @@ def decide(metric: Metric, ends: Interval | None, margin: float) -> Decision:
     return "undecided"
 
 
-def more_blocks(difference: Estimate, margin: float, alpha: float) -> int | None:
-    """Return how many more blocks would decide, were difference and spread to stay; None: too many.
+def _undecided(difference: Estimate, margin: float, alpha: float) -> int | None:
+    """Return how many more blocks would decide a difference; None: too many.
 
     The interval decides once its half width is at most |d| (zero is excluded), or at most margin − |d|
     (all of it is within the margin), whichever comes first.
     """
-    if difference.spread is None:
-        return LEAST_BLOCKS - difference.blocks
-    half = max(abs(difference.value), margin - abs(difference.value))
-    wanted = statistics.blocks_for(difference.spread, half, alpha)
-    return max(max(wanted, LEAST_BLOCKS) - difference.blocks, 1) if wanted is not None else None
+    return more_blocks(difference, max(abs(difference.value), margin - abs(difference.value)), alpha)
+
+
+def more_blocks(estimate: Estimate, half: float, alpha: float) -> int | None:
+    """Return how many more blocks make an interval of this half width, were mean and spread to stay.
+
+    At least one: it is asked of what so many blocks have not decided. None: too many.
+    """
+    if estimate.spread is None:
+        return LEAST_BLOCKS - estimate.blocks
+    wanted = statistics.blocks_for(estimate.spread, half, alpha)
+    return max(max(wanted, LEAST_BLOCKS) - estimate.blocks, 1) if wanted is not None else None
 
 
 def label(metric: str) -> str:

@@ -15,6 +15,7 @@ from reports.pilot import Spread
 from reports.statistics import Estimate
 from reports.summary import ThresholdResult
 from reports.tables import Cell, Table
+from reports.verdict import open_threshold
 
 
 def attribution(analysis: Analysis) -> Table:
@@ -221,6 +222,6 @@ def thresholds(results: Sequence[ThresholdResult]) -> Table:
         value = f"{result.value:.4g}" if result.value is not None else "–"
         rows.append([
             Cell(result.text), Cell(result.variant), Cell(value.replace("-", "−"), ends.replace("-", "−")),
-            Cell(result.outcome, kind=kinds[result.outcome]),
+            Cell(result.outcome, open_threshold(result), kind=kinds[result.outcome]),
         ])  # fmt: skip
     return Table("thresholds", ["Threshold", "Variant", "Measured", "Kept"], rows)

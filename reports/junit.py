@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from reports.summary import Summary, ThresholdResult, TrialSummary
+from reports.verdict import open_threshold
 
 
 def render(summary: Summary) -> str:
@@ -40,7 +41,8 @@ def _threshold(suite: ET.Element, result: ThresholdResult) -> None:
     if result.outcome == "fail":
         ET.SubElement(case, "failure", message=message)
     elif result.outcome == "undecided":
-        ET.SubElement(case, "skipped", message=f"undecided: {message}")
+        far = f"; {far} to decide" if (far := open_threshold(result)) else ""
+        ET.SubElement(case, "skipped", message=f"undecided: {message}{far}")
 
 
 def _trial(suite: ET.Element, trial: TrialSummary) -> None:

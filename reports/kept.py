@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reports import sequential, statistics
 from reports.comparisons import agree
-from reports.effects import LEAST_BLOCKS, Values
+from reports.effects import LEAST_BLOCKS, Values, more_blocks
 from reports.statistics import Estimate
 from reports.summary import Kept, ThresholdResult
 from scenarios import thresholds
@@ -14,9 +14,9 @@ from scenarios.model import Scenario, Variant
 from scenarios.thresholds import Side, Threshold
 
 
-def judge(scenario: Scenario, values: Values, done: int) -> list[ThresholdResult]:
-    """Judge every threshold of the scenario, for each variant that it speaks of."""
-    alpha = sequential.level(done, scenario.schedule.blocks, scenario.schedule.most_blocks)
+def judge(scenario: Scenario, values: Values, done: int, *, spent: bool = False) -> list[ThresholdResult]:
+    """Judge every threshold, for each variant that it speaks of; `spent`: the budget has ended the run."""
+    alpha = sequential.level(done, scenario.schedule.blocks, scenario.schedule.most_blocks, spent=spent)
     return [
         result
         for threshold in map(thresholds.parse, scenario.thresholds)
@@ -91,6 +91,9 @@ def _result(
         low, high = ends if threshold.at_most else (-ends[1], -ends[0])
         limit = bound if threshold.at_most else -bound
         outcome = "pass" if high <= limit else "fail" if low > limit else "undecided"
+    more = None
+    if outcome == "undecided" and estimate is not None:  # until the interval no longer reaches to the bound
+        more = more_blocks(estimate, abs(estimate.value - bound), alpha)
     return ThresholdResult(
         text=threshold.text,
         variant=variant,
@@ -98,6 +101,7 @@ def _result(
         value=estimate.value if estimate is not None else None,
         interval=ends,
         bound=bound,
+        more_blocks=more,
     )
 
 

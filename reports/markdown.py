@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from reports.metrics import METRICS, Metric
-from reports.summary import Comparison, MetricValue, Summary
-from reports.verdict import findable, how_far
+from reports.summary import Comparison, MetricValue, Summary, ThresholdResult
+from reports.verdict import findable, how_far, open_threshold
 
 _MARKS = {"pass": "✅ kept", "fail": "❌ broken", "undecided": "❔ undecided"}
 
@@ -23,8 +23,7 @@ def render(summary: Summary) -> str:
         parts.append(_comparisons(summary))
     if summary.thresholds:
         rows = [
-            [f"`{result.text}`", _escaped(result.variant), _MARKS[result.outcome]]
-            for result in summary.thresholds
+            [f"`{result.text}`", _escaped(result.variant), _kept(result)] for result in summary.thresholds
         ]
         parts.append(_table(["threshold", "variant", ""], rows))
     parts.extend(_footnotes(summary))
@@ -68,6 +67,11 @@ def _comparisons(summary: Summary) -> str:
         for a, b in pairs
     ]
     return _table(["comparison", *(metric.label for metric in shown)], rows)
+
+
+def _kept(result: ThresholdResult) -> str:
+    far = f" ({far} to decide)" if (far := open_threshold(result)) else ""
+    return f"{_MARKS[result.outcome]}{far}"
 
 
 def _value(metric: Metric, value: MetricValue | None) -> str:

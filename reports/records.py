@@ -4,6 +4,7 @@
     results/RUN/trials/TRIAL/trial.json      TrialRecord, written last: a folder without it is no trial
     results/RUN/trials/TRIAL/requests.parquet  one row a request (see docs/results.md)
     results/RUN/trials/TRIAL/logs/           what each process of the stack said
+    results/RUN/end.json                     RunEnd, once the run has ended
 
 Facts only: whether a trial is valid, and every statistic, is worked out from them again each time.
 """
@@ -53,6 +54,14 @@ class RunRecord(Record):
     stack: StackChoice
     environment: dict[str, Any] = Field(
         description="Machine and versions, as `sidecar-bench doctor` sees them."
+    )
+
+
+class RunEnd(Record):
+    """What ended a run; a run that was interrupted has none."""
+
+    why: Literal["plan", "budget"] = Field(
+        description="plan: everything was decided, or all blocks were done. budget: the time was spent."
     )
 
 

@@ -43,17 +43,14 @@ def looks(blocks: int, most: int | None) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=4096)
-def level(done: int, blocks: int, most: int | None) -> float:
+def level(done: int, blocks: int, most: int | None, *, spent: bool = False) -> float:
     """Return the two-sided significance level at which a run of so many blocks is judged now.
 
-    A run that ended between two looks, by its budget or by the user's hand, spends there what is left:
-    what ended it did not depend on what it had found. Before the first look nothing was spent either.
+    A run that its budget ended (`spent`), or that stands between two looks, spends there what is left: what
+    ended it did not depend on what it had found. Before the first look nothing was spent either.
     """
     planned = looks(blocks, most)
-    if done >= planned[-1] or done < planned[0]:
-        taken = [look for look in planned if look < done]
-        return levels((*taken, done))[-1]
-    if done in planned:
+    if done in planned and not spent:
         return levels(planned)[planned.index(done)]
     return levels((*(look for look in planned if look < done), done))[-1]
 

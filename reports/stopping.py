@@ -24,11 +24,17 @@ class Decision:
 
 
 def decide(
-    scenario: Scenario, compared: Sequence[Compared], done: int, kept: Iterable[ThresholdResult] = ()
+    scenario: Scenario,
+    compared: Sequence[Compared],
+    done: int,
+    kept: Iterable[ThresholdResult] = (),
+    *,
+    spent: bool = False,
 ) -> Decision:
     """Say whether a run may end after so many blocks; `kept` has what its thresholds came to.
 
     Between the planned looks it goes on: to stop there would be one look more than the plan has paid for.
+    Where its budget is `spent` it ends wherever it is.
     """
     schedule = scenario.schedule
     looks = sequential.looks(schedule.blocks, schedule.most_blocks)
@@ -38,18 +44,23 @@ def decide(
         *(f"{label(found.metric)} of {found.b} against {found.a}" for found in open_),
         *(f"{result.text} ({result.variant})" for result in doubtful),
     )
-    more = None if doubtful else _more(scenario, open_)
+    more = _more(scenario, open_, doubtful)
     if done >= looks[-1]:
         return Decision(True, f"all {looks[-1]} blocks are done", done, names, more)
     following = next(look for look in looks if look > done)
-    if done not in looks:
+    if done not in looks and not spent:
         return Decision(False, f"the next look is after block {following}", done, names, more)
     if not names:
         return Decision(True, f"every comparison is decided after {done} blocks", done, (), None)
     said = names[0] if len(names) == 1 else f"{len(names)} comparisons, {names[0]} among them,"
     decided = not doubtful and all(found.decision != "undecided" for found in open_)
-    why = "not as precise as asked" if decided else "not decided yet"
-    return Decision(False, f"{said} {why}; the next look is after block {following}", done, names, more)
+    why = f"{said} not as precise as asked" if decided else f"{said} not decided yet"
+    if spent:
+        budget_s = scenario.schedule.budget
+        return Decision(
+            True, f"the budget of {budget_s:g} s was spent after {done} blocks; {why}", done, names, more
+        )
+    return Decision(False, f"{why}; the next look is after block {following}", done, names, more)
 
 
 def _open(scenario: Scenario, compared: Iterable[Compared]) -> Iterator[Comparison]:
@@ -83,9 +94,10 @@ def _half_width(comparison: Comparison) -> float:
     return (high - low) / 2
 
 
-def _more(scenario: Scenario, open_: Sequence[Comparison]) -> int | None:
+def _more(scenario: Scenario, open_: Sequence[Comparison], doubtful: Sequence[ThresholdResult]) -> int | None:
     """Return how many more blocks would close the last of them; None where that is out of reach."""
     wanted = [_blocks_more(scenario, found) for found in open_]
+    wanted += [LEAST_BLOCKS if result.value is None else result.more_blocks for result in doubtful]
     known = [blocks for blocks in wanted if blocks is not None]
     return max(known) if known and len(known) == len(wanted) else None
 

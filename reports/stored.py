@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from reports.errors import ResultsError
-from reports.records import SCHEMA, RunRecord, TrialRecord
+from reports.records import SCHEMA, RunEnd, RunRecord, TrialRecord
 
 COLUMNS: Final = ("intended_us", "sent_us", "end_us", "status", "outcome", "replica", "key", "bytes")
 
@@ -53,6 +53,12 @@ class StoredRun:
     record: RunRecord
     trials: tuple[StoredTrial, ...]
     notes: tuple[str, ...]
+    end: RunEnd | None
+
+    @property
+    def spent(self) -> bool:
+        """Whether the run ended because its budget was spent."""
+        return self.end is not None and self.end.why == "budget"
 
 
 def read(folder: Path) -> StoredRun:
@@ -74,7 +80,7 @@ def read(folder: Path) -> StoredRun:
             f"go on with: sidecar-bench run --resume {folder.name}"
         )
     trials.sort(key=lambda trial: (trial.record.block, trial.record.started, trial.record.attempt))
-    return StoredRun(folder, record, tuple(trials), tuple(notes))
+    return StoredRun(folder, record, tuple(trials), tuple(notes), _run_end(folder / "end.json"))
 
 
 def _run_record(path: Path) -> RunRecord:
@@ -93,6 +99,17 @@ def _run_record(path: Path) -> RunRecord:
             f"up to {SCHEMA}); read it with that one"
         )
     return record
+
+
+def _run_end(path: Path) -> RunEnd | None:
+    try:
+        return RunEnd.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise ResultsError(
+            f"{path}: is damaged; remove it, and go on with: sidecar-bench run --resume {path.parent.name}"
+        ) from error
 
 
 def _trial_record(path: Path) -> TrialRecord:

@@ -130,8 +130,8 @@ class Attribution(Part):
     a: str
     b: str
     mean_ms: Attributed | None = Field(
-        description="Mean latency: `redis_hop` (left out where it cannot be told from the rest), `upstream` "
-        "(waits on it, by the hit ratio), `rest`, `send_lag`."
+        description="Mean latency: `redis_hop`, `upstream` (waits on it, by the hit ratio), `queueing` "
+        "(behind other requests), `rest`, `send_lag`. What cannot be told from the rest is left out."
     )
     hit_ratio: Attributed | None = Field(
         description="`cold`, `expired`, `concurrent`, `evicted` (at most), `unstored`, `lost` (one or the "
@@ -151,6 +151,9 @@ class ThresholdResult(Part):
     value: float | None = Field(description="The metric; of two variants, left − factor × right.")
     interval: Interval | None
     bound: float
+    more_blocks: int | None = Field(
+        None, description="About how many more blocks would decide; null where decided, or out of reach."
+    )
 
 
 class Stopping(Part):

@@ -8,7 +8,7 @@ from typing import Final
 from reports.comparisons import Pair
 from reports.effects import LEAST_BLOCKS, Compared
 from reports.metrics import BY_NAME, DECISIVE, Metric
-from reports.summary import Comparison, Decision
+from reports.summary import Comparison, Decision, ThresholdResult
 
 # What the sentence speaks of, in this order; the other metrics are in the table. Hits apart, because the
 # median of all requests mixes hits with misses; not the hit ratio, which says what the calls say.
@@ -66,14 +66,19 @@ def _of_one(found: Compared) -> str:
     return f"Against {a}, {b} is {_listed(parts)}{far}."
 
 
-def how_far(open_: Sequence[Comparison]) -> str:
-    """Say how many more blocks would decide comparisons that are undecided, were all to stay as it is."""
-    wanted = [comparison.more_blocks for comparison in open_]
+def how_far(open_: Sequence[Comparison | ThresholdResult]) -> str:
+    """Say how many more blocks would decide what is undecided, were all to stay as it is."""
+    wanted = [undecided.more_blocks for undecided in open_]
     known = [blocks for blocks in wanted if blocks is not None]
     if len(known) < len(wanted):
         return "over 2,000 more blocks"
     most = max(known)
     return f"about {most:,} more block{'s' if most != 1 else ''}"
+
+
+def open_threshold(result: ThresholdResult) -> str:
+    """Say how many more blocks would decide a threshold; empty where it is decided, or was not measured."""
+    return how_far([result]) if result.outcome == "undecided" and result.value is not None else ""
 
 
 def findable(comparisons: Sequence[Comparison]) -> str:

@@ -14,7 +14,7 @@ from bench import conductor
 from bench.store import RunFolder
 from compose.stack import AppCounts, LinkReport, UpstreamCounts, Usage
 from loadtests.order import Order
-from reports.records import LoadFacts, RunRecord, StackChoice, TrialRecord
+from reports.records import LoadFacts, RunEnd, RunRecord, StackChoice, TrialRecord
 from reports.stopping import Decision
 from scenarios import document, plan
 from scenarios.model import Scenario, Variant
@@ -248,3 +248,21 @@ def test_no_block_is_begun_once_the_budget_is_spent(run: RunFolder) -> None:
         decide=lambda _: Decision(False, "because", 2, (), None),
     )
     assert {record.block for record in run.ended().values()} == {1, 2}
+    assert end_of(run) == "budget"
+
+
+def test_what_ended_a_run_is_stored_until_it_goes_on(run: RunFolder) -> None:
+    run.end(RunEnd(why="budget"))
+    seen = []
+
+    def decide(_: Path) -> Decision:
+        seen.append((run.path / "end.json").exists())
+        return Decision(True, "because", 2, (), None)
+
+    stack = NotedStack()
+    conductor.conduct(run, SCENARIO, stack, NoListener(), start_load=stack.start_load, decide=decide)  # type: ignore[arg-type]
+    assert (seen, end_of(run)) == ([False], "plan")
+
+
+def end_of(run: RunFolder) -> str:
+    return RunEnd.model_validate_json((run.path / "end.json").read_text()).why

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
 
 from bench import show
 from reports.metrics import METRICS
-from reports.summary import Comparison, Metrics, MetricValue, Stopping, Summary, VariantSummary
+from reports.summary import (
+    Comparison,
+    Metrics,
+    MetricValue,
+    Stopping,
+    Summary,
+    ThresholdResult,
+    VariantSummary,
+)
 
 PLAIN, STALE = "separate-stale_if_error0", "separate-stale_if_error60"
 
@@ -31,14 +40,14 @@ def of_errors(a: str, b: str, difference: float) -> Comparison:
     )  # fmt: skip
 
 
-def shown(*variants: VariantSummary, columns: int = 80) -> str:
+def shown(*variants: VariantSummary, columns: int = 80, thresholds: Sequence[ThresholdResult] = ()) -> str:
     difference = variants[-1].metrics.error_ratio.value - variants[0].metrics.error_ratio.value  # type: ignore[union-attr]
     summary = Summary(
         schema="sidecar-bench/summary/1", run_id="20260131-154500-outage", scenario="outage", verdict="…",
         stack="processes", started="2026-01-31T15:45:00+00:00", command=[], reduction_baseline="requests",
         blocks=5, stopping=Stopping(stop=True, reason="done", undecided=[], more_blocks=None),
         variants=list(variants), comparisons=[of_errors(variants[0].id, variants[-1].id, difference)],
-        thresholds=[], trials=[], notes=[],
+        thresholds=list(thresholds), trials=[], notes=[],
     )  # fmt: skip
     console = Console(file=io.StringIO(), width=columns)
     show.found(console, summary)
@@ -73,6 +82,15 @@ def test_names_of_a_sweep_are_not_broken() -> None:
     names = [f"{topology}-ttl{ttl_s}" for topology in ("sidecar", "separate") for ttl_s in (1, 5, 20)]
     told = shown(*(variant(name, 0.0) for name in names)).replace("\n", " ").split()
     assert set(names) <= set(told)
+
+
+def test_an_undecided_threshold_says_how_many_blocks_would_decide_it() -> None:
+    open_ = ThresholdResult(
+        text="p99_ms <= 20", variant="sidecar", outcome="undecided", value=20.5, interval=(19.0, 22.0),
+        bound=20.0, more_blocks=12,
+    )  # fmt: skip
+    told = shown(variant("sidecar", 0.0), variant("separate", 0.0), thresholds=[open_])
+    assert "undecided p99_ms <= 20 (sidecar): about 12 more blocks to decide" in told
 
 
 def test_failed_requests_have_a_row_where_there_are_any() -> None:

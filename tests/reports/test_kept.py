@@ -32,6 +32,25 @@ def test_a_threshold_is_judged_by_the_interval(scenario_of: Any, text: str, outc
     assert [result.outcome for result in kept.judge(scenario, VALUES, done=5)] == outcomes
 
 
+def test_the_blocks_promised_decide_a_threshold(scenario_of: Any) -> None:
+    scenario = scenario_of(thresholds=["separate.p99_ms <= 31"])
+    (open_,) = kept.judge(scenario, VALUES, done=5)
+    assert open_.more_blocks is not None
+    for blocks, outcome in (
+        (5 * round(open_.more_blocks / 10), "undecided"),
+        (5 * round(open_.more_blocks / 5) + 5, "fail"),
+    ):
+        longer = scenario_of(thresholds=scenario.thresholds, schedule={"blocks": blocks})
+        grown = {"separate": {block: VALUES["separate"][block % 5] for block in range(blocks)}}
+        (later,) = kept.judge(longer, grown, done=blocks)
+        assert later.outcome == outcome
+
+
+def test_a_threshold_that_is_decided_promises_nothing(scenario_of: Any) -> None:
+    results = kept.judge(scenario_of(thresholds=["p99_ms <= 25", "hit_ratio >= 1%"]), VALUES, done=5)
+    assert {result.more_blocks for result in results} == {None}
+
+
 TTLS: dict[str, Any] = {"cache": {"ttl": [5, 10]}, "topology": ["sidecar", "separate"]}
 
 

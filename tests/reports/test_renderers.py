@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import reports
-from reports import junit, markdown
+from reports import evidence, junit, markdown
 from reports.summary import Summary, ThresholdResult
 
 
@@ -67,6 +67,22 @@ def test_junit_counts_what_it_holds(summary: Summary) -> None:
     failure = kept.find("testcase/failure")
     assert failure is not None
     assert "19 to 21" in (failure.get("message") or "")
+
+
+def test_an_undecided_threshold_says_how_far_in_every_form(summary: Summary) -> None:
+    found = with_thresholds(summary, "undecided")
+    (result,) = found.thresholds
+    found = found.model_copy(update={"thresholds": [result.model_copy(update={"more_blocks": 12})]})
+    assert "❔ undecided (about 12 more blocks to decide)" in markdown.render(found)
+    assert "about 12 more blocks to decide" in junit.render(found)
+    assert evidence.thresholds(found.thresholds).rows[0][-1].under == "about 12 more blocks"
+
+
+def test_of_a_threshold_that_was_not_measured_no_number_of_blocks_is_told(summary: Summary) -> None:
+    found = with_thresholds(summary, "undecided")
+    (result,) = found.thresholds
+    found = found.model_copy(update={"thresholds": [result.model_copy(update={"value": None})]})
+    assert "❔ undecided |" in markdown.render(found)
 
 
 def test_junit_of_a_run_without_a_valid_trial_is_an_error(summary: Summary) -> None:

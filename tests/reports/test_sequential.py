@@ -63,6 +63,27 @@ def test_a_run_cut_short_spends_what_is_left() -> None:
     assert planned < cut < 0.05
 
 
+def test_a_budget_that_ends_a_run_at_a_look_leaves_nothing_unspent() -> None:
+    assert sequential.level(10, 5, 20) < sequential.level(10, 5, 20, spent=True) < 0.05
+    assert sequential.level(5, 5, 20, spent=True) == pytest.approx(0.05), "nothing was spent before"
+
+
+def test_runs_that_their_budget_ends_find_a_difference_where_there_is_none_in_at_most_5_percent() -> None:
+    random = np.random.default_rng(4)
+    planned = sequential.looks(5, 20)
+    ends = random.integers(5, 20, 20_000)  # whenever the time is spent, whatever was found
+    samples = random.normal(0, 1, (len(ends), planned[-1]))
+    crossed = np.zeros(len(ends), bool)
+    for end in range(5, 20):
+        runs = samples[ends == end]
+        for look in (*(look for look in planned if look <= end), end):
+            t = runs[:, :look].mean(axis=1) / (runs[:, :look].std(axis=1, ddof=1) / math.sqrt(look))
+            last = look == end
+            level = sequential.level(look, 5, 20, spent=last)
+            crossed[ends == end] |= np.abs(t) > stats.t.ppf(1 - level / 2, look - 1)
+    assert crossed.mean() <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / len(ends))
+
+
 def test_all_looks_together_find_a_difference_where_there_is_none_in_5_percent() -> None:
     random = np.random.default_rng(3)
     planned = sequential.looks(5, 20)

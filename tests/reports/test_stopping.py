@@ -116,6 +116,34 @@ def test_an_undecided_threshold_keeps_a_run_going(scenario_of: Any) -> None:
     assert decision.undecided == ("separate.p50 <= 1.3 (separate)",)
 
 
+def test_an_undecided_threshold_says_how_far(scenario_of: Any) -> None:
+    scenario = adaptive(scenario_of, thresholds=["separate.p50 <= 1.305"])
+    found = values(CLEAR)
+    (judged,) = kept.judge(scenario, found, 5)
+    decision = stopping.decide(scenario, effects.compare(scenario, found, 5), 5, [judged])
+    assert judged.more_blocks is not None
+    assert decision.more_blocks == judged.more_blocks > 1
+
+
+def test_a_budget_ends_a_run_wherever_it_is_and_says_what_is_open(scenario_of: Any) -> None:
+    scenario = scenario_of(schedule={"blocks": 5, "most_blocks": 20, "budget": 60})
+    for done in (5, 6):
+        differences = (OPEN * 2)[:done]
+        compared = effects.compare(scenario, values(differences), done, spent=True)
+        found = stopping.decide(scenario, compared, done, spent=True)
+        assert found.stop
+        assert found.reason.startswith(f"the budget of 60 s was spent after {done} blocks; median latency")
+        assert found.more_blocks is not None
+
+
+def test_what_a_spent_budget_leaves_decided_is_decided(scenario_of: Any) -> None:
+    scenario = scenario_of(schedule={"blocks": 5, "most_blocks": 20, "budget": 60})
+    differences = [*CLEAR, 0.3]
+    compared = effects.compare(scenario, values(differences), 6, spent=True)
+    found = stopping.decide(scenario, compared, 6, spent=True)
+    assert (found.stop, found.reason) == (True, "every comparison is decided after 6 blocks")
+
+
 def without_p99(found: effects.Values) -> effects.Values:
     return {
         name: {block: {"p50_ms": of["p50_ms"], "hit_ratio": of["hit_ratio"]} for block, of in blocks.items()}

@@ -7,7 +7,7 @@ import pytest
 
 import reports
 from reports import ResultsError, stored
-from reports.records import LinkFacts
+from reports.records import LinkFacts, RunEnd
 
 ROWS = "trials/b01-sidecar/requests.parquet"
 SMALL: dict[str, Any] = {"schedule": {"warmup": 0.5, "duration": 2, "blocks": 2}}
@@ -37,9 +37,13 @@ def test_a_trial_that_never_ended_is_left_out_with_a_note(made_up: Any) -> None:
         (lambda run: (run / ROWS).write_bytes(b"PAR1"), "requests.parquet", "--resume"),
         (lambda run: (run / ROWS).unlink(), "requests.parquet", "--resume"),
         (lambda run: [path.unlink() for path in run.glob("trials/*/trial.json")], "no trial", "--resume"),
+        (lambda run: (run / "end.json").write_text("{"), "end.json", "--resume"),
         (lambda run: _raise_format(run), "run.json", "newer sidecar-bench"),
     ],
-    ids=["no run", "damaged run", "damaged trial", "damaged rows", "no rows", "no trial", "newer format"],
+    ids=[
+        "no run", "damaged run", "damaged trial", "damaged rows", "no rows", "no trial", "damaged end",
+        "newer format",
+    ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named_with_its_remedy(
     made_up: Any, spoil: Any, named: str, remedy: str
@@ -55,6 +59,15 @@ def test_what_cannot_be_read_is_named_with_its_remedy(
 def _raise_format(run: Path) -> None:
     path = run / "run.json"
     path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+
+
+def test_what_ended_a_run_is_read_and_told(made_up: Any) -> None:
+    run = made_up(schedule={"warmup": 0, "duration": 2, "blocks": 3, "most_blocks": 9, "budget": 60})
+    assert not reports.summarize(run).stopping.stop, "no word of an end: the run was interrupted"
+    (run / "end.json").write_text(RunEnd(why="budget").model_dump_json())
+    stopping = reports.summarize(run).stopping
+    assert (stopping.stop, "the budget of 60 s was spent" in stopping.reason) == (True, True)
+    assert reports.decide(run).reason == stopping.reason
 
 
 def test_a_missing_column_is_named(made_up: Any) -> None:
