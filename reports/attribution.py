@@ -7,7 +7,8 @@ block the difference then splits without a rest (a Shapley split of products, L.
     Δlag  +  Σ Δwₖ·s̄ₖ  +  Σ w̄ₖ·Δsₖ
 
 The second term is what more or fewer waits on upstream do. Of the third, ΔRTT times the Redis commands
-of a request is the hop; what is left is work and queueing in the app, Redis and the upstream.
+of a request is the hop, and the difference in the time that requests wait behind others (`reports.queueing`)
+is queueing; what is left is work in the app, Redis and the upstream.
 
 Each request that is no hit has one cause (`reports.fills`), so the difference in hit ratio is the sum of
 the differences in the causes' shares.
@@ -31,12 +32,15 @@ LEASED: Final[Mapping[str, int]] = {**COMMANDS, "miss": 5}
 LAG: Final = "late sends of the load generator"
 MIX: Final = "waits on upstream, by the hit ratio"
 HOP: Final = "the Redis hop (achieved RTT × commands)"
-REST: Final = "the rest: work and queueing in app, Redis and upstream"
-TERMS: Final = (HOP, MIX, REST, LAG)
+QUEUEING: Final = "queueing behind other requests"
+REST: Final = "the rest: work in app, Redis and upstream"
+TERMS: Final = (HOP, MIX, QUEUEING, REST, LAG)
 # The same, for scripts.
-KEYS: Final = {HOP: "redis_hop", MIX: "upstream", REST: "rest", LAG: "send_lag"}
+KEYS: Final = {HOP: "redis_hop", MIX: "upstream", QUEUEING: "queueing", REST: "rest", LAG: "send_lag"}
 # Where the hop cannot be measured, it is part of the rest.
-HOPLESS: Final = {MIX: MIX, REST: REST.replace("work", "the Redis hop, work"), LAG: LAG}
+HOPLESS: Final = {
+    MIX: MIX, QUEUEING: QUEUEING, REST: REST.replace("work", "the Redis hop, work"), LAG: LAG,
+}  # fmt: skip
 # A shared cache is replayed as one that never fails: where more requests failed, that says nothing.
 _MOST_OTHER: Final = 0.01
 
@@ -71,8 +75,11 @@ def attribute(pair: Pair, trials: Sequence[Measures]) -> Attribution | None:
     splits = [split(of_a[block], of_b[block], *asked) for block in sorted(of_a.keys() & of_b.keys())]
     if not splits:
         return None
+    # Nobody knows how often Redis was asked where the app's memory answers.
     if pair.a.cache.l1 or pair.b.cache.l1 or not all(trial.record.deployed for trial in trials):
-        splits = [_without_the_hop(found) for found in splits]
+        splits = [_among_the_rest(found, HOP) for found in splits]
+    if not all(QUEUEING in found for found in splits):
+        splits = [_among_the_rest(found, QUEUEING) for found in splits]
     parts = {term: statistics.mean([found[term] for found in splits]) for term in splits[0]}
     total = statistics.mean([sum(found.values()) for found in splits])
     if total is None:
@@ -80,10 +87,10 @@ def attribute(pair: Pair, trials: Sequence[Measures]) -> Attribution | None:
     return Attribution(pair, total, {term: part for term, part in parts.items() if part is not None})
 
 
-def _without_the_hop(parts: Mapping[str, float]) -> dict[str, float]:
-    """Count the hop among the rest: nobody knows how often Redis was asked where the app's memory answers."""
-    rest = parts[REST] + parts[HOP]
-    return {term: rest if term == REST else part for term, part in parts.items() if term != HOP}
+def _among_the_rest(parts: Mapping[str, float], unknown: str) -> dict[str, float]:
+    """Count a part among the rest, because not every block can tell it."""
+    rest = parts[REST] + parts.get(unknown, 0.0)
+    return {term: rest if term == REST else part for term, part in parts.items() if term != unknown}
 
 
 def attribute_hits(pair: Pair, trials: Sequence[Measures]) -> HitAttribution | None:
@@ -126,9 +133,14 @@ def split(
     asked_a: Mapping[str, int] = COMMANDS,
     asked_b: Mapping[str, int] = COMMANDS,
 ) -> dict[str, float]:
-    """Split the difference in mean latency of two trials (ms), by how often each asks Redis for a request."""
+    """Split the difference in mean latency of two trials (ms), by how often each asks Redis for a request.
+
+    Without the part of queueing where a trial cannot tell it: then it is in the rest.
+    """
     parts = dict.fromkeys(TERMS, 0.0)
     parts[LAG] = b.lag_mean_ms - a.lag_mean_ms
+    told = a.queueing_ms is not None and b.queueing_ms is not None
+    queueing_ms = (b.queueing_ms or 0.0) - (a.queueing_ms or 0.0) if told else 0.0
     for kind in sorted({*a.kinds, *b.kinds}):
         share_a, service_a = a.kinds.get(kind, (0.0, None))
         share_b, service_b = b.kinds.get(kind, (0.0, None))
@@ -138,10 +150,11 @@ def split(
         share = (share_a + share_b) / 2
         hop_ms = _rtt_ms(b) * asked_b[kind] - _rtt_ms(a) * asked_a[kind]
         parts[MIX] += (share_b - share_a) * (before + after) / 2
-        hop = share * hop_ms if service_a is not None and service_b is not None else 0.0
-        parts[HOP] += hop
-        parts[REST] += share * (after - before) - hop
-    return parts
+        both = share if service_a is not None and service_b is not None else 0.0
+        parts[HOP] += both * hop_ms
+        parts[QUEUEING] += both * queueing_ms
+        parts[REST] += share * (after - before) - both * (hop_ms + queueing_ms)
+    return parts if told else {term: part for term, part in parts.items() if term != QUEUEING}
 
 
 def _rtt_ms(trial: Measures) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from reports.fills import Fills, explain
 from reports.gate import Gate
+from reports.queueing import wait_ms
 from reports.records import TrialRecord
 from reports.statistics import quantile_error
 from reports.stored import StoredTrial
@@ -51,6 +52,8 @@ class Measures:
     latency: dict[str, Latency]
     # Share and mean service time (ms) of each kind of request: hit, miss, other.
     kinds: dict[str, tuple[float, float]]
+    # Time for which requests wait behind others on their arrival; None where it cannot be told.
+    queueing_ms: float | None
     fills: Fills
     # Standard errors that the number of requests alone causes. None of the hit ratio: a block's trials
     # meet the same requests, which pairing takes out.
@@ -129,6 +132,7 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
             "miss": _latency(latency_us[calling]),
         },
         kinds=_kinds(outcome, calling, service_us),
+        queueing_ms=wait_ms(rows, ~warm.to_numpy()),
         fills=explain(rows, variant, fill_s, joined, ~warm.to_numpy(), record.evicted_keys),
         sampling=_sampling(latency_us),
         lag_mean_ms=float(lag_us.mean()) / 1000,

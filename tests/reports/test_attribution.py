@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reports import attribution, evidence
 from reports.analysis import analyse
-from reports.attribution import HOP, LAG, MIX, REST
+from reports.attribution import HOP, LAG, MIX, QUEUEING, REST
 from reports.fills import explain
 
 
@@ -32,6 +32,7 @@ def test_what_was_put_in_is_found_in_its_place(quick_run: Path) -> None:
     assert parts[MIX].value < -1
     assert abs(parts[LAG].value) < 0.01
     assert abs(parts[REST].value) < 0.2
+    assert abs(parts[QUEUEING].value) < 0.05, "requests of these rows do not wait for one another"
 
 
 def test_where_the_apps_memory_answers_the_hop_is_part_of_the_rest(made_up: Any) -> None:
@@ -44,7 +45,7 @@ def test_where_the_apps_memory_answers_the_hop_is_part_of_the_rest(made_up: Any)
     assert hop[1].text == "–"
     told = analysis.summary.attributions[0].mean_ms
     assert told is not None
-    assert sorted(told.parts) == ["rest", "send_lag", "upstream"]
+    assert sorted(told.parts) == ["queueing", "rest", "send_lag", "upstream"]
 
 
 @given(
