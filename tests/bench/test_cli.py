@@ -1,11 +1,11 @@
 """The command, as a user meets it: what it prints, how it exits, what it leaves."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import sidecar_bench
 
 from bench import cli
 from bench.load import LoadError
@@ -13,16 +13,12 @@ from bench.load import LoadError
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 
 
-def sidecar_bench(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(COMMAND), *arguments],
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "200"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+def test_the_command_is_installed_and_hands_its_exit_code_on(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [str(COMMAND), "run", "qwick"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("sidecar-bench: qwick: no such scenario")
 
 
 @pytest.mark.parametrize(

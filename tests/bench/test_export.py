@@ -1,11 +1,10 @@
 """`sidecar-bench export`: what it writes, what it leaves alone, what it says."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from commands import Ended, sidecar_bench
 from typer.testing import CliRunner
 
 from bench.cli import cli
@@ -14,26 +13,21 @@ from bench.export import write
 from compose.stack import StackError
 from scenarios.document import ScenarioError
 
-COMMAND = Path(sys.executable).with_name("sidecar-bench")
-
 
 def export(*arguments: str, out: Path) -> Result:
     return CliRunner().invoke(cli, ["export", *arguments, "--out", str(out)])
 
 
 def test_it_says_what_it_wrote_and_refuses_to_overwrite_it_in_a_sentence(tmp_path: Path) -> None:
-    def sidecar_bench(topology: str) -> subprocess.CompletedProcess[str]:
-        arguments = ["export", "ecs", "--topology", topology, "--out", "deploy"]
-        return subprocess.run(
-            [str(COMMAND), *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
+    def exported(topology: str) -> Ended:
+        return sidecar_bench("export", "ecs", "--topology", topology, "--out", "deploy", cwd=tmp_path)
 
-    ended = sidecar_bench("separate")
+    ended = exported("separate")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == "wrote deploy/template.yaml\n"
     written = (tmp_path / "deploy" / "template.yaml").read_text()
     assert "RedisService:" in written
-    refused = sidecar_bench("sidecar")
+    refused = exported("sidecar")
     assert refused.returncode == 2
     assert refused.stderr.startswith("sidecar-bench: deploy: template.yaml would be overwritten")
     assert (tmp_path / "deploy" / "template.yaml").read_text() == written

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket
 import string
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import sidecar_bench
 from hypothesis import given
 from hypothesis import strategies as st
 from servers import free_port
@@ -290,8 +289,7 @@ def test_a_run_that_goes_on_keeps_its_targets_and_may_be_allowed_more() -> None:
     ],
 )
 def test_a_refusal_is_a_sentence_and_leaves_nothing(tmp_path: Path, arguments: list[str], said: str) -> None:
-    command = [str(Path(sys.executable).with_name("sidecar-bench")), "run", "quick", *arguments]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ended = sidecar_bench("run", "quick", *arguments, cwd=tmp_path)
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
