@@ -26,8 +26,9 @@ test: install
 long: install
 	$(BIN)/pytest --ignore=tests/benchmarks -m long
 
+# For between two edits: what needs no server, in less than a minute.
 unit: install
-	$(BIN)/pytest --ignore=tests/benchmarks -m "not slow and not long and not engine and not browser"
+	$(BIN)/pytest --ignore=tests/benchmarks -m "not served and not slow and not long and not engine and not browser"
 
 benchmark: install
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements-benchmark.lock

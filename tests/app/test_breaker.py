@@ -11,6 +11,8 @@ import pytest
 from app import breaker as module
 from app.breaker import Breaker
 
+pytestmark = pytest.mark.served
+
 FIRST_S, LAST_S = 0.01, 0.08
 
 

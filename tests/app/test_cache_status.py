@@ -20,6 +20,8 @@ from app.main import create_app
 from app.settings import Settings
 from loadtests.recorder import OUTCOMES, outcome
 
+pytestmark = pytest.mark.served
+
 TOKEN = r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*"
 PARAMETER = re.compile(rf"; (?P<key>[a-z*][a-z0-9_.*-]*)(?:=(?P<value>{TOKEN}|-?\d{{1,15}}))?")
 TYPES: dict[str, Callable[[str | None], bool]] = {

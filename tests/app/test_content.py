@@ -15,6 +15,8 @@ from app.cache import Answer
 from app.main import create_app, get_cache
 from app.settings import Settings
 
+pytestmark = pytest.mark.served
+
 
 @pytest.fixture(params=[HITS, "httptools"])
 def app(request: pytest.FixtureRequest, redis: RedisServer, upstream: str) -> Iterator[str]:

@@ -16,6 +16,8 @@ from app.main import create_app
 from app.metrics import Metrics
 from app.settings import Settings
 
+pytestmark = pytest.mark.served
+
 # Connecting, authenticating and asking may each time out once (0.1 s each); the rest is for a busy machine.
 BOUND_S = 1.0
 

@@ -21,6 +21,8 @@ from app.memory import MOST, Troubles
 from app.metrics import Metrics
 from app.settings import Settings
 
+pytestmark = pytest.mark.served
+
 
 @pytest.fixture
 def origin() -> Origin:

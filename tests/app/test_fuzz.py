@@ -22,6 +22,8 @@ from servers import HITS, RedisServer, free_port, serving
 from app.main import create_app
 from app.settings import Settings
 
+pytestmark = pytest.mark.served
+
 BASE = b"/base/"
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 # What breaks parsers: separators plain and encoded, once and twice, dots, controls, and half of a character.

@@ -231,6 +231,7 @@ def ask_at_once(app: str, paths: Sequence[str]) -> list[tuple[int, str]]:
     return asyncio.run(crowd())
 
 
+@pytest.mark.served
 def test_many_expired_at_once_spend_no_call_of_the_reserve(
     serve: Callable[..., str], counting: Counting
 ) -> None:
@@ -264,6 +265,7 @@ def test_who_waits_for_a_free_call_hears_of_a_refusal_met_meanwhile(
     assert counting.asked.total() == refused[429]
 
 
+@pytest.mark.served
 def test_a_wait_for_a_free_call_that_lasts_too_long_ends_as_a_refusal(
     serve: Callable[..., str], counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

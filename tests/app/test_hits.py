@@ -22,6 +22,8 @@ from app.main import create_app
 from app.settings import Settings
 from loadtests.upstream import Stub, StubSettings
 
+pytestmark = pytest.mark.served
+
 HIT = Answer(200, b"content-length: 3\r\ncache-status: redis; hit; ttl=1\r\n", b"hit")
 MISS = Look(0)
 

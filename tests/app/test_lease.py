@@ -18,6 +18,8 @@ from app.main import create_app
 from app.settings import Settings
 from app.upstream import TIMEOUT_S
 
+pytestmark = pytest.mark.served
+
 
 class Held:
     """An upstream that answers when the test lets it; `under_way` is how many calls wait for that."""

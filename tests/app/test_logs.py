@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from servers import Answer, eventually, free_port, get
 
+pytestmark = pytest.mark.served
+
 SECRETS = {"UPSTREAM_TOKEN": "t0ken-of-the-upstream", "REDIS_PWD": "passw0rd-of-redis"}
 
 

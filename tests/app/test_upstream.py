@@ -16,6 +16,8 @@ from servers import HITS, Answer, RedisServer, get, serving
 from app.main import create_app
 from app.settings import Settings
 
+pytestmark = pytest.mark.served
+
 
 @pytest.fixture
 def serve(redis: RedisServer) -> Iterator[Callable[..., str]]:

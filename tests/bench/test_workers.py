@@ -168,6 +168,7 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_sentence_and_leaves_nothing
     assert not any(worker.is_running() for worker in workers)
 
 
+@pytest.mark.served
 def test_a_master_that_is_not_there_is_said_after_the_patience(tmp_path: Path) -> None:
     ended = run("worker", "--master", f"127.0.0.1:{free_port()}", "--patience", "0.5", cwd=tmp_path)
     assert ended.returncode == 2

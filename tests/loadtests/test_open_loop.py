@@ -13,6 +13,8 @@ from loadtests.keys import Requests
 from loadtests.open_loop import OpenLoop
 from loadtests.recorder import Recorder
 
+pytestmark = pytest.mark.served
+
 
 def planned(gap_us: int, count: int, replicas: int = 1) -> Requests:
     return Requests(

@@ -21,6 +21,8 @@ from loadtests.order import Order
 from reports.records import LoadFacts
 from scenarios.model import Keys, Workload
 
+pytestmark = pytest.mark.served
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -17,6 +17,8 @@ from pydantic import ValidationError
 
 from loadtests.upstream import LARGEST, Stub, StubSettings
 
+pytestmark = pytest.mark.served
+
 
 class Running:
     """A stub behind uvicorn, in a thread."""
