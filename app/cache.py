@@ -61,15 +61,19 @@ class Cache:
         self._flights: Flights[Kept] = Flights()
 
     def ask(self, name: bytes, tell: Callable[[Look | Answer], None]) -> bool:
-        """Look a name up with one question to Redis, and tell what it came to, in a later turn of the loop.
+        """Look a name up with one question at most, and tell what it came to, in a later turn of the loop.
 
         False, and nothing is told, where it takes more or less than that: `look` does whatever it takes.
         """
-        asked = None if self.store is None or self._l1 else self.store.asked(name)
+        if self.store is None:
+            return False
+        if (remembered := self._remembered(name)) is not None:
+            asyncio.get_running_loop().call_soon(tell, remembered)
+            return True
+        landed, asked = self._flights.landed, self.store.asked(name)
         if asked is None:
             return False
-        landed = self._flights.landed
-        asked.add_done_callback(lambda answered: tell(self._came(landed, answered)))
+        asked.add_done_callback(lambda answered: tell(self._came(name, landed, answered)))
         return True
 
     async def look(self, name: bytes) -> Look | Answer:
@@ -77,16 +81,13 @@ class Cache:
         landed = self._flights.landed
         if self.store is None:
             return Look(landed, reason="no-cache")
-        if self._l1 and (found := self._memory.get(name, time.time())) is not None:
-            self._counts["hit"] += 1
-            return _hit(found, time.time(), b"l1; hit; ttl=%d")
+        if (remembered := self._remembered(name)) is not None:
+            return remembered
         try:
             data = await self.store.get(name)
         except RedisError as error:
             return self._unasked(landed, error)
-        if self._l1 and data is not None and (found := opened(data)) is not None:
-            self._memory.put(name, found, time.time())
-        return self._judged(landed, data)
+        return self._judged(name, landed, data)
 
     async def answer(self, name: bytes, look: Look) -> Answer:
         """Answer what was no hit: stale while it is fetched anew, or what the fetch brings."""
@@ -122,9 +123,16 @@ class Cache:
         if self.store:
             await self.store.close()
 
-    def _came(self, landed: int, answered: asyncio.Future[bytes | None]) -> Look | Answer:
+    def _remembered(self, name: bytes) -> Answer | None:
+        """Answer from the process's own memory, where it is used and has the name."""
+        if not self._l1 or (found := self._memory.get(name, now_s := time.time())) is None:
+            return None
+        self._counts["hit"] += 1
+        return _hit(found, now_s, b"l1; hit; ttl=%d")
+
+    def _came(self, name: bytes, landed: int, answered: asyncio.Future[bytes | None]) -> Look | Answer:
         try:
-            return self._judged(landed, answered.result())
+            return self._judged(name, landed, answered.result())
         except RedisError as error:
             return self._unasked(landed, error)
         except (Exception, asyncio.CancelledError) as error:
@@ -136,7 +144,7 @@ class Cache:
         self._metrics.redis_errors[error.reason] += 1
         return Look(landed, reason=error.reason)
 
-    def _judged(self, landed: int, data: bytes | None) -> Look | Answer:
+    def _judged(self, name: bytes, landed: int, data: bytes | None) -> Look | Answer:
         """Say what Redis's answer comes to."""
         if data is None or (found := opened(data)) is None:
             if self.store is not None and not isinstance(data, bytes | None):
@@ -145,6 +153,8 @@ class Cache:
         now_s = time.time()
         if found.fresh_until_s <= now_s:
             return Look(landed, found)
+        if self._l1:
+            self._memory.put(name, found, now_s)
         self._counts["hit"] += 1
         return _hit(found, now_s, b"redis; hit; ttl=%d")
 

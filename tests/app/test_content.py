@@ -275,3 +275,24 @@ def test_each_operation_has_a_name_of_its_own(app: str) -> None:
     assert set(paths["/content/{path}"]) == {"get", "head"}
     names = [operation["operationId"] for path in paths.values() for operation in path.values()]
     assert len(names) == len(set(names))
+
+
+def test_what_the_process_remembers_is_answered_before_the_framework_too(
+    redis: RedisServer, upstream: str
+) -> None:
+    application, reached = create_app(
+        Settings(
+            upstream, ttl_s=60, ttl_jitter=0, l1_s=60, redis_host="127.0.0.1", redis_port=redis.port,
+            redis_password=redis.password,
+        )
+    ), []  # fmt: skip
+
+    async def noted(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            reached.append(scope["path"])
+        await application(scope, receive, send)
+
+    with serving(noted, HITS) as url:
+        told = [get(url, "/content/a").headers["cache-status"].split(";")[:2] for _ in range(4)]
+    assert told == [["redis", " fwd=uri-miss"], ["redis", " hit"], ["l1", " hit"], ["l1", " hit"]]
+    assert reached == ["/content/a"], "the miss alone"
