@@ -63,13 +63,12 @@ def analyse(folder: Path) -> Analysis:
     measures, notes = _measured(run)
     values = by_block(scenario, measures)
     done = complete(scenario, measures)
-    compared = effects.compare(scenario, values, done, spent=run.spent)
+    compared, judged, decided = _judged(run, values, done)
     sampling = {
         metric: [trial.sampling[metric] for trial in measures if trial.valid and metric in trial.sampling]
         for metric in DECISIVE
     }
     blocks = {block for of_variant in values.values() for block in of_variant}
-    judged = kept.judge(scenario, values, done, spent=run.spent)
     attributions = [attribute(found.pair, measures) for found in compared]
     hits = [attribute_hits(found.pair, measures) for found in compared]
     summary = Summary(
@@ -81,7 +80,7 @@ def analyse(folder: Path) -> Analysis:
         command=run.record.command,
         reduction_baseline="none" if any(v.topology == "none" for v in scenario.variants) else "requests",
         blocks=len(blocks),
-        stopping=_stopping(_decided(run, values, done, compared, judged)),
+        stopping=_stopping(decided),
         variants=[summaries.of_variant(variant, values, measures) for variant in scenario.variants],
         comparisons=[comparison for found in compared for comparison in found.comparisons],
         attributions=[
@@ -112,20 +111,18 @@ def decision(folder: Path) -> Decision:
     scenario = run.record.scenario
     measures, _ = _measured(run)
     values, done = by_block(scenario, measures), complete(scenario, measures)
-    judged = kept.judge(scenario, values, done, spent=run.spent)
-    compared = effects.compare(scenario, values, done, spent=run.spent)
-    return _decided(run, values, done, compared, judged)
+    return _judged(run, values, done)[-1]
 
 
-def _decided(
-    run: StoredRun,
-    values: Values,
-    done: int,
-    compared: Sequence[Compared],
-    judged: Sequence[ThresholdResult],
-) -> Decision:
+def _judged(
+    run: StoredRun, values: Values, done: int
+) -> tuple[tuple[Compared, ...], list[ThresholdResult], Decision]:
+    """Hold variants against one another and against the thresholds, and say whether the run may end."""
+    scenario, spent = run.record.scenario, run.spent
+    compared = effects.compare(scenario, values, done, spent=spent)
+    judged = kept.judge(scenario, values, done, spent=spent)
     within_reach = kept.within_reach(judged, values)
-    return stopping.decide(run.record.scenario, compared, done, within_reach, spent=run.spent)
+    return compared, judged, stopping.decide(scenario, compared, done, within_reach, spent=spent)
 
 
 def _measured(run: StoredRun) -> tuple[list[Measures], list[str]]:

@@ -280,12 +280,12 @@ def test_each_operation_has_a_name_of_its_own(app: str) -> None:
 def test_what_the_process_remembers_is_answered_before_the_framework_too(
     redis: RedisServer, upstream: str
 ) -> None:
-    application, reached = create_app(
-        Settings(
-            upstream, ttl_s=60, ttl_jitter=0, l1_s=60, redis_host="127.0.0.1", redis_port=redis.port,
-            redis_password=redis.password,
-        )
-    ), []  # fmt: skip
+    settings = Settings(
+        upstream, ttl_s=60, ttl_jitter=0, l1_s=60, redis_host="127.0.0.1", redis_port=redis.port,
+        redis_password=redis.password,
+    )  # fmt: skip
+    application = create_app(settings)
+    reached: list[str] = []
 
     async def noted(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":

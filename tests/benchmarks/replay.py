@@ -1,4 +1,6 @@
-"""An ideal cache in the app's place: `python tests/benchmarks/replay.py FOLDER`, after `live.py run FOLDER`.
+"""An ideal cache in the app's place, after `live.py run FOLDER`.
+
+    PYTHONPATH=tests/support python tests/benchmarks/replay.py FOLDER
 
 Upstream calls that are not the expected ones are the app's fault, theory's or the dice's. The requests of
 each stored A/A trial are replayed against a cache that knows no delay but the fill: whatever the app did
@@ -13,36 +15,24 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import ideal_cache
+
 import reports
 from loadtests.keys import requests
 from reports import stored, theory
+from reports.theory import Caches
 from scenarios import plan
 from scenarios.model import Scenario, Variant
 
 DRAWN = 20_000
 FIRST_SEED = 100_000
 
-Request = tuple[int, int, int]  # when (µs), which key, of which replica
 
-
-def ideal_calls(asked: Iterable[Request], variant: Variant, fill_s: float) -> int:
-    """Count the upstream calls of an ideal cache: misses of a replica are joined, copies last for the TTL."""
-    fill_us, ttl_us = fill_s * 1e6, variant.cache.ttl * 1e6
-    landing: dict[tuple[int, int], list[float]] = {}
-    expiry: dict[tuple[int, int], float] = {}
-    under_way: dict[tuple[int, int], float] = {}
-    calls = 0
-    for at_us, key, replica in asked:
-        place = (key, 0 if variant.topology == "separate" else replica)
-        landed = landing.setdefault(place, [])
-        while landed and landed[0] <= at_us:
-            expiry[place] = landed.pop(0) + ttl_us
-        if expiry.get(place, -1.0) > at_us or under_way.get((key, replica), -1.0) > at_us:
-            continue
-        calls += 1
-        under_way[key, replica] = at_us + fill_us
-        landed.append(at_us + fill_us)
-    return calls
+def ideal_calls(us: Iterable[tuple[int, int, int]], variant: Variant, fill_s: float) -> int:
+    """Count an ideal cache's calls in a variant's place; of requests: when (µs), which key, which replica."""
+    shared = variant.topology == "separate"
+    caches = Caches(variant.cache.ttl, variant.replicas, shared, fill_s, joined=variant.cache.single_flight)
+    return ideal_cache.asked(((at_us / 1e6, key, replica) for at_us, key, replica in us), caches)[0]
 
 
 def stored_trials(runs: Iterable[Path]) -> None:

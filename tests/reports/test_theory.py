@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ideal_cache
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,20 +84,7 @@ def _simulate(demand: Demand, caches: Caches, until: float, seed: int) -> tuple[
     times = np.sort(random.uniform(0, until, random.poisson(demand.total * until)))
     keys = random.choice(demand.rates.size, times.size, p=demand.rates / demand.total)
     at = random.integers(caches.replicas, size=times.size)
-    fills: dict[tuple[int, int], list[float]] = {}
-    flights: dict[tuple[int, int], float] = {}
-    calls = delayed = 0
-    for time, key, replica in zip(times, keys, at, strict=True):
-        landed = fills.setdefault((key, 0 if caches.shared else replica), [])
-        if any(fill <= time < fill + caches.ttl_s for fill in landed):
-            continue
-        if caches.joined and flights.get((key, replica), -1.0) > time:
-            delayed += 1
-            continue
-        calls += 1
-        flights[key, replica] = time + caches.fill_s
-        landed.append(time + caches.fill_s)
-    return calls, delayed
+    return ideal_cache.asked(zip(times, keys, at, strict=True), caches)
 
 
 def test_uniform_keys_are_all_alike() -> None:
