@@ -33,7 +33,6 @@ from bench.load import LoadError
 from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs, write_text
 from compose import clean as cleaning
 from compose.stack import StackError
-from loadtests.access_log import LogError, read_log
 from reports import ResultsError
 from reports.junit import render as as_junit
 from reports.markdown import render as as_markdown
@@ -41,6 +40,7 @@ from reports.records import RunRecord, TargetsChoice
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.model import Scenario
+from traffic.access_log import LogError, read_log
 
 FAILED: Final = 4  # the exit code of a run that itself failed
 

@@ -161,7 +161,7 @@ class EmbeddedExperiments:
 
     def stall(self, rate: float, stall_s: float) -> Stalled:
         """Load an app without a cache while its upstream stalls."""
-        from loadtests.keys import requests
+        from traffic.keys import requests
 
         quick = document.load("quick", {"topology": "none", "replicas": 1, "upstream.latency_ms": 2})
         (variant,) = quick.variants

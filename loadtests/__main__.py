@@ -16,9 +16,7 @@ from typing import Any
 
 import gevent
 
-from loadtests.access_log import LogError
 from loadtests.client import TransportError
-from loadtests.keys import requests
 from loadtests.open_loop import OpenLoop
 from loadtests.order import Order
 from loadtests.process import (
@@ -34,6 +32,8 @@ from loadtests.process import (
 )
 from loadtests.recorder import Recorder
 from loadtests.users import OpenLoopUser
+from traffic.access_log import LogError
+from traffic.keys import requests
 
 
 def main(order_path: str) -> int:

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from loadtests.keys import Requests
 from loadtests.order import Sending
 from loadtests.recorder import OUTCOMES, Recorder
 from scenarios.model import Strict
+from traffic.keys import Requests
 
 # Raised whenever the messages or the sharing out change.
 PROTOCOL: Final = 2

@@ -16,12 +16,12 @@ import locust
 from locust.env import Environment
 from pydantic import ValidationError
 
-from loadtests.access_log import LogError
-from loadtests.keys import Requests, requests
 from loadtests.open_loop import OpenLoop
 from loadtests.recorder import ERROR, OUTCOMES, Recorder
 from loadtests.users import OpenLoopUser
 from scenarios.model import Keys, Workload
+from traffic.access_log import LogError
+from traffic.keys import Requests, requests
 
 _USERS: Final = 64
 _SPAWN_RATE: Final = 100

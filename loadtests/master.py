@@ -20,7 +20,6 @@ from typing import Any, Final
 import gevent
 import gevent.socket
 
-from loadtests.access_log import LogError
 from loadtests.crew import BrokenError, Crew
 from loadtests.distributed import (
     DistributedError,
@@ -35,9 +34,10 @@ from loadtests.distributed import (
     refusal,
     share_size,
 )
-from loadtests.keys import Requests, requests
 from loadtests.order import Order, Part
 from loadtests.process import EVERY_S, beside, facts, make_ready, say, stop
+from traffic.access_log import LogError
+from traffic.keys import Requests, requests
 
 _GATHER_S: Final = 120.0
 _STEP_S: Final = 120.0

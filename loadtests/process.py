@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import gevent
 
-from loadtests.keys import Requests
 from loadtests.open_loop import OpenLoop
 from loadtests.order import Sending
+from traffic.keys import Requests
 
 EVERY_S: Final = 0.5
 

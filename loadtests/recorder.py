@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.keys import Requests
+from traffic.keys import Requests
 
 # What became of a request; docs/design.md says what each means.
 OUTCOMES: Final = ("unsent", "hit", "miss", "delayed", "stale", "bypass", "error")

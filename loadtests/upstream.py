@@ -20,8 +20,8 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from loadtests.access_log import read_log
 from scenarios.model import Strict
+from traffic.access_log import read_log
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

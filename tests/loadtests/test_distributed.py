@@ -24,10 +24,10 @@ from loadtests.distributed import (
     share,
     share_size,
 )
-from loadtests.keys import Requests, requests
 from loadtests.order import Part
 from loadtests.recorder import OUTCOMES, Recorder
 from scenarios.model import Keys, Workload
+from traffic.keys import Requests, requests
 
 WORKERS = st.integers(1, 9)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from loadtests.keys import Requests
 from loadtests.open_loop import OpenLoop
 from loadtests.recorder import Recorder
+from traffic.keys import Requests
 
 pytestmark = pytest.mark.served
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loadtests.keys import Requests
 from loadtests.recorder import ERROR, HIT, MISS, OUTCOMES, Recorder, outcome
+from traffic.keys import Requests
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ import pytest
 import zmq
 
 from loadtests.distributed import Hello, own_boot, own_version
-from loadtests.keys import requests
 from loadtests.order import Order
 from reports.records import LoadFacts
 from scenarios.model import Keys, Workload
+from traffic.keys import requests
 
 ROOT = Path(__file__).parents[2]
 WORKLOAD = Workload(rate=400, users=16, keys=Keys(count=20))

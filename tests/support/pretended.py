@@ -10,10 +10,10 @@ import random
 from collections.abc import Callable, Mapping
 
 from bench.experiments import Floor, Stalled, scenario
-from loadtests.arrivals import arrivals
 from reports import effects
 from reports.summary import Summary, Theory, TrialSummary, VariantSummary
 from scenarios.model import Scenario, Variant
+from traffic.arrivals import arrivals
 
 FIGURES = {
     "p50_ms": 3.0, "p90_ms": 22.0, "p99_ms": 25.0, "mean_ms": 8.0, "hit_p50_ms": 1.0, "miss_p50_ms": 22.0,

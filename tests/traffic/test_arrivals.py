@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from loadtests.arrivals import arrivals, log_arrivals
+from traffic.arrivals import arrivals, log_arrivals
 
 RATES = st.floats(1, 5000)
 SPANS = st.floats(0.01, 5)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.access_log import LogError, LoggedRequest, read_log
+from traffic.access_log import LogError, LoggedRequest, read_log
 
 COMMON = '83.149.9.216 - frank [17/May/2015:10:05:03 +0000] "GET /images/k.png?x=1 HTTP/1.1" 200 203023'
 COMBINED = COMMON + ' "http://semicomplete.com/" "Mozilla/5.0 (X11; \\"quoted\\")"'

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtests.access_log import AccessLog, read_log
-from loadtests.arrivals import Times, arrivals, log_arrivals
 from scenarios.model import Keys, Workload
+from traffic.access_log import AccessLog, read_log
+from traffic.arrivals import Times, arrivals, log_arrivals
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from loadtests.keys import draw, path_of, requests
 from scenarios.model import Keys, Workload
+from traffic.keys import draw, path_of, requests
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.7, 1.0, 1.5])
