@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from scenarios.model import Scenario
 
@@ -55,6 +55,15 @@ class RunRecord(Record):
     environment: dict[str, Any] = Field(
         description="Machine and versions, as `sidecar-bench doctor` sees them."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _was_cold_before_there_was_a_choice(cls, stored: Any) -> Any:
+        """Read runs of versions without `schedule.start` as what they were: cold."""
+        match stored:
+            case {"scenario": {"schedule": dict() as schedule} as scenario} if "start" not in schedule:
+                return {**stored, "scenario": {**scenario, "schedule": {**schedule, "start": "cold"}}}
+        return stored
 
 
 class RunEnd(Record):
@@ -159,6 +168,19 @@ class UsageFacts(Record):
     )
 
 
+class FillingFacts(Record):
+    """How the caches were filled before a trial with a steady start; none of it is in any other count."""
+
+    wanted: int = Field(description="Entries that the caches were to hold, over all caches.")
+    filled: int = Field(description="Entries that they held when the load started.")
+    failed: dict[str, int] = Field({}, description="Entries that could not be filled, by reason.")
+    calls: int = Field(description="Upstream calls that the filling took.")
+    seconds: float = Field(description="Time that it took, before the load started.")
+    off_ms: float = Field(
+        0.0, description="Furthest that a cache's lifetimes started from the load's own start; signed."
+    )
+
+
 class TrialRecord(Record):
     """One trial; written when it has ended."""
 
@@ -168,6 +190,12 @@ class TrialRecord(Record):
     attempt: int = 1
     seed: int
     started: str = Field(description="UTC, ISO 8601.")
+    start: Literal["steady", "cold", "unknown"] = Field(
+        "cold",
+        description="What the caches held when the load began. steady: what a long-running service has "
+        "cached. cold: nothing. unknown: running services had what they had.",
+    )
+    filling: FillingFacts | None = Field(None, description="None where nothing was filled.")
     up_s: float = Field(description="From the order to deploy until every replica was ready.")
     down_s: float
     link: LinkFacts | None = Field(description="None in the topology without a cache, and with targets.")

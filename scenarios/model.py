@@ -15,6 +15,7 @@ from scenarios.thresholds import Thresholds
 from scenarios.units import Bytes, Milliseconds, Seconds, Share
 
 Topology = Literal["sidecar", "separate", "none"]
+Start = Literal["steady", "cold"]
 CaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=30)]
 
 
@@ -179,8 +180,13 @@ class Variant(Settings):
 
 
 class Schedule(Strict):
-    """How long and how often each variant is tried."""
+    """How each trial starts, how long it is, and how often each variant is tried."""
 
+    start: Start = Field(
+        "steady",
+        description="What the caches hold when a trial starts. `steady`: what they hold at a random moment "
+        "of a long-running service. `cold`: nothing, as after a deployment.",
+    )
     warmup: Seconds = Field(
         0.0, ge=0, description="Time at the start of a trial that the statistics leave out."
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,17 @@ def test_the_links_round_trip_is_that_of_before_and_after() -> None:
     link = LinkFacts(means="relay", achieved_ms=0.86, achieved_p99_ms=1.0, samples=300)
     assert link.during_ms == 0.86
     assert link.model_copy(update={"after_ms": 0.82}).during_ms == pytest.approx(0.84)
+
+
+def test_a_run_of_a_version_that_knew_no_start_was_cold(made_up: Any) -> None:
+    run = made_up(**SMALL)
+    path = run / "run.json"
+    record = json.loads(path.read_text())
+    assert record["scenario"]["schedule"].pop("start") == "steady"
+    path.write_text(json.dumps(record))
+    for trial in run.glob("trials/*/trial.json"):
+        facts = json.loads(trial.read_text())
+        trial.write_text(json.dumps({k: v for k, v in facts.items() if k not in ("start", "filling")}))
+    read = stored.read(run)
+    assert read.record.scenario.schedule.start == "cold"
+    assert {(trial.record.start, trial.record.filling) for trial in read.trials} == {("cold", None)}
