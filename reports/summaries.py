@@ -55,7 +55,7 @@ def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -
 def _silence(variant: Variant, trials: Sequence[Measures]) -> str | None:
     if any(trial.record.evicted_keys for trial in trials):
         return "Redis evicted copies before their time"
-    return theory.silence(variant)
+    return theory.no_prediction(variant)
 
 
 def _value(metric: Metric, values: Values, variant: str) -> MetricValue | None:

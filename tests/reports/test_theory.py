@@ -124,7 +124,7 @@ def test_many_keys_are_grouped_without_harm(exponent: float) -> None:
 )
 def test_theory_says_why_it_is_silent(scenario_of: Any, fields: dict[str, Any], said: str) -> None:
     variant = scenario_of(**fields).variants[0]
-    assert said in (theory.silence(variant) or "")
+    assert said in (theory.no_prediction(variant) or "")
     assert theory.of_variant(variant, (0, 10), 0.02, joined=False) is None
 
 
