@@ -1,0 +1,189 @@
+"""The engine's inner loop for caches of limited size, compiled. `simulation.engine` prepares its arguments.
+
+A cache evicts what was used longest ago (exact LRU) and gives an expired entry's memory back at once. Times
+are as in `simulation.kernels`.
+
+Entries are rows of one array, so that what is read together lies together: when it expires (`NEVER`: not
+held), the entries of its cache used just before and just after it, its bytes, its cache. Caches are rows of
+another: the entry unused for longest, the one used last, the bytes held. `ageing` lists (entry, expiry) in
+the order of fills; `marks` are where that list begins and ends, and how many entries were evicted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from simulation.kernels import NEVER, Asked, Integers
+from simulation.outcomes import DELAYED, HIT, MISS
+
+_EXPIRES, _OLDER, _NEWER, _BYTES, _CACHE = range(5)
+_OLDEST, _NEWEST, _USED = range(3)
+_NONE: Final = -1
+Table = NDArray[np.int64]
+
+
+@njit(cache=True)
+def replay_bounded(
+    asked: Asked,
+    keys: Integers,
+    sizes: Integers,
+    counts: tuple[int, int],
+    fill_us: int,
+    joined: bool,
+    capacity: int,
+    held: Integers,
+    expires_us: Integers,
+    outcomes: NDArray[np.int8],
+) -> tuple[Integers, Integers, int]:
+    """Replay requests in order of time to caches of `capacity` bytes.
+
+    `keys` number the rows of `sizes` (bytes), `counts` are the numbers of caches and of callers. `held` lists
+    what the caches hold at the beginning as key × caches + cache, the longest unused first, and `expires_us`
+    when each expires. Returns what is held at the end, listed likewise, when it expires, and how many were
+    evicted.
+    """
+    cache_count, caller_count = counts
+    entries, caches = _tables(sizes, cache_count)
+    ageing = np.empty((held.size + asked.at_us.size, 2), np.int64)
+    marks = np.zeros(3, np.int64)
+    for place in range(held.size):
+        _put(entries, caches, ageing, marks, held[place], expires_us[place], capacity)
+    for turn, place in enumerate(np.argsort(expires_us)):
+        ageing[turn, 0], ageing[turn, 1] = held[place], expires_us[place]
+    marks[2] = 0
+    joined = joined and fill_us > 0
+    busy_until_us = np.full(sizes.size * caller_count if joined else 1, NEVER)
+    waiting = np.empty(asked.at_us.size, np.int64)
+    first = last = 0
+    for request in range(asked.at_us.size):
+        now = asked.at_us[request]
+        while first < last and asked.at_us[waiting[first]] + fill_us <= now:
+            _land(asked, keys, waiting[first], fill_us, capacity, entries, caches, ageing, marks)
+            first += 1
+        entry = keys[request] * cache_count + asked.caches[request]
+        line = keys[request] * caller_count + asked.callers[request]
+        if now < entries[entry, _EXPIRES]:
+            outcomes[request] = HIT
+            _unlink(entries, caches, entry)
+            _append(entries, caches, entry)
+        elif joined and now < busy_until_us[line]:
+            outcomes[request] = DELAYED
+        else:
+            outcomes[request] = MISS
+            if joined:
+                busy_until_us[line] = now + fill_us
+            waiting[last] = request
+            last += 1
+    for place in range(first, last):
+        _land(asked, keys, waiting[place], fill_us, capacity, entries, caches, ageing, marks)
+    left = _by_last_use(entries, caches)
+    return left, entries[left, _EXPIRES], marks[2]
+
+
+@njit(cache=True)
+def _tables(sizes: Integers, cache_count: int) -> tuple[Table, Table]:
+    entries = np.full((sizes.size * cache_count, 5), _NONE)
+    for key in range(sizes.size):
+        for cache in range(cache_count):
+            entry = key * cache_count + cache
+            entries[entry, _EXPIRES], entries[entry, _BYTES] = NEVER, sizes[key]
+            entries[entry, _CACHE] = cache
+    caches = np.full((cache_count, 3), _NONE)
+    caches[:, _USED] = 0
+    return entries, caches
+
+
+@njit(cache=True)
+def _land(
+    asked: Asked,
+    keys: Integers,
+    request: int,
+    fill_us: int,
+    capacity: int,
+    entries: Table,
+    caches: Table,
+    ageing: Table,
+    marks: Integers,
+) -> None:
+    lands_us = asked.at_us[request] + fill_us
+    _expire(entries, caches, ageing, marks, lands_us)
+    if asked.lifetimes_us[request] > 0:
+        entry = keys[request] * len(caches) + asked.caches[request]
+        _put(entries, caches, ageing, marks, entry, lands_us + asked.lifetimes_us[request], capacity)
+
+
+@njit(cache=True)
+def _expire(entries: Table, caches: Table, ageing: Table, marks: Integers, now: int) -> None:
+    """Remove what has expired; what outlives an entry filled after it goes when that one's turn has come."""
+    while marks[0] < marks[1] and ageing[marks[0], 1] <= now:
+        entry = ageing[marks[0], 0]
+        if entries[entry, _EXPIRES] == ageing[marks[0], 1]:
+            _remove(entries, caches, entry)
+        marks[0] += 1
+
+
+@njit(cache=True)
+def _put(
+    entries: Table, caches: Table, ageing: Table, marks: Integers, entry: int, expires_us: int, capacity: int
+) -> None:
+    cache = entries[entry, _CACHE]
+    if entries[entry, _EXPIRES] == NEVER:
+        caches[cache, _USED] += entries[entry, _BYTES]
+    else:
+        _unlink(entries, caches, entry)
+    _append(entries, caches, entry)
+    entries[entry, _EXPIRES] = expires_us
+    ageing[marks[1], 0], ageing[marks[1], 1] = entry, expires_us
+    marks[1] += 1
+    while caches[cache, _USED] > capacity:
+        _remove(entries, caches, caches[cache, _OLDEST])
+        marks[2] += 1
+
+
+@njit(cache=True)
+def _remove(entries: Table, caches: Table, entry: int) -> None:
+    _unlink(entries, caches, entry)
+    caches[entries[entry, _CACHE], _USED] -= entries[entry, _BYTES]
+    entries[entry, _EXPIRES] = NEVER
+
+
+@njit(cache=True)
+def _unlink(entries: Table, caches: Table, entry: int) -> None:
+    before, after, cache = entries[entry, _OLDER], entries[entry, _NEWER], entries[entry, _CACHE]
+    if before == _NONE:
+        caches[cache, _OLDEST] = after
+    else:
+        entries[before, _NEWER] = after
+    if after == _NONE:
+        caches[cache, _NEWEST] = before
+    else:
+        entries[after, _OLDER] = before
+
+
+@njit(cache=True)
+def _append(entries: Table, caches: Table, entry: int) -> None:
+    cache = entries[entry, _CACHE]
+    last = caches[cache, _NEWEST]
+    entries[entry, _OLDER], entries[entry, _NEWER] = last, _NONE
+    if last == _NONE:
+        caches[cache, _OLDEST] = entry
+    else:
+        entries[last, _NEWER] = entry
+    caches[cache, _NEWEST] = entry
+
+
+@njit(cache=True)
+def _by_last_use(entries: Table, caches: Table) -> Integers:
+    held = np.empty(len(entries), np.int64)
+    count = 0
+    for cache in range(len(caches)):
+        entry = caches[cache, _OLDEST]
+        while entry != _NONE:
+            held[count] = entry
+            count += 1
+            entry = entries[entry, _NEWER]
+    return held[:count]
