@@ -225,7 +225,7 @@ def independent_scores(summary: Summary) -> Iterator[float]:
     """
     seen = set()
     for trial in summary.trials:
-        if trial.valid and trial.z is not None and trial.block not in seen:
+        if trial.counts_valid and trial.z is not None and trial.block not in seen:
             seen.add(trial.block)
             yield trial.z
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 import reports
 from bench.store import RunFolder
+from reports import refusals
 from reports.metrics import BY_NAME, Metric
 from reports.summary import Comparison, Summary, VariantSummary
 from reports.verdict import findable, open_threshold
@@ -59,14 +60,9 @@ def found(console: Console, summary: Summary) -> None:
     for result in summary.thresholds:
         far = f": {far} to decide" if (far := open_threshold(result)) else ""
         console.print(f"{_KEPT[result.outcome]} {result.text} ({result.variant}){far}", highlight=False)
-    invalid = [trial for trial in summary.trials if not trial.valid]
-    for trial in invalid:
-        name = trial.id if trial.attempt == 1 else f"{trial.id}, attempt {trial.attempt}"
-        console.print(f"Left out: {name}: {'; '.join(trial.reasons)}", style="yellow", highlight=False)
-    valid = len(summary.trials) - len(invalid)
-    console.print(
-        f"{valid} of {len(summary.trials)} trials are valid; {summary.stopping.reason}.", highlight=False
-    )
+    for refused in summary.refused:
+        console.print(refusals.sentence(refused), style="yellow", highlight=False, markup=False)
+    console.print(f"{refusals.tally(summary.trials)}; {summary.stopping.reason}.", highlight=False)
     if said := findable(summary.comparisons):
         console.print(said, highlight=False)
 

@@ -61,7 +61,8 @@ def exit_code(summary: Summary) -> int:
     """Return what the command that made a run should exit with.
 
     0: every threshold is kept; or there is none, and something was decided. 1: one is broken, by its
-    interval. 3: a threshold is undecided; or there is none, and nothing was decided; or no trial is valid.
+    interval. 3: a threshold is undecided; or there is none, and nothing was decided; or neither counts nor
+    latencies of any trial can be believed.
     (2 is for what the user can mend, 4 for a run that itself failed.)
     """
     from reports.metrics import DECISIVE
@@ -71,5 +72,5 @@ def exit_code(summary: Summary) -> int:
         return 1
     decisions = {found.decision for found in summary.comparisons if found.metric in DECISIVE}
     nothing_decided = not outcomes and decisions == {"undecided"}
-    no_trial = not any(trial.valid for trial in summary.trials)
+    no_trial = not any(trial.counts_valid or trial.times_valid for trial in summary.trials)
     return 3 if "undecided" in outcomes or nothing_decided or no_trial else 0

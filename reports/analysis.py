@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports import comparisons, effects, kept, pilot, stopping, stored, summaries, verdict
+from reports import effects, kept, pilot, refusals, standing, stopping, stored, summaries, verdict
 from reports.attribution import HOPLESS, TERMS, Attribution, HitAttribution, attribute, attribute_hits
 from reports.effects import Compared, Values
+from reports.gate import KINDS
 from reports.measures import Measures, measure
-from reports.metrics import DECISIVE, METRICS
+from reports.metrics import BY_NAME, DECISIVE
 from reports.pilot import Spread
 from reports.stopping import Decision
 from reports.stored import StoredRun, StoredTrial
@@ -47,9 +48,13 @@ class Analysis:
         """The causes into which differences are split, by the words for them."""
         return dict(zip(TERMS, TERMS, strict=True)) if self.deployed else HOPLESS
 
-    def valid(self, variant_id: str) -> list[Measures]:
-        """Return a variant's trials that count."""
-        return [trial for trial in self.measures if trial.valid and trial.record.variant == variant_id]
+    def counted(self, variant_id: str) -> list[Measures]:
+        """Return a variant's trials of which the counts can be believed, one a block."""
+        return standing.standing(self.measures, variant_id, "counts")
+
+    def timed(self, variant_id: str) -> list[Measures]:
+        """Return a variant's trials of which the times can be believed, one a block."""
+        return standing.standing(self.measures, variant_id, "times")
 
 
 def analyse(folder: Path) -> Analysis:
@@ -61,25 +66,37 @@ def analyse(folder: Path) -> Analysis:
     run = stored.read(folder)
     scenario = run.record.scenario
     measures, notes = _measured(run)
-    values = by_block(scenario, measures)
+    values = standing.by_block(scenario, measures)
     done = complete(scenario, measures)
     compared, judged, decided = _judged(run, values, done)
     sampling = {
-        metric: [trial.sampling[metric] for trial in measures if trial.valid and metric in trial.sampling]
+        metric: [
+            trial.sampling[metric]
+            for trial in measures
+            if trial.stands(BY_NAME[metric].kind) and metric in trial.sampling
+        ]
         for metric in DECISIVE
     }
-    blocks = {block for of_variant in values.values() for block in of_variant}
+    blocks = {kind: standing.blocks(values, kind) for kind in KINDS}
+    trials = [summaries.of_trial(trial, scenario.variant(trial.record.variant)) for trial in measures]
+    refused = refusals.grouped(trials)
     attributions = [attribute(found.pair, measures) for found in compared]
     hits = [attribute_hits(found.pair, measures) for found in compared]
     summary = Summary(
         run_id=run.record.run_id,
         scenario=scenario.name,
-        verdict=verdict.sentence(compared, len(blocks), len(measures)),
+        verdict=verdict.sentence(
+            compared,
+            len(set.union(*blocks.values())),
+            len(measures),
+            without=[kind for kind in KINDS if not blocks[kind]],
+            refused=refused,
+        ),
         stack=run.record.stack.name,
         started=run.record.started,
         command=run.record.command,
         reduction_baseline="none" if any(v.topology == "none" for v in scenario.variants) else "requests",
-        blocks=len(blocks),
+        blocks=len(set.union(*blocks.values())),
         stopping=_stopping(decided),
         variants=[summaries.of_variant(variant, values, measures) for variant in scenario.variants],
         comparisons=[comparison for found in compared for comparison in found.comparisons],
@@ -87,7 +104,8 @@ def analyse(folder: Path) -> Analysis:
             summaries.attribution(*each) for each in zip(compared, attributions, hits, strict=True)
         ],
         thresholds=judged,
-        trials=[summaries.of_trial(trial, scenario.variant(trial.record.variant)) for trial in measures],
+        trials=trials,
+        refused=refused,
         notes=[*run.notes, *notes, *_stack_notes(measures), *_median_notes(scenario, values)],
     )
     return Analysis(
@@ -110,7 +128,7 @@ def decision(folder: Path) -> Decision:
     run = stored.read(folder)
     scenario = run.record.scenario
     measures, _ = _measured(run)
-    values, done = by_block(scenario, measures), complete(scenario, measures)
+    values, done = standing.by_block(scenario, measures), complete(scenario, measures)
     return _judged(run, values, done)[-1]
 
 
@@ -122,7 +140,11 @@ def _judged(
     compared = effects.compare(scenario, values, done, spent=spent)
     judged = kept.judge(scenario, values, done, spent=spent)
     within_reach = kept.within_reach(judged, values)
-    return compared, judged, stopping.decide(scenario, compared, done, within_reach, spent=spent)
+    return (
+        compared,
+        judged,
+        stopping.decide(scenario, compared, done, within_reach, spent=spent, refused=run.refused),
+    )
 
 
 def _measured(run: StoredRun) -> tuple[list[Measures], list[str]]:
@@ -152,34 +174,6 @@ def complete(scenario: Scenario, measures: Iterable[Measures]) -> int:
     return sum(len(variants) == len(scenario.variants) for variants in tried.values())
 
 
-def by_block(scenario: Scenario, measures: Iterable[Measures]) -> Values:
-    """Return the metrics of the valid trials: by variant, block and name. A later attempt supersedes."""
-    calls: dict[str, dict[int, float]] = {}
-    values: dict[str, dict[int, dict[str, float]]] = {variant.id: {} for variant in scenario.variants}
-    for trial in measures:
-        if trial.valid:
-            block, name = trial.record.block, trial.record.variant
-            values[name][block] = dict(trial.metrics)
-            calls.setdefault(name, {})[block] = trial.calls_per_request
-    for of_blocks in values.values():
-        _leave_out_what_not_all_have(of_blocks)
-    for variant in scenario.variants:
-        base = comparisons.baseline(scenario, variant)
-        for block, metrics in values[variant.id].items():
-            whole = calls.get(base.id, {}).get(block) if base is not None else 1.0
-            if whole:
-                metrics["upstream_reduction"] = 1 - calls[variant.id][block] / whole
-    return values
-
-
-def _leave_out_what_not_all_have(of_blocks: Mapping[int, dict[str, float]]) -> None:
-    """Leave a percentile out that only some trials have requests enough for: those were the busier ones."""
-    for metric in METRICS:
-        if any(metric.name not in metrics for metrics in of_blocks.values()):
-            for metrics in of_blocks.values():
-                metrics.pop(metric.name, None)
-
-
 def _stopping(found: Decision) -> Stopping:
     return Stopping(
         stop=found.stop, reason=found.reason, undecided=list(found.undecided), more_blocks=found.more_blocks
@@ -195,7 +189,7 @@ def _median_notes(scenario: Scenario, values: Values) -> Sequence[str]:
     edge = [
         variant.id
         for variant in scenario.variants
-        if any(0.4 < metrics["hit_ratio"] < 0.6 for metrics in values[variant.id].values())
+        if any(0.4 < metrics.get("hit_ratio", 0.0) < 0.6 for metrics in values[variant.id].values())
     ]
     if not edge:
         return []

@@ -23,7 +23,9 @@ from typing import Final
 from reports import statistics
 from reports.comparisons import Pair
 from reports.fills import CAUSES, Fills
+from reports.gate import Kind
 from reports.measures import Measures
+from reports.standing import standing
 from reports.statistics import Estimate
 
 # One GET for a hit; GET, then SET with its expiry, for a miss; a lease adds a claim, another GET, a release.
@@ -69,8 +71,8 @@ class HitAttribution:
 
 
 def attribute(pair: Pair, trials: Sequence[Measures]) -> Attribution | None:
-    """Split the difference of a pair; None where no block has a valid trial of both."""
-    of_a, of_b = _by_block(pair, trials)
+    """Split the difference of a pair; None where no block has the times of both."""
+    of_a, of_b = _by_block(pair, trials, "times")
     asked = tuple(LEASED if variant.cache.lease else COMMANDS for variant in (pair.a, pair.b))
     splits = [split(of_a[block], of_b[block], *asked) for block in sorted(of_a.keys() & of_b.keys())]
     if not splits:
@@ -94,11 +96,11 @@ def _among_the_rest(parts: Mapping[str, float], unknown: str) -> dict[str, float
 
 
 def attribute_hits(pair: Pair, trials: Sequence[Measures]) -> HitAttribution | None:
-    """Split the difference of a pair in hit ratio; None where no block has a valid trial of both.
+    """Split the difference of a pair in hit ratio; None where no block has the counts of both.
 
     None, too, without a cache, and where caches were not cold at the start: then causes cannot be told.
     """
-    of_a, of_b = _by_block(pair, trials)
+    of_a, of_b = _by_block(pair, trials, "counts")
     deployed = all(trial.record.deployed for trial in trials)
     if pair.a.topology == "none" or pair.b.topology == "none" or not deployed:
         return None
@@ -119,9 +121,11 @@ def _sharing(fills: Fills) -> float:
     return sum(fills.shares.values()) - fills.shared_share
 
 
-def _by_block(pair: Pair, trials: Sequence[Measures]) -> tuple[dict[int, Measures], dict[int, Measures]]:
+def _by_block(
+    pair: Pair, trials: Sequence[Measures], kind: Kind
+) -> tuple[dict[int, Measures], dict[int, Measures]]:
     of_a, of_b = (
-        {trial.record.block: trial for trial in trials if trial.valid and trial.record.variant == variant.id}
+        {trial.record.block: trial for trial in standing(trials, variant.id, kind)}
         for variant in (pair.a, pair.b)
     )
     return of_a, of_b

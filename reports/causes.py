@@ -53,7 +53,7 @@ def theory(analysis: Analysis) -> Table:
         measured = variant.metrics.hit_ratio
         if measured is None or variant.ttl_s is None:
             continue
-        trials = [one for one in analysis.summary.trials if one.valid and one.variant == variant.id]
+        trials = [one for one in analysis.summary.trials if one.counts_valid and one.variant == variant.id]
         row = [Cell(variant.id), Cell(f"{measured.value:.1%}")]
         rows.append(row + _expected(variant, measured.value, trials))
     heads = [

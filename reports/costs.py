@@ -14,9 +14,9 @@ from scenarios.model import Scenario
 
 
 def of_run(analysis: Analysis) -> dict[str, Traffic]:
-    """Return what went through each variant that has a valid trial."""
+    """Return what went through each variant of which the counts of a trial can be believed."""
     found = {
-        variant.id: measured_traffic(variant, analysis.valid(variant.id))
+        variant.id: measured_traffic(variant, analysis.counted(variant.id))
         for variant in analysis.scenario.variants
     }
     return {name: traffic for name, traffic in found.items() if traffic is not None}

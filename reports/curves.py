@@ -29,7 +29,7 @@ def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
     classes = [
         (name, title)
         for name, title in (("hit", "Hits"), ("miss", misses))
-        if any(trial.latency[name].requests for variant in variants for trial in analysis.valid(variant.id))
+        if any(trial.latency[name].requests for variant in variants for trial in analysis.timed(variant.id))
     ]
 
     def draw(narrow: bool) -> Figure:
@@ -62,7 +62,7 @@ def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
 def _ecdf(axis: Axes, analysis: Analysis, variants: Sequence[Variant], name: str, looks: Looks) -> None:
     low, high = len(LOG_EDGES_US), 0
     for variant in variants:
-        counts = np.sum([trial.latency[name].histogram for trial in analysis.valid(variant.id)], axis=0)
+        counts = np.sum([trial.latency[name].histogram for trial in analysis.timed(variant.id)], axis=0)
         total = counts.sum()
         if total == 0:
             continue
@@ -98,7 +98,7 @@ def over_time(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
         figure, axes = canvas(narrow, (260 if narrow else 300) + legend_height(variants, narrow))
         axis = axes[0]
         for variant in variants:
-            trials = [trial.calls_by_second for trial in analysis.valid(variant.id)]
+            trials = [trial.calls_by_second for trial in analysis.counted(variant.id)]
             seconds = min(len(counts) for counts in trials)
             if seconds == 0:
                 continue
@@ -136,6 +136,6 @@ def _expected_per_second(analysis: Analysis, variant: Variant, seconds: int) -> 
     summary = next(found for found in analysis.summary.variants if found.id == variant.id)
     if summary.theory is None:
         return None
-    joined = any(trial.joined for trial in analysis.valid(variant.id))
+    joined = any(trial.joined for trial in analysis.counted(variant.id))
     calls = theory.calls_of(variant, range(seconds + 1), summary.theory.fill_time_ms / 1000, joined)
     return np.diff(calls) if calls is not None else None

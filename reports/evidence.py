@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from typing import Final
 
 from reports.analysis import Analysis
 from reports.attribution import Attribution
@@ -12,10 +13,13 @@ from reports.gate import Gate
 from reports.measures import Measures
 from reports.metrics import BY_NAME, Metric
 from reports.pilot import Spread
+from reports.refusals import name, standing
 from reports.statistics import Estimate
 from reports.summary import ThresholdResult
 from reports.tables import Cell, Table
 from reports.verdict import open_threshold
+
+_PROTECTED: Final = {"counts": "counts", "times": "latencies"}
 
 
 def attribution(analysis: Analysis) -> Table:
@@ -133,24 +137,34 @@ def _plain(metric: Metric, value: float | None) -> str:
 
 def gates(analysis: Analysis) -> Table:
     """Return each gate over the whole run: why it is there, its bound, which trials did not pass it, and how
-    near to it the valid ones came.
+    near to it those came that it protects and that were used.
     """
     judged: dict[str, list[tuple[Measures, Gate]]] = {}
     for trial in analysis.measures:
         for gate in trial.gates:
             judged.setdefault(gate.name, []).append((trial, gate))
     rows = []
-    for name, each in judged.items():
+    for gate_name, each in judged.items():
         failed = [(trial.record.id, gate) for trial, gate in each if not gate.passed]
         bounds = list(dict.fromkeys(gate.bound for _, gate in each if gate.applicable))
         said = "; ".join(f"{trial}: {gate.figure}" for trial, gate in failed)
         rows.append([
-            Cell(name[:1].upper() + name[1:], each[0][1].why),
-            Cell(bounds[0] if len(bounds) == 1 else "by trial" if bounds else "–"),
+            Cell(gate_name[:1].upper() + gate_name[1:], each[0][1].why),
+            Cell(bounds[0] if len(bounds) == 1 else "by trial" if bounds else "–", _protected(each)),
             _tally([gate for _, gate in each], said),
-            _worst([(trial.record.id, gate) for trial, gate in each if trial.valid], len(bounds) > 1),
+            _worst([(trial.record.id, gate) for trial, gate in each if _used(trial, gate)], len(bounds) > 1),
         ])  # fmt: skip
-    return Table("gates", ["Gate", "Bound", "Passed", "Worst of valid trials"], rows)
+    return Table("gates", ["Gate", "Bound", "Passed", "Worst of trials used"], rows)
+
+
+def _protected(judged: Sequence[tuple[Measures, Gate]]) -> str:
+    kinds = dict.fromkeys(kind for _, gate in judged for kind in gate.protects)
+    return f"protects {' and '.join(_PROTECTED[kind] for kind in kinds)}"
+
+
+def _used(trial: Measures, gate: Gate) -> bool:
+    """Whether what a gate protects was used of a trial."""
+    return any(trial.stands(kind) for kind in gate.protects)
 
 
 def _worst(judged: Sequence[tuple[str, Gate]], by_trial: bool) -> Cell:
@@ -179,15 +193,13 @@ def _tally(judged: Sequence[Gate], said: str) -> Cell:
 def certificates(analysis: Analysis) -> list[tuple[str, str, Table]]:
     """Return each trial's own certificate: its id, a word, and every gate with figure and bound."""
     found = []
-    for trial in analysis.measures:
+    for trial, summary in zip(analysis.measures, analysis.summary.trials, strict=True):
         rows = [
             [Cell(gate.name[:1].upper() + gate.name[1:]), Cell(gate.figure), Cell(gate.bound), _passed(gate)]
             for gate in trial.gates
         ]
-        word = "valid" if trial.valid else "invalid"
-        again = f", attempt {trial.record.attempt}" if trial.record.attempt > 1 else ""
         found.append(
-            (trial.record.id + again, word, Table("certificate", ["Gate", "Figure", "Bound", ""], rows))
+            (name(summary), standing(summary), Table("certificate", ["Gate", "Figure", "Bound", ""], rows))
         )
     return found
 
@@ -199,15 +211,15 @@ def _passed(gate: Gate) -> Cell:
 
 
 def witness(analysis: Analysis) -> str:
-    """Say how the counted upstream calls of all valid trials stand to theory."""
-    scores = [trial.z for trial in analysis.summary.trials if trial.valid and trial.z is not None]
+    """Say how the counted upstream calls of all trials that count stand to theory."""
+    scores = [trial.z for trial in analysis.summary.trials if trial.counts_valid and trial.z is not None]
     if len(scores) < 2:
         return ""
     outside = sum(abs(score) > 2 for score in scores)
     mean, deviation = statistics.fmean(scores), statistics.stdev(scores)
     by_chance = 0.0455 * len(scores)
     return (
-        f"Over {len(scores)} valid trials the counted calls lie {mean:+.2f} standard errors from the "
+        f"Over {len(scores)} trials the counted calls lie {mean:+.2f} standard errors from the "
         f"expected ones in the mean, with a standard deviation of {deviation:.2f}; {outside} lie beyond ±2, "
         f"where chance alone puts {by_chance:.1f}."
     ).replace("-", "−")

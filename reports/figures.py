@@ -17,18 +17,16 @@ from scenarios.model import Variant
 
 def pictures(analysis: Analysis) -> dict[str, Picture]:
     """Draw all figures that the run has data for, by name."""
-    measured = [variant for variant in analysis.scenario.variants if analysis.valid(variant.id)]
-    if not measured:
-        return {}
-    drawn = [
-        curves.latency(analysis, measured),
-        calls(analysis, measured),
-        curves.over_time(analysis, measured),
-    ]
-    if any(variant.topology != "none" for variant in measured):
-        drawn.append(hits(analysis, measured))
-    if any(trial.valid and trial.z is not None for trial in analysis.summary.trials):
-        drawn.append(witness(analysis, measured))
+    variants = analysis.scenario.variants
+    timed = [variant for variant in variants if analysis.timed(variant.id)]
+    counted = [variant for variant in variants if analysis.counted(variant.id)]
+    drawn = [curves.latency(analysis, timed)] if timed else []
+    if counted:
+        drawn += [calls(analysis, counted), curves.over_time(analysis, counted)]
+    if any(variant.topology != "none" for variant in counted):
+        drawn.append(hits(analysis, counted))
+    if any(trial.counts_valid and trial.z is not None for trial in analysis.summary.trials):
+        drawn.append(witness(analysis, counted))
     verdict = forest.effects(analysis)
     if verdict is not None:
         drawn.append(verdict)
@@ -45,7 +43,7 @@ def hits(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
         figure, axes = _rows_canvas(narrow, len(cached))
         looks = Looks(variants)
         for row, variant in enumerate(cached):
-            trials = [trial.metrics["hit_ratio"] for trial in analysis.valid(variant.id)]
+            trials = [trial.metrics["hit_ratio"] for trial in analysis.counted(variant.id)]
             _dots(axes, row, trials, summaries[variant.id].metrics.hit_ratio, looks.colour(variant))
             theirs = expected[variant.id]
             if theirs is not None:
@@ -115,7 +113,7 @@ def witness(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
     scores = {
         variant.id: [
             trial.z for trial in analysis.summary.trials
-            if trial.variant == variant.id and trial.valid and trial.z is not None
+            if trial.variant == variant.id and trial.counts_valid and trial.z is not None
         ]
         for variant in variants
     }  # fmt: skip

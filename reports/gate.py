@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
+
+# What a gate protects. counts: hit ratios, upstream calls, errors. times: latencies.
+Kind = Literal["counts", "times"]
+KINDS: Final[tuple[Kind, ...]] = ("counts", "times")
 
 WHY: Final = {
     "books: responses": "Load side and app count the same answers; where they differ, one is wrong.",
@@ -26,6 +30,48 @@ WHY: Final = {
     "time under way": "The generator's running count shows an error that all rows have in common.",
     "Little's law": "Requests under way are their rate times the time that each takes, unless they pile up.",
     "send lag, p99": "Latency is counted from the time a request was due, and so contains the lag.",
+    "send lag beside the TTL": "A request sent late by a share of the TTL can be a miss instead of a hit.",
+}
+
+# The gates that protect one kind alone. A gate that is not listed protects both.
+_PROTECTS: Final[dict[str, Kind]] = {
+    "send lag beside the TTL": "counts",
+    "errors": "times",
+    "generator CPU": "times",
+    "stolen CPU": "times",
+    "CPU in use": "times",
+    "waiting for a CPU": "times",
+    "generator throttled": "times",
+    "throttled CPU": "times",
+    "RTT drift": "times",
+    "achieved rate": "times",
+    "time under way": "times",
+    "Little's law": "times",
+    "send lag, p99": "times",
+}
+
+_FREE_CPU: Final = "Stop other work on this machine, lower workload.rate, or use a machine with more CPUs."
+# What the user can do about a gate that fails again and again.
+REMEDIES: Final = {
+    "books: responses": "Make sure that nobody else uses the service, and that no replica restarts.",
+    "books: upstream calls": "Look into the trial's logs/ for a replica that restarted.",
+    "books: responses and calls": "Look into the trial's logs/ for a replica that restarted.",
+    "errors": "Look into the trial's logs/ for what failed.",
+    "Redis answered": "Look into the trial's logs/ for why Redis did not answer.",
+    "requests sent": "Lower workload.rate.",
+    "achieved rate": _FREE_CPU,
+    "generator CPU": "Lower workload.rate, or spread the load over --workers.",
+    "stolen CPU": "Use a machine whose CPUs are not shared, or try at a quieter time.",
+    "CPU in use": _FREE_CPU,
+    "waiting for a CPU": _FREE_CPU,
+    "generator throttled": "Lift the CPU limit on sidecar-bench itself.",
+    "throttled CPU": "Lift the CPU limit, or set resources.cpus so that it is part of what is measured.",
+    "clock step": "Let the time service finish setting the clock.",
+    "RTT drift": _FREE_CPU,
+    "time under way": _FREE_CPU,
+    "Little's law": "Lower workload.rate: requests come faster than they are answered.",
+    "send lag, p99": _FREE_CPU,
+    "send lag beside the TTL": _FREE_CPU,
 }
 
 
@@ -34,7 +80,8 @@ class Gate:
     """One condition of validity. `figure` and `bound` are for people; `reason` says what a failure means.
 
     A gate that is not applicable stops nothing; its figure says why it is not. `strain` is how much of
-    its bound a figure takes up, 1 being all; None where figures are just equal or not.
+    its bound a figure takes up, 1 being all; None where figures are just equal or not. `kinds`: what it
+    protects in this trial, where that differs from what it protects in others.
     """
 
     name: str
@@ -44,6 +91,24 @@ class Gate:
     reason: str
     applicable: bool = True
     strain: float | None = None
+    kinds: tuple[Kind, ...] | None = None
+
+    @property
+    def protects(self) -> tuple[Kind, ...]:
+        """What cannot be believed where this gate fails: counts, times or both."""
+        if self.kinds is not None:
+            return self.kinds
+        alone = _PROTECTS.get(self.name)
+        return KINDS if alone is None else (alone,)
+
+    def refuses(self, kind: Kind) -> bool:
+        """Whether the gate failed and protects this kind."""
+        return not self.passed and kind in self.protects
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it fails again and again, in a sentence; empty where nothing is known."""
+        return REMEDIES.get(self.name, "")
 
     @property
     def why(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from reports.refusals import standing
 from reports.summary import Summary, ThresholdResult, TrialSummary
 from reports.verdict import open_threshold
 
@@ -11,8 +12,9 @@ from reports.verdict import open_threshold
 def render(summary: Summary) -> str:
     """Return the summary as JUnit XML.
 
-    A broken threshold is a failure, an undecided one is skipped with its interval. An invalid trial is
-    skipped with its reasons: it takes part in nothing; where no trial is valid, that is an error.
+    A broken threshold is a failure, an undecided one is skipped with its interval. A trial of which not all
+    can be believed is skipped with what still counts and the reasons; where nothing of any trial can be
+    believed, that is an error.
     """
     root = ET.Element("testsuites", name="sidecar-bench")
     kept = ET.SubElement(root, "testsuite", name=f"{summary.scenario}: thresholds", timestamp=summary.started)
@@ -24,7 +26,7 @@ def render(summary: Summary) -> str:
     valid = ET.SubElement(root, "testsuite", name=f"{summary.scenario}: trials", timestamp=summary.started)
     for trial in summary.trials:
         _trial(valid, trial)
-    if not any(trial.valid for trial in summary.trials):
+    if not any(trial.counts_valid or trial.times_valid for trial in summary.trials):
         case = ET.SubElement(valid, "testcase", classname="run", name="at least one trial is valid")
         ET.SubElement(case, "error", message=summary.verdict)
     for suite in (kept, valid):
@@ -48,7 +50,7 @@ def _threshold(suite: ET.Element, result: ThresholdResult) -> None:
 def _trial(suite: ET.Element, trial: TrialSummary) -> None:
     case = ET.SubElement(suite, "testcase", classname=trial.variant, name=f"{trial.id} is valid")
     if not trial.valid:
-        ET.SubElement(case, "skipped", message="; ".join(trial.reasons))
+        ET.SubElement(case, "skipped", message=f"{standing(trial)}: {'; '.join(trial.reasons)}")
 
 
 def _count(suite: ET.Element) -> None:

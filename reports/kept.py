@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from reports import sequential, statistics
 from reports.comparisons import agree
 from reports.effects import LEAST_BLOCKS, Values, more_blocks
+from reports.gate import KINDS
+from reports.metrics import BY_NAME
 from reports.statistics import Estimate
 from reports.summary import Kept, ThresholdResult
 from scenarios import thresholds
@@ -30,8 +32,14 @@ def within_reach(results: Iterable[ThresholdResult], values: Values) -> list[Thr
         result
         for result in results
         if result.value is not None
-        or any(name in values and not values[name] for name in result.variant.split(", "))
+        or any(name in values and not _all_stand(values[name]) for name in result.variant.split(", "))
     ]
+
+
+def _all_stand(of_blocks: Mapping[int, Mapping[str, float]]) -> bool:
+    """Whether counts and times of a variant could be believed, each in at least one trial."""
+    known = {BY_NAME[name].kind for found in of_blocks.values() for name in found}
+    return known == set(KINDS)
 
 
 def _judge(

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from reports.metrics import METRICS, Metric
+from reports.refusals import sentence, tally
 from reports.summary import Comparison, MetricValue, Summary, ThresholdResult
 from reports.verdict import findable, how_far, open_threshold
 
@@ -90,13 +91,11 @@ def _difference(metric: Metric, comparison: Comparison | None) -> str:
 
 
 def _footnotes(summary: Summary) -> Iterator[str]:
-    invalid = [trial for trial in summary.trials if not trial.valid]
-    counted = f"{len(summary.trials) - len(invalid)} of {len(summary.trials)} trials are valid"
-    yield f"{counted}, in {summary.blocks} blocks. {_capital(summary.stopping.reason)}."
+    yield f"{tally(summary.trials)}, in {summary.blocks} blocks. {_capital(summary.stopping.reason)}."
     if found := findable(summary.comparisons):
         yield found
-    for trial in invalid:
-        yield f"- left out: {trial.id}: {_escaped('; '.join(trial.reasons))}"
+    for refused in summary.refused:
+        yield f"- {_escaped(sentence(refused))}"
     for note in summary.notes:
         yield f"- {_escaped(note)}"
     yield f"`{shlex.join(summary.command)}`"

@@ -10,12 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reports.fills import Fills, explain
-from reports.gate import Gate
+from reports.gate import Gate, Kind
 from reports.queueing import wait_ms
 from reports.records import TrialRecord
 from reports.statistics import quantile_error
 from reports.stored import StoredTrial
-from reports.validity import gates, reasons
+from reports.validity import gates, reasons, stands
 from scenarios.model import Variant
 
 # Latencies are also counted in bins of equal width on a log axis: 10 µs to 100 s, 100 bins a decade.
@@ -71,10 +71,13 @@ class Measures:
         """Whether every gate was passed."""
         return all(gate.passed for gate in self.gates)
 
-    @property
-    def reasons(self) -> list[str]:
-        """Why the trial is invalid."""
-        return reasons(list(self.gates))
+    def stands(self, kind: Kind) -> bool:
+        """Whether the trial's counts, or its times, can be believed."""
+        return stands(self.gates, kind)
+
+    def reasons(self, kind: Kind | None = None) -> list[str]:
+        """Say why its counts or times cannot be believed; without a kind, why either cannot."""
+        return reasons(self.gates, kind)
 
     @property
     def calls_per_request(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from reports.gate import Kind
 from scenarios.model import Margin
 
 Direction = Literal["lower", "higher"]
@@ -27,6 +28,11 @@ class Metric:
     shown: float = 1.0
     digits: int = 1
     most: float | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the metric is made of, and so which gates protect it: counts, or times."""
+        return "times" if self.unit == "ms" else "counts"
 
     def margin(self, reference: float, margin: Margin) -> float:
         """Return the smallest difference that matters, beside a reference value, in the stored unit."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import causes, comparisons, costs, evidence, tables
+from reports import causes, comparisons, costs, evidence, refusals, tables
 from reports.analysis import Analysis
 from reports.figures import pictures
 from reports.prices import read_prices
@@ -40,7 +40,8 @@ def content(analysis: Analysis) -> dict[str, Any]:
         "summary": summary,
         "scenario": analysis.scenario,
         "stack": record.stack,
-        "valid": sum(trial.valid for trial in summary.trials),
+        "tally": refusals.tally(summary.trials),
+        "refused": [refusals.sentence(refused) for refused in summary.refused],
         "results": tables.results(analysis) if few else tables.variants(analysis),
         "stacked": few,
         "compared": tables.compared(analysis) if len(analysis.compared) > 1 else None,

@@ -69,9 +69,11 @@ class RunRecord(Record):
 class RunEnd(Record):
     """What ended a run; a run that was interrupted has none."""
 
-    why: Literal["plan", "budget"] = Field(
-        description="plan: everything was decided, or all blocks were done. budget: the time was spent."
+    why: Literal["plan", "budget", "refused"] = Field(
+        description="plan: everything was decided, or all blocks were done. budget: the time was spent. "
+        "refused: trial after trial could not be believed, for the same reason."
     )
+    reason: str = Field("", description="That reason, and what to do about it; empty otherwise.")
 
 
 class LinkFacts(Record):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reports import sequential, statistics
 from reports.effects import LEAST_BLOCKS, Compared, label
-from reports.metrics import DECISIVE
+from reports.metrics import BY_NAME, DECISIVE
 from reports.summary import Comparison, ThresholdResult
 from scenarios.model import Scenario
 
@@ -30,11 +30,13 @@ def decide(
     kept: Iterable[ThresholdResult] = (),
     *,
     spent: bool = False,
+    refused: str = "",
 ) -> Decision:
     """Say whether a run may end after so many blocks; `kept` has what its thresholds came to.
 
     Between the planned looks it goes on: to stop there would be one look more than the plan has paid for.
-    Where its budget is `spent` it ends wherever it is.
+    Where its budget is `spent` it ends wherever it is. So it does where trial after trial was refused, and
+    `refused` says why.
     """
     schedule = scenario.schedule
     looks = sequential.looks(schedule.blocks, schedule.most_blocks)
@@ -56,24 +58,22 @@ def decide(
     decided = not doubtful and all(found.decision != "undecided" for found in open_)
     why = f"{said} not as precise as asked" if decided else f"{said} not decided yet"
     if spent:
-        budget_s = scenario.schedule.budget
-        return Decision(
-            True, f"the budget of {budget_s:g} s was spent after {done} blocks; {why}", done, names, more
-        )
+        ended = refused or f"the budget of {scenario.schedule.budget:g} s was spent"
+        return Decision(True, f"{ended} after {done} blocks; {why}", done, names, more)
     return Decision(False, f"{why}; the next look is after block {following}", done, names, more)
 
 
 def _open(scenario: Scenario, compared: Iterable[Compared]) -> Iterator[Comparison]:
     """Yield the comparisons that the run goes on for: undecided, or less precise than was asked.
 
-    A percentile that trials of this length cannot tell is none of them. But where nothing at all could be
-    compared, no trial was valid, and everything is open.
+    A percentile that trials of this length cannot tell is none of them. But where no latency at all could be
+    compared, none could be believed, and latencies are open; and so with counts.
     """
     for found in compared:
         of_metrics = [comparison for metric in DECISIVE if (comparison := found.of(metric)) is not None]
-        any_valid = any(comparison.blocks for comparison in of_metrics)
+        compared_kinds = {BY_NAME[one.metric].kind for one in found.comparisons if one.blocks}
         for comparison in of_metrics:
-            if comparison.blocks == 0 and any_valid:
+            if comparison.blocks == 0 and BY_NAME[comparison.metric].kind in compared_kinds:
                 continue
             if comparison.decision == "undecided" or _half_width_asked(scenario, comparison) is not None:
                 yield comparison

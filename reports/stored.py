@@ -57,8 +57,13 @@ class StoredRun:
 
     @property
     def spent(self) -> bool:
-        """Whether the run ended because its budget was spent."""
-        return self.end is not None and self.end.why == "budget"
+        """Whether something other than what it had found ended the run before its plan."""
+        return self.end is not None and self.end.why in ("budget", "refused")
+
+    @property
+    def refused(self) -> str:
+        """Why the run ended early, in a clause, where trial after trial was refused; else empty."""
+        return self.end.reason if self.end is not None and self.end.why == "refused" else ""
 
 
 def read(folder: Path) -> StoredRun:

@@ -9,9 +9,10 @@ from reports import statistics, theory
 from reports import summary as published
 from reports.attribution import KEYS, Attribution, HitAttribution
 from reports.effects import Compared, Values
-from reports.gate import Gate
+from reports.gate import KINDS, Gate
 from reports.measures import Measures
 from reports.metrics import METRICS, Metric
+from reports.standing import standing
 from reports.statistics import Estimate
 from reports.summary import (
     Attributed,
@@ -31,9 +32,9 @@ _NOT_DEPLOYED: Final = "caches were as earlier requests had left them"
 
 
 def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -> VariantSummary:
-    """Sum up a variant over its valid trials."""
-    trials = [trial for trial in measures if trial.valid and trial.record.variant == variant.id]
-    links = [trial.record.link.during_ms for trial in trials if trial.record.link is not None]
+    """Sum up a variant over the trials that can be believed."""
+    trials, timed = (standing(measures, variant.id, kind) for kind in KINDS)
+    links = [trial.record.link.during_ms for trial in timed if trial.record.link is not None]
     deployed = all(trial.record.deployed for trial in measures)
     cached = variant.topology != "none" and deployed
     return VariantSummary(
@@ -44,7 +45,9 @@ def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -
         rtt_ms=variant.link.rtt_ms if variant.topology == "separate" and deployed else None,
         rtt_achieved_ms=sum(links) / len(links) if links else None,
         levels=variant.levels,
-        valid_trials=len(trials),
+        valid_trials=sum(trial.valid for trial in timed),
+        counts_trials=len(trials),
+        times_trials=len(timed),
         metrics=Metrics(**{metric.name: _value(metric, values, variant.id) for metric in METRICS}),
         theory=_theory(variant, trials),
         theory_silence=_silence(variant, trials) if deployed else _NOT_DEPLOYED,
@@ -117,9 +120,11 @@ def _estimated(estimate: Estimate) -> MetricValue:
 def whole_trial(trial: Measures, variant: Variant) -> Expected | None:
     """Return what theory expects of a trial from its cold start to its end.
 
-    None where it had no cold start, or copies were evicted before their time.
+    None where it had no cold start, copies were evicted before their time, or requests failed that the
+    scenario did not ask for: what failed is not kept.
     """
-    if not trial.record.deployed or trial.record.evicted_keys:
+    failed = any(gate.name == "errors" and not gate.passed for gate in trial.gates)
+    if failed or not trial.record.deployed or trial.record.evicted_keys:
         return None
     load = trial.record.load
     return theory.of_variant(variant, (0.0, load.warmup_s + load.duration_s), trial.fill_s, trial.joined)
@@ -138,7 +143,11 @@ def of_trial(trial: Measures, variant: Variant) -> TrialSummary:
         block=record.block,
         attempt=record.attempt,
         valid=trial.valid,
-        reasons=trial.reasons,
+        reasons=trial.reasons(),
+        counts_valid=trial.stands("counts"),
+        counts_reasons=trial.reasons("counts"),
+        times_valid=trial.stands("times"),
+        times_reasons=trial.reasons("times"),
         requests=record.load.requests,
         hits=outcomes.get("hit", 0),
         misses=outcomes.get("miss", 0),
@@ -160,4 +169,11 @@ def of_trial(trial: Measures, variant: Variant) -> TrialSummary:
 
 def _gate(gate: Gate) -> GateResult:
     outcome: GateOutcome = "not applicable" if not gate.applicable else "passed" if gate.passed else "failed"
-    return GateResult(name=gate.name, figure=gate.figure, bound=gate.bound, outcome=outcome)
+    return GateResult(
+        name=gate.name,
+        figure=gate.figure,
+        bound=gate.bound,
+        outcome=outcome,
+        protects=list(gate.protects),
+        reason=gate.reason if outcome == "failed" else None,
+    )

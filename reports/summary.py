@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reports.gate import Kind
+
 SCHEMA: Final = "sidecar-bench/summary/1"
 SCHEMA_PATH: Final = Path(__file__).with_name("summary.schema.json")
 
@@ -28,7 +30,7 @@ class Part(BaseModel):
 
 
 class MetricValue(Part):
-    """A metric of one variant: the mean over valid blocks."""
+    """A metric of one variant: the mean over the blocks in which it can be believed."""
 
     value: float
     ci95: Interval | None = Field(description="95% interval over blocks; null where there is only one.")
@@ -84,7 +86,9 @@ class VariantSummary(Part):
         description="Round-trip time by PING from the app's place: the mean of before and after the load."
     )
     levels: dict[str, Any] = Field(description="Value of each factor of the scenario that this variant uses.")
-    valid_trials: int
+    valid_trials: int = Field(description="Trials of which counts and times can be believed.")
+    counts_trials: int = Field(0, description="Trials behind hit ratios, calls and errors, one a block.")
+    times_trials: int = Field(0, description="Trials behind latencies, one a block.")
     metrics: Metrics
     theory: Theory | None = Field(description="Null where theory is silent.")
     theory_silence: str | None = Field(
@@ -108,7 +112,7 @@ class Comparison(Part):
     decision: Decision = Field(description="How b does against a.")
     reference: float = Field(description="The mean of a over the same blocks.")
     margin: float = Field(description="Differences within ± this are equivalent; in the metric's unit.")
-    blocks: int = Field(description="Blocks in which both variants have a valid trial.")
+    blocks: int = Field(description="Blocks in which this metric of both variants can be believed.")
     more_blocks: int | None = Field(
         description="About how many more blocks would decide; null where decided, or out of reach."
     )
@@ -172,6 +176,18 @@ class GateResult(Part):
     figure: str = Field(description="What was measured, for people; why not, where it is not applicable.")
     bound: str
     outcome: GateOutcome
+    protects: list[Kind] = Field([], description="What cannot be believed where it failed.")
+    reason: str | None = Field(None, description="What its failure means; null where it did not fail.")
+
+
+class Refused(Part):
+    """Trials of which counts, times or both cannot be believed, for the same reason."""
+
+    kinds: list[Kind] = Field(description="What is left out of them.")
+    gate: str = Field(description="The gate that most of them failed.")
+    trials: list[str] = Field(description="Their ids; `…, attempt 2` of a second attempt.")
+    reason: str = Field(description="As the first of them has it.")
+    remedy: str = Field(description="What to do about it; empty where nothing is known.")
 
 
 class TrialSummary(Part):
@@ -181,8 +197,12 @@ class TrialSummary(Part):
     variant: str
     block: int
     attempt: int
-    valid: bool
-    reasons: list[str] = Field(description="Why it is invalid.")
+    valid: bool = Field(description="Every gate was passed: counts and times can be believed.")
+    reasons: list[str] = Field(description="Why counts or times cannot be believed.")
+    counts_valid: bool = Field(description="Its hit ratio, calls and errors can be believed.")
+    counts_reasons: list[str] = Field(description="Why they cannot be believed.")
+    times_valid: bool = Field(description="Its latencies can be believed.")
+    times_reasons: list[str] = Field(description="Why they cannot be believed.")
     requests: int
     hits: int
     misses: int
@@ -217,13 +237,14 @@ class Summary(Part):
         description="What upstream_reduction is counted from: the variant without a cache, or one call "
         "a request."
     )
-    blocks: int = Field(description="Blocks with at least one valid trial.")
+    blocks: int = Field(description="Blocks with a trial of which counts or times can be believed.")
     stopping: Stopping
     variants: list[VariantSummary]
     comparisons: list[Comparison]
     attributions: list[Attribution] = Field([], description="By comparison of two variants.")
     thresholds: list[ThresholdResult]
     trials: list[TrialSummary]
+    refused: list[Refused] = Field([], description="What was left out, and why: each reason once.")
     notes: list[str] = Field(description="What a reader should know, in sentences.")
 
 

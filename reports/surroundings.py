@@ -19,6 +19,10 @@ DRIFT_MS: Final = 0.05
 # PING over loopback repeats itself to 0.01 ms, whatever else runs.
 DRIFT_LOCAL_MS: Final = 0.03
 _LOCAL: Final = ("loopback", "unix")
+# The gates that fail where processes did not get the CPU time that they wanted.
+OF_THE_MACHINE: Final = (
+    "stolen CPU", "CPU in use", "waiting for a CPU", "generator CPU", "generator throttled", "throttled CPU",
+)  # fmt: skip
 
 
 def of_machine(record: TrialRecord, *, limited: bool) -> Iterator[Gate]:

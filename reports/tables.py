@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import quota
+from reports import quota, refusals
 from reports.analysis import Analysis
 from reports.measures import QUANTILES, Measures
 from reports.metrics import BY_NAME, METRICS, Metric
 from reports.statistics import mean
-from reports.summary import Comparison, MetricValue
+from reports.summary import Comparison, MetricValue, TrialSummary
 from reports.verdict import how_far
 
 _WHERE = {"all": "All requests", "hit": "Hits", "miss": "Misses and uncached"}
@@ -118,7 +118,7 @@ def percentiles(analysis: Analysis) -> Table:
     """Return latency percentiles with intervals over blocks, by variant and class of request."""
     rows = []
     for variant in analysis.scenario.variants:
-        trials = analysis.valid(variant.id)
+        trials = analysis.timed(variant.id)
         for name, label in _WHERE.items():
             counted = sum(trial.latency[name].requests for trial in trials)
             if counted:
@@ -145,7 +145,7 @@ def quotas(analysis: Analysis) -> Table:
     """Return what each hourly quota allows at the user's traffic."""
     rows = []
     for variant in analysis.scenario.variants:
-        trials = analysis.valid(variant.id)
+        trials = analysis.counted(variant.id)
         if not trials:
             continue
         per_request = sum(trial.upstream_calls for trial in trials) / sum(trial.requests for trial in trials)
@@ -179,7 +179,7 @@ def usage(analysis: Analysis) -> Table:
     rows = []
     for variant in analysis.scenario.variants:
         parts: dict[str, list[tuple[float, float, float]]] = {}
-        for trial in analysis.valid(variant.id):
+        for trial in analysis.timed(variant.id):
             for part, used in _by_part(trial).items():
                 parts.setdefault(part, []).append(used)
         for part, each in sorted(parts.items()):
@@ -207,13 +207,8 @@ def trials(analysis: Analysis) -> Table:
     measured = {(trial.record.id, trial.record.attempt): trial for trial in analysis.measures}
     rows = []
     for summary, trial in zip(analysis.summary.trials, measured.values(), strict=True):
-        word = (
-            Cell("valid", kind="better")
-            if summary.valid
-            else Cell("invalid", "; ".join(summary.reasons), kind="worse")
-        )
         rows.append([
-            Cell(summary.id, _attempt(summary.attempt)), word, Cell(f"{summary.requests:,}"),
+            Cell(summary.id, _attempt(summary.attempt)), _stands(summary), Cell(f"{summary.requests:,}"),
             Cell(f"{trial.metrics['hit_ratio']:.1%}"),
             Cell(f"{summary.upstream_calls:,}", _expected(summary)),
             Cell(_ms(trial.metrics.get("p50_ms"))), Cell(_ms(trial.metrics.get("p99_ms"))),
@@ -233,6 +228,12 @@ def trials(analysis: Analysis) -> Table:
         "RTT",
     ]
     return Table("trials", heads, rows)
+
+
+def _stands(summary: TrialSummary) -> Cell:
+    some = summary.counts_valid or summary.times_valid
+    kind = "better" if summary.valid else "undecided" if some else "worse"
+    return Cell(refusals.standing(summary), "; ".join(summary.reasons), kind=kind)
 
 
 def _attempt(attempt: int) -> str:

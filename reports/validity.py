@@ -5,12 +5,13 @@ Bounds are explained in docs/statistics.md. Light to import: the conductor judge
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from reports.gate import Gate, not_applicable
+from reports.gate import KINDS, Gate, Kind, not_applicable
 from reports.records import LoadFacts, TrialRecord
-from reports.surroundings import of_limits, of_link, of_machine
+from reports.surroundings import OF_THE_MACHINE, of_limits, of_link, of_machine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,8 @@ LAG_MS: Final = 1.5
 LAG_RATIO: Final = 0.5
 LITTLE_OFF: Final = 0.1
 UNDER_WAY_OFF: Final = 0.01
+# A mean lag of this share of the TTL moves a hit ratio h by at most h(1 − h) of it: half a point.
+LAG_OF_TTL: Final = 0.02
 # Outcomes for which the app made exactly one call of its own while the request waited.
 _ONE_CALL: Final = ("miss", "bypass")
 
@@ -50,13 +53,28 @@ def gates(
     if record.link is not None and record.link.after_ms is not None:
         judged.append(of_link(record.link, record.link.after_ms))
     if rows is not None:
-        judged.extend(_of_rows(record.load, rows))
-    return judged
+        judged.extend(_of_rows(record.load, rows, variant))
+    return _with_errors_of_the_machine(judged)
 
 
-def reasons(judged: list[Gate]) -> list[str]:
-    """Say why a trial is invalid; nothing where it is valid."""
-    return [gate.reason for gate in judged if not gate.passed]
+def reasons(judged: Sequence[Gate], kind: Kind | None = None) -> list[str]:
+    """Say why a trial's counts or times cannot be believed; without a kind, why either cannot."""
+    return [gate.reason for gate in judged if (not gate.passed if kind is None else gate.refuses(kind))]
+
+
+def stands(judged: Sequence[Gate], kind: Kind) -> bool:
+    """Whether a trial's counts or times can be believed."""
+    return not any(gate.refuses(kind) for gate in judged)
+
+
+def _with_errors_of_the_machine(judged: list[Gate]) -> list[Gate]:
+    """Refuse the counts, too, where requests failed on a machine that was out of CPU time.
+
+    A slow machine turns answers into time-outs. Such errors are not the variant's own.
+    """
+    if not any(not gate.passed and gate.name in OF_THE_MACHINE for gate in judged):
+        return judged
+    return [replace(gate, kinds=KINDS) if gate.name == "errors" else gate for gate in judged]
 
 
 def _books(record: TrialRecord) -> Iterator[Gate]:
@@ -173,7 +191,7 @@ def _generator(load: LoadFacts) -> Gate:
     )
 
 
-def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
+def _of_rows(load: LoadFacts, rows: pd.DataFrame, variant: Variant | None) -> Iterator[Gate]:
     yield Gate(
         "rows",
         f"{len(rows)}",
@@ -198,7 +216,10 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
         return
     yield _under_way(load, rows, begin, end)
     yield _little(load, measured, begin, end)
-    lag_ms = float((measured["sent_us"] - measured["intended_us"]).quantile(0.99)) / 1000
+    lag_us = measured["sent_us"] - measured["intended_us"]
+    if variant is not None and variant.topology != "none":
+        yield _lag_beside_ttl(float(lag_us.mean()) / 1e6, variant.cache.ttl)
+    lag_ms = float(lag_us.quantile(0.99)) / 1000
     median_ms = float((measured["end_us"] - measured["intended_us"]).median()) / 1000
     bound = max(LAG_MS, LAG_RATIO * median_ms)
     yield Gate(
@@ -208,6 +229,19 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame) -> Iterator[Gate]:
         lag_ms <= bound,
         f"requests were sent late (p99 {lag_ms:.1f} ms, where the median latency is {median_ms:.1f} ms)",
         strain=lag_ms / bound,
+    )
+
+
+def _lag_beside_ttl(lag_s: float, ttl_s: float) -> Gate:
+    share = lag_s / ttl_s
+    return Gate(
+        "send lag beside the TTL",
+        f"{share:.2%} of {ttl_s:g} s",
+        f"≤ {LAG_OF_TTL:.0%}",
+        share <= LAG_OF_TTL,
+        f"requests were sent {lag_s * 1000:.1f} ms late in the mean, {share:.1%} of the TTL, which changes "
+        "which of them are hits",
+        strain=share / LAG_OF_TTL,
     )
 
 

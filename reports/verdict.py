@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final
 
+from reports import refusals
 from reports.comparisons import Pair
 from reports.effects import LEAST_BLOCKS, Compared
+from reports.gate import Kind
 from reports.metrics import BY_NAME, DECISIVE, Metric
-from reports.summary import Comparison, Decision, ThresholdResult
+from reports.summary import Comparison, Decision, Refused, ThresholdResult
 
 # What the sentence speaks of, in this order; the other metrics are in the table. Hits apart, because the
 # median of all requests mixes hits with misses; not the hit ratio, which says what the calls say.
@@ -16,16 +18,40 @@ _SPOKEN: Final = ("upstream_calls_per_1000", "hit_p50_ms", "p50_ms", "p99_ms")
 _NAMES: Final = {"sidecar": "the sidecar", "separate": "a separate Redis", "none": "no cache"}
 
 
-def sentence(compared: Sequence[Compared], valid_blocks: int, trials: int) -> str:
-    """Say what the run has found."""
-    if valid_blocks == 0:
+def sentence(
+    compared: Sequence[Compared],
+    blocks: int,
+    trials: int,
+    *,
+    without: Sequence[Kind] = (),
+    refused: Sequence[Refused] = (),
+) -> str:
+    """Say what the run has found.
+
+    `blocks`: in how many anything could be believed. `without`: the kinds of figures that no trial has that
+    could be believed; `refused` says why.
+    """
+    if blocks == 0:
         return f"Nothing can be said: none of the {trials} trials is valid. The reasons are listed by trial."
+    missing = [_missing(kind, trials, refused) for kind in without]
+    return " ".join([_found(compared, blocks, without), *missing])
+
+
+def _found(compared: Sequence[Compared], blocks: int, without: Container[Kind]) -> str:
     if not compared:
         return "One variant was measured; there is nothing to compare it with."
-    if valid_blocks < LEAST_BLOCKS:
-        return f"Nothing is decided: it takes {LEAST_BLOCKS} valid blocks, and this run has {valid_blocks}."
+    if blocks < LEAST_BLOCKS:
+        return f"Nothing is decided: it takes {LEAST_BLOCKS} valid blocks, and this run has {blocks}."
     main = _placements(compared)
-    return _of_one(main[0]) if len(main) == 1 else _of_many(main)
+    return _of_one(main[0], without) if len(main) == 1 else _of_many(main, without)
+
+
+def _missing(kind: Kind, trials: int, refused: Sequence[Refused]) -> str:
+    """Say that no latency, or no count, of a run could be believed, and why."""
+    what = {"times": "Latencies say nothing", "counts": "Hit ratios, calls and errors say nothing"}[kind]
+    why = refusals.without(refused, kind)
+    because = f" ({why.reason})" if why is not None else ""
+    return f"{what}: those of none of the {trials} trials can be believed{because}."
 
 
 def _placements(compared: Sequence[Compared]) -> list[Compared]:
@@ -45,18 +71,19 @@ def name(pair: Pair) -> tuple[str, str]:
     return pair.a.id, pair.b.id
 
 
-def _spoken(compared: Sequence[Compared]) -> tuple[str, ...]:
+def _spoken(compared: Sequence[Compared], without: Container[Kind]) -> list[str]:
     """Return the metrics to speak of: failed requests before all others, where they differ at all."""
     errors = [comparison for found in compared if (comparison := found.of("error_ratio")) is not None]
     differ = any(comparison.decision in ("better", "worse") for comparison in errors)
-    return ("error_ratio", *_SPOKEN) if differ else _SPOKEN
+    names = ("error_ratio", *_SPOKEN) if differ else _SPOKEN
+    return [name for name in names if BY_NAME[name].kind not in without]
 
 
-def _of_one(found: Compared) -> str:
+def _of_one(found: Compared, without: Container[Kind]) -> str:
     a, b = name(found.pair)
     said: dict[Decision, list[str]] = {"better": [], "worse": [], "equivalent": [], "undecided": []}
     open_ = []
-    for metric in _spoken([found]):
+    for metric in _spoken([found], without):
         comparison = found.of(metric)
         if comparison is not None:
             said[comparison.decision].append(_phrase(BY_NAME[metric], comparison))
@@ -103,9 +130,9 @@ def _phrase(metric: Metric, comparison: Comparison) -> str:
     return f"{metric.label} ({number} ± {metric.text(half, unit=False)}{' ' if unit else ''}{unit})"
 
 
-def _of_many(compared: Sequence[Compared]) -> str:
+def _of_many(compared: Sequence[Compared], without: Container[Kind]) -> str:
     parts = []
-    for metric in _spoken(compared):
+    for metric in _spoken(compared, without):
         decisions = [
             comparison.decision for found in compared if (comparison := found.of(metric)) is not None
         ]

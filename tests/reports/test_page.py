@@ -76,13 +76,15 @@ def test_what_comes_from_outside_is_escaped_and_thresholds_are_shown(made_up: An
 
 def test_a_run_with_nothing_valid_still_has_a_page(made_up: Any) -> None:
     run = made_up(
-        lambda record: record.model_copy(update={"load": record.load.model_copy(update={"cpu_ratio": 1.0})}),
+        lambda record: record.model_copy(
+            update={"upstream": record.upstream.model_copy(update={"calls": 0})}
+        ),
         schedule={"warmup": 0, "duration": 2, "blocks": 1},
     )
     reports.write(run)
     html = (run / "report.html").read_text(encoding="utf-8")
     assert "Nothing can be said" in html
-    assert "saturated" in html
+    assert "the upstream 0" in html
 
 
 def test_the_theorys_row_has_what_was_counted_expected_and_how_far_apart(analysis: Analysis) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import reports
 from reports import evidence, junit, markdown
-from reports.summary import Summary, ThresholdResult
+from reports.summary import Refused, Summary, ThresholdResult
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,12 @@ def with_thresholds(summary: Summary, *outcomes: Any) -> Summary:
 
 
 def invalid(summary: Summary) -> Summary:
-    trials = [
-        trial.model_copy(update={"valid": False, "reasons": ["too <slow>"]}) for trial in summary.trials
-    ]
-    return summary.model_copy(update={"trials": trials})
+    """Return a summary of which nothing can be believed."""
+    changed = {"valid": False, "counts_valid": False, "times_valid": False, "reasons": ["too <slow>"]}
+    trials = [trial.model_copy(update=changed) for trial in summary.trials]
+    names = [trial.id for trial in trials]
+    refused = Refused(kinds=["counts", "times"], gate="rows", trials=names, reason="too <slow>", remedy="")
+    return summary.model_copy(update={"trials": trials, "refused": [refused]})
 
 
 def test_markdown_holds_the_verdict_and_a_whole_table(summary: Summary) -> None:
@@ -55,8 +57,9 @@ def test_markdown_of_many_variants_has_a_row_each(made_up: Any) -> None:
 
 
 def test_markdown_says_what_was_left_out_and_escapes_it(summary: Summary) -> None:
-    assert "left out: b01-" in markdown.render(invalid(summary))
-    assert "too \\<slow\\>" in markdown.render(invalid(summary))
+    text = markdown.render(invalid(summary))
+    assert "Left out: 10 trials (b01-" in text
+    assert text.count("too \\<slow\\>") == 1, "the reason is told once, not once a trial"
 
 
 def test_junit_counts_what_it_holds(summary: Summary) -> None:

@@ -109,7 +109,7 @@ def test_theory_is_silent_of_trials_in_which_redis_evicted_copies(
 
 def test_a_run_without_a_valid_trial_says_so(made_up: Any) -> None:
     def spoil(record: TrialRecord) -> TrialRecord:
-        return record.model_copy(update={"load": record.load.model_copy(update={"cpu_ratio": 1.0})})
+        return record.model_copy(update={"upstream": record.upstream.model_copy(update={"calls": 0})})
 
     summary = reports.write(made_up(spoil, schedule={"warmup": 0, "duration": 2, "blocks": 2}))
     assert summary.verdict.startswith("Nothing can be said")
