@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from urllib.parse import unquote
 import aiohttp
 from yarl import URL
 
+from app.codings import ACCEPTED, CodingError, Decoding
+from app.connections import Connector
 from app.envelope import lines
 from app.governor import Governor, whole_number
 from app.metrics import Metrics
@@ -20,6 +23,14 @@ from app.settings import Settings
 TIMEOUT_S: Final = 30.0
 PATIENCE_S: Final = TIMEOUT_S  # for a call to be free
 MOST_BYTES: Final = 16_000_000
+# What bodies under way may take: as many calls as may be under way, this much each, and so many large ones.
+SMALL_BYTES: Final = 1_000_000
+LARGE_AT_ONCE: Final = 8
+# Of a response's head. What GitHub sends, a long Content-Security-Policy among it, is 2 to 10 kB.
+_MOST_FIELD_BYTES: Final = 65_536
+_MOST_FIELDS: Final = 256
+_STATUSES: Final = range(200, 600)  # others are no answer to what is asked here (RFC 9110, section 15)
+_LATE: Final = 408  # what the upstream says of a connection that was idle, perhaps as the request came
 # What a reader of the response needs; hop-by-hop headers and cookies stay behind.
 _KEPT: Final = ("content-type", "etag", "last-modified", "link")
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -29,7 +40,11 @@ _log = logging.getLogger(__name__)
 
 
 class UpstreamError(Exception):
-    """The upstream gave no usable answer; the message is one word for headers."""
+    """The upstream gave no usable answer; the message is one word for headers, `cause` says more for logs."""
+
+    def __init__(self, word: str, cause: str = "") -> None:
+        super().__init__(word)
+        self.cause = cause
 
 
 class DroppedError(UpstreamError):
@@ -57,16 +72,19 @@ class Upstream:
         self._base = settings.upstream_url
         self._metrics = metrics
         self._governor = Governor(settings.upstream_concurrency, settings.upstream_reserve, PATIENCE_S)
-        headers = {"User-Agent": "sidecar-bench-app", "Accept": "*/*"}
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        headers = {"User-Agent": "sidecar-bench-app", "Accept": "*/*", "Accept-Encoding": ACCEPTED}
         if settings.upstream_token:
             headers["Authorization"] = f"Bearer {settings.upstream_token}"
         self._session = aiohttp.ClientSession(
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=75),
+            connector=Connector(limit=0, keepalive_timeout=75),
             cookie_jar=aiohttp.DummyCookieJar(),  # no caller's answers bring anything to another's
             middlewares=(_once,),
-            auto_decompress=True,
+            auto_decompress=False,
+            max_field_size=_MOST_FIELD_BYTES,
+            max_headers=_MOST_FIELDS,
         )
 
     async def get(self, name: str, etag: bytes | None = None, *, spare: bool = False) -> Fetched:
@@ -77,7 +95,7 @@ class Upstream:
 
         Raises:
             QuotaError: the upstream is not to be called now.
-            UpstreamError: no answer came in time, or its body is too large.
+            UpstreamError: no answer came in time, it is none, or its body is too large or not whole.
         """
         conditions = {"If-None-Match": etag.decode("latin-1")} if etag else {}
         fetched = await self._call(name, conditions, spare)
@@ -88,11 +106,13 @@ class Upstream:
         return fetched
 
     async def _call(self, name: str, conditions: dict[str, str], spare: bool) -> Fetched:
+        # Upstreams end connections that were idle, at times just as the next request comes. Then that is sent
+        # again, once.
         try:
-            return await self._called(name, conditions, spare)
+            fetched = await self._called(name, conditions, spare)
         except DroppedError:
-            # Upstreams end connections that were idle, at times just as the next request comes.
             return await self._called(name, conditions, spare)
+        return await self._called(name, conditions, spare) if fetched.status == _LATE else fetched
 
     async def _called(self, name: str, conditions: dict[str, str], spare: bool) -> Fetched:
         """Send one request, and count it, whatever becomes of it."""
@@ -103,13 +123,16 @@ class Upstream:
                 status = str(fetched.status)
                 if fetched.status >= 500:
                     _warn(name, status)
-            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                _warn(name, type(error).__name__)
-                word = "upstream-timeout" if isinstance(error, TimeoutError) else "upstream-down"
-                raise UpstreamError(word) from error
             except UpstreamError as error:
-                _warn(name, str(error))
+                _warn(name, str(error), error.cause)
                 raise
+            except CodingError as error:
+                _warn(name, error.reason, str(error))
+                raise UpstreamError(error.reason) from error
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                word = "upstream-timeout" if isinstance(error, TimeoutError) else "upstream-down"
+                _warn(name, type(error).__name__, _cause_of(error))
+                raise UpstreamError(word) from error
             finally:
                 self._metrics.upstream[status] += 1
                 self._metrics.upstream_seconds.observe(time.perf_counter() - began)
@@ -118,12 +141,10 @@ class Upstream:
     async def _answer(self, name: str, conditions: dict[str, str]) -> Fetched:
         url = URL(f"{self._base}/{name}", encoded=True)
         async with self._session.get(url, headers=conditions, allow_redirects=False) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    raise UpstreamError("body-too-large")
             found = response.headers
+            if response.status not in _STATUSES:
+                raise UpstreamError("upstream-status", f"status {response.status}")
+            body = await self._body(response)
             self._governor.learn(response.status, found)
             # Several lines of one header are one list (RFC 9110, section 5.3).
             kept = [
@@ -134,7 +155,26 @@ class Upstream:
             kept.append((b"content-length", b"%d" % len(body)))
             leads_to = self._leads_to(url, found["location"]) if _redirects(response) else None
             age_s = whole_number(found.get("age", "")) or 0
-            return Fetched(response.status, lines(kept), bytes(body), age_s, leads_to)
+            return Fetched(response.status, lines(kept), body, age_s, leads_to)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read a body, decoded and whole. Only so many may be large at once; others wait for their turn."""
+        decoding = Decoding(", ".join(response.headers.getall("content-encoding", ())))
+        body, encoded, large = bytearray(), 0, False
+        try:
+            async for chunk in response.content.iter_any():
+                encoded += len(chunk)
+                for piece in decoding.feed(chunk):
+                    body += piece
+                    if max(len(body), encoded) > MOST_BYTES:
+                        raise UpstreamError("body-too-large", f"more than {MOST_BYTES} bytes")
+                    if not large and len(body) > SMALL_BYTES:
+                        large = await self._large.acquire()
+            decoding.end()
+            return bytes(body)
+        finally:
+            if large:
+                self._large.release()
 
     def _leads_to(self, asked: URL, location: str) -> str | None:
         """Return the name of what a redirect leads to; None if it leaves the upstream's URL, or is none."""
@@ -159,10 +199,18 @@ def _redirects(response: aiohttp.ClientResponse) -> bool:
     return response.status in _REDIRECTS and "location" in response.headers
 
 
-def _warn(name: str, why: str) -> None:
+def _cause_of(error: Exception) -> str:
+    """Say why a call failed, without what the upstream sent: that is nobody's business."""
+    # What cannot be read as HTTP: aiohttp says so as if the upstream had answered 400.
+    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return said.strip().partition("\n")[0].partition(" b'")[0].rstrip(": ")
+
+
+def _warn(name: str, why: str, cause: str = "") -> None:
     """Log a call that failed: without its query, which may hold what is nobody's business."""
     path = name.partition("?")[0][:_LOGGED]
-    _log.warning("the upstream failed", extra={"path": path, "reason": why})
+    extra = {"path": path, "reason": why} | ({"cause": cause[:_LOGGED]} if cause else {})
+    _log.warning("the upstream failed", extra=extra)
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -172,4 +220,4 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise DroppedError("upstream-down") from error
+        raise DroppedError("upstream-down", type(error).__name__) from error
