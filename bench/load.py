@@ -70,7 +70,7 @@ class Load:
             raise LoadError("the load generator was not started")
         self._order_path.write_text(order.model_dump_json(indent=2), encoding="utf-8")
         with contextlib.suppress(BrokenPipeError):  # it has ended already: its exit code says why
-            process.stdin.write(f"{self._order_path}\n")
+            process.stdin.write(order.lines(self._order_path))
             process.stdin.close()
         for line in process.stdout:
             event: dict[str, Any] = json.loads(line)

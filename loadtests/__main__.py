@@ -1,7 +1,7 @@
 """`python -m loadtests ORDER.json`: one trial's load, told on standard output in lines of JSON.
 
 With `-` for the file its path is read from standard input, so that the generator can be made ready while
-the variant is being deployed.
+the variant is being deployed. A second line has the headers that go with each request, as JSON.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from locust.env import Environment  # isort: skip
 
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
 import gevent
 
+from loadtests.answers import Reader
 from loadtests.client import TransportError
 from loadtests.open_loop import OpenLoop
 from loadtests.order import Order
@@ -38,19 +38,27 @@ from traffic.keys import requests
 
 def main(order_path: str) -> int:
     """Send a trial's load and store its rows; return the exit code."""
-    if order_path == "-":
-        order_path = sys.stdin.readline().strip()
+    told = sys.stdin if order_path == "-" else None
+    if told is not None:
+        order_path = told.readline().strip()
         if not order_path:
             return 130
-    order = Order.model_validate_json(Path(order_path).read_text(encoding="utf-8"))
+    order = Order.read(order_path, told)
     try:
         planned = requests(order.workload, len(order.targets), order.warmup_s + order.duration_s, order.seed)
     except LogError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     make_ready()
-    recorder = Recorder(planned)
-    loop = OpenLoop(recorder, order.targets, order.timeout_s, order.warmup_s)
+    recorder = Recorder(planned, Reader(order.contract).sources)
+    loop = OpenLoop(
+        recorder,
+        order.targets,
+        order.timeout_s,
+        order.warmup_s,
+        contract=order.contract,
+        headers=order.headers,
+    )
     runner = _spawn_users(loop, order.workload.users)
     try:
         loop.connect()
@@ -70,11 +78,15 @@ def main(order_path: str) -> int:
     runner.quit()
     loop.close()
     recorder.write(order.rows)
-    counted = recorder.outcomes()
-    say(
-        event="finished",
-        load=facts(planned, order, counted, loop.most_users, cpu_ratio, loop.under_way),
+    load = facts(
+        recorder,
+        order,
+        most_users=loop.most_users,
+        cpu_ratio=cpu_ratio,
+        under_way=loop.under_way,
+        unsent=loop.unsent,
     )
+    say(event="finished", load=load)
     return 0
 
 

@@ -5,7 +5,9 @@ Locust's own clients cost 0.2 ms a call and more; the effect under study is that
 
 from __future__ import annotations
 
+import errno
 import functools
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -21,12 +23,40 @@ import gevent.ssl
 _plain_socket = gevent.monkey.get_original("socket", "socket")
 _HEAD_END: Final = b"\r\n\r\n"
 _CHUNK: Final = 65536
+_LARGEST_HEAD: Final = 1_048_576
 _BODILESS: Final = (204, 304)
+_STATUS_LINE: Final = re.compile(rb"http/1\.[01] ([1-9]\d\d)[ \r]")
+_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked[ \t]*\r")
 _GONE: Final = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
+# By error number, words of `scenarios.outcomes.REASONS`; descriptors, ports and memory are this machine's.
+_REASONS: Final = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset",
+    errno.EPIPE: "connection reset",
+    errno.EMFILE: "out of file descriptors",
+    errno.ENFILE: "out of file descriptors",
+    errno.EADDRNOTAVAIL: "out of local ports",
+    errno.ENOMEM: "out of memory",
+    errno.ENOBUFS: "out of memory",
+}
+
+
 class TransportError(Exception):
-    """No whole answer came: the connection was refused, broken, or spoke no HTTP."""
+    """No whole answer came: the connection was refused, broken, or spoke no HTTP. `reason` says which."""
+
+    def __init__(self, message: str, reason: str = "bad response") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, ssl.SSLError):
+        return "TLS failed"
+    return _REASONS.get(getattr(error, "errno", None) or 0, "unreachable")
 
 
 @dataclass(frozen=True)
@@ -69,16 +99,21 @@ class Connection:
         Raises:
             TransportError: it is refused.
         """
-        opened: Any = gevent.socket.socket(gevent.socket.AF_INET, gevent.socket.SOCK_STREAM)
+        opened: Any = None
         try:
+            opened = gevent.socket.socket(gevent.socket.AF_INET, gevent.socket.SOCK_STREAM)
             opened.connect((self._target.host, self._target.port))
             if self._target.tls:
                 opened = _context().wrap_socket(opened, server_hostname=self._target.host)
-        except OSError as error:
-            opened.close()
-            raise TransportError(f"{self._target.host}:{self._target.port}: {error}") from error
+        except (OSError, MemoryError) as error:
+            if opened is not None:
+                opened.close()
+            raise TransportError(
+                f"{self._target.host}:{self._target.port}: {error}", _reason(error)
+            ) from error
         except BaseException:
-            opened.close()
+            if opened is not None:
+                opened.close()
             raise
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._target.tls:
@@ -118,10 +153,15 @@ class Connection:
         except _StaleError:
             self.close()
             if fresh:
-                raise TransportError("the server closed the connection before it answered") from None
-        except (OSError, ValueError) as error:
+                raise TransportError(
+                    "the server closed the connection before it answered", "closed without an answer"
+                ) from None
+        except ValueError as error:
             self.close()
             raise TransportError(str(error)) from error
+        except (OSError, MemoryError) as error:
+            self.close()
+            raise TransportError(str(error), _reason(error)) from error
         except BaseException:
             self.close()
             raise
@@ -138,24 +178,34 @@ class Connection:
             data = b""
         if not data:
             raise _StaleError
-        end = data.find(_HEAD_END)
-        while end < 0:
-            data += self._more()
-            end = data.find(_HEAD_END)
-        head = data[: end + 2].lower()
-        status = int(head[9:12])
+        status, head, rest = self._head(data)
         if status in _BODILESS or request.startswith(b"HEAD "):
             length = 0
         else:
             at = head.find(b"\r\ncontent-length:")
-            if at < 0:
-                length = self._body(head, data[end + 4 :])
+            if at < 0 or b"\r\ntransfer-encoding:" in head:
+                length = self._body(head, rest)
             else:
                 length = int(head[at + 17 : head.index(b"\r\n", at + 2)])
-                self._skip(length - (len(data) - end - 4))
+                self._skip(length - len(rest))
         if b"\r\nconnection: close" in head:
             self.close()
         return status, head, length
+
+    def _head(self, data: bytes) -> tuple[int, bytes, bytes]:
+        """Return the status, the head in lower case, and what has come of the body."""
+        while True:
+            end = data.find(_HEAD_END)
+            while end < 0:
+                if len(data) > _LARGEST_HEAD:
+                    raise TransportError("the head of an answer does not end")
+                data += self._more()
+                end = data.find(_HEAD_END)
+            head, rest = data[: end + 2].lower(), data[end + 4 :]
+            status = _status(head)
+            if status >= 200:
+                return status, head, rest
+            data = rest  # an interim answer (1xx): the one that was asked for follows
 
     def _skip(self, count: int) -> None:
         """Read so many bytes more."""
@@ -166,7 +216,7 @@ class Connection:
 
     def _body(self, head: bytes, body: bytes) -> int:
         """Read a body of chunks, or one that ends with the connection."""
-        if b"\r\ntransfer-encoding: chunked" not in head:
+        if not _CHUNKED.search(head):
             length = len(body)
             while part := self._receive():
                 length += len(part)
@@ -182,14 +232,22 @@ class Connection:
             while len(rest) < size + 2:
                 rest += self._more()
             if size == 0:
+                self._trailers(rest)
                 return length
             length += size
             body = rest[size + 2 :]
 
+    def _trailers(self, rest: bytes) -> None:
+        """Read the fields after the last chunk, up to the empty line."""
+        while not (rest.startswith(b"\r\n") or _HEAD_END in rest):
+            if len(rest) > _LARGEST_HEAD:
+                raise TransportError("the fields after a body do not end")
+            rest += self._more()
+
     def _more(self) -> bytes:
         data = self._receive()
         if not data:
-            raise TransportError("the connection broke in the middle of an answer")
+            raise TransportError("the connection broke in the middle of an answer", "cut short")
         return data
 
     def _receive(self) -> bytes:
@@ -223,6 +281,16 @@ class Connection:
         except OSError:
             pass
         return False
+
+
+def _status(head: bytes) -> int:
+    found = _STATUS_LINE.match(head)
+    if found is None:
+        raise TransportError("the answer does not begin like HTTP/1.1")
+    status = int(found[1])
+    if status == 101:
+        raise TransportError("the server switched to a protocol that nobody asked for")
+    return status
 
 
 class _StaleError(Exception):

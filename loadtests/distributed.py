@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from loadtests.order import Sending
-from loadtests.recorder import OUTCOMES, Recorder
+from loadtests.recorder import SOURCES, Recorder
 from scenarios.model import Strict
+from scenarios.outcomes import OUTCOMES
 from traffic.keys import Requests
 
 # Raised whenever the messages or the sharing out change.
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 BATCH: Final = 20_000
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -65,6 +66,7 @@ class Done(Strict):
     outcomes: dict[str, int]
     cpu_ratio: float = Field(ge=0)
     under_way: float | None = Field(None, ge=0)
+    unsent: int = Field(0, ge=0, description="Requests that were still waiting when the trial ended.")
 
     @property
     def requests(self) -> int:
@@ -136,11 +138,11 @@ def fingerprint(plan: Requests) -> str:
 class Merger:
     """Puts the workers' rows back where they were in the plan."""
 
-    def __init__(self, plan: Requests, workers: int) -> None:
+    def __init__(self, plan: Requests, workers: int, sources: Sequence[str] = SOURCES) -> None:
         self._count = int(plan.at_us.size)
         self._workers = workers
         self._next = [0] * workers
-        self.recorder = Recorder(plan)
+        self.recorder = Recorder(plan, sources)
 
     def take(self, worker: int, rows: Rows) -> None:
         """Take a batch; one that is there already (its receipt was lost) changes nothing.
@@ -173,7 +175,8 @@ class Merger:
         Raises:
             DistributedError: they disagree, or rows are missing.
         """
-        missing = self._count - self.recorder.counts.total()
+        unsent = sum(facts.unsent for facts in done)
+        missing = self._count - self.recorder.counts.total() - unsent
         if missing:
             raise DistributedError(f"{missing} of {self._count} requests have no row")
         counted = added(facts.outcomes for facts in done)

@@ -17,9 +17,10 @@ from locust.env import Environment
 from pydantic import ValidationError
 
 from loadtests.open_loop import OpenLoop
-from loadtests.recorder import ERROR, OUTCOMES, Recorder
+from loadtests.recorder import Recorder
 from loadtests.users import OpenLoopUser
 from scenarios.model import Keys, Workload
+from scenarios.outcomes import ERROR, OUTCOMES, REASONS
 from traffic.access_log import LogError
 from traffic.keys import Requests, requests
 
@@ -39,15 +40,19 @@ class ReportingRecorder(Recorder):
         events: Any = environment.events
         self._fire = events.request.fire
 
-    def row(self, index: int, sent_us: int, end_us: int, status: int, code: int, length: int) -> None:
+    def row(
+        self, index: int, sent_us: int, end_us: int, status: int, code: int, length: int, reason: int = 0,
+        told_by: int = 0,
+    ) -> None:  # fmt: skip
         """Record what became of a request."""
-        super().row(index, sent_us, end_us, status, code, length)
+        super().row(index, sent_us, end_us, status, code, length, reason, told_by)
+        said = f"status {status}" if REASONS[reason] in ("status", "redirect") else REASONS[reason]
         self._fire(
             request_type="GET",
             name=f"/content ({OUTCOMES[code]})",
             response_time=(end_us - sent_us) / 1000,
             response_length=length,
-            exception=RuntimeError(f"status {status}" if status else "no answer") if code == ERROR else None,
+            exception=RuntimeError(said) if code == ERROR else None,
             context={},
         )
 

@@ -14,12 +14,12 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import gevent
 import gevent.socket
 
+from loadtests.answers import Reader
 from loadtests.crew import BrokenError, Crew
 from loadtests.distributed import (
     DistributedError,
@@ -62,14 +62,21 @@ def conduct(crew: Crew, order: Order) -> None:
     crew.each("ready", _STEP_S)
     origin_s, skew_ms = _begin(crew)
     done = _follow(crew, origin_s)
-    merger = _collect(crew, plan)
+    merger = _collect(crew, plan, Reader(order.contract).sources)
     merger.check(done)
     recorder = merger.recorder
     recorder.write(order.rows, crew.size)
     busiest = max(part.cpu_ratio for part in done)
     each = [part.under_way for part in done if part.under_way is not None]
     under_way = sum(each) if len(each) == len(done) else None
-    load = facts(plan, order, recorder.outcomes(), recorder.most_under_way(), busiest, under_way)
+    load = facts(
+        recorder,
+        order,
+        most_users=recorder.most_under_way(),
+        cpu_ratio=busiest,
+        under_way=under_way,
+        unsent=sum(part.unsent for part in done),
+    )
     say(event="finished", load=load | {"workers": crew.size, "start_skew_ms": skew_ms})
 
 
@@ -84,7 +91,7 @@ def _hand_out(crew: Crew, order: Order, plan: Requests) -> None:
         if reason is not None:
             raise DistributedError(reason)
     for worker, part in enumerate(parts):
-        crew.tell(worker, "part", {"part": part.model_dump_json()})
+        crew.tell(worker, "part", {"part": part.model_dump_json(), "headers": order.headers})
     expected = beside(fingerprint, plan)
     for mail in crew.each("laid-out", _STEP_S):
         laid_out = crew.read(LaidOut, mail)
@@ -140,9 +147,9 @@ def _tell_progress(latest: Mapping[int, Progress], t_s: float) -> None:
     )
 
 
-def _collect(crew: Crew, plan: Requests) -> Merger:
+def _collect(crew: Crew, plan: Requests, sources: Sequence[str]) -> Merger:
     """Take over everybody's rows. Nobody delivers while another still sends: it would cost CPU time."""
-    merger = Merger(plan, crew.size)
+    merger = Merger(plan, crew.size, sources)
     count = int(plan.at_us.size)
     crew.released.update(worker for worker in range(crew.size) if not share_size(count, worker, crew.size))
     crew.tell_all("collect", {})
@@ -178,7 +185,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if not path:
             return 130
-        conduct(crew, Order.model_validate_json(Path(path).read_text(encoding="utf-8")))
+        conduct(crew, Order.read(path, sys.stdin if options.order == "-" else None))
         reason = ""
     except (DistributedError, LogError) as error:
         reason = str(error)

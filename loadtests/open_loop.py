@@ -2,7 +2,8 @@
 
 The hub calls `OpenLoop` at each arrival's time. It hands the request to the free user that was busy last
 (its connection is the warmest); where none is free the request waits its turn, and the wait shows as
-send lag. Nothing is dropped.
+send lag. Nothing is dropped while the schedule lasts; what is still waiting `OVERRUN_S` after its last
+request was due is not sent, and counted as unsent.
 """
 
 from __future__ import annotations
@@ -10,19 +11,28 @@ from __future__ import annotations
 import time
 from array import array
 from collections import deque
+from collections.abc import Mapping
 from typing import Final
 
 import gevent
 from gevent.event import Event
 
+from loadtests.answers import Reader
 from loadtests.client import Connection, Target, TransportError
-from loadtests.recorder import ERROR, Recorder, outcome
+from loadtests.recorder import Recorder
 from loadtests.timer import Timer
 from loadtests.under_way import UnderWay
+from scenarios.contract import OURS, Contract
+from scenarios.outcomes import ERROR, REASON
 
 _WARM: Final = 8
 _LEAD_NS: Final = 20_000_000
 _SWEEP_S: Final = 0.1
+# How long after the last request was due those that wait for their turn are still sent.
+OVERRUN_S: Final = 5.0
+_TIMED_OUT, _LATE, _BROKEN_OFF = (
+    REASON[word] for word in ("no answer in time", "answered too late", "broken off")
+)
 
 
 class _TimedOutError(Exception):
@@ -33,17 +43,25 @@ class OpenLoop:
     """The requests of one trial on their way to the targets."""
 
     def __init__(
-        self, recorder: Recorder, targets: tuple[str, ...], timeout_s: float, warmup_s: float = 0.0
+        self,
+        recorder: Recorder,
+        targets: tuple[str, ...],
+        timeout_s: float,
+        warmup_s: float = 0.0,
+        *,
+        contract: Contract = OURS,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         requests = recorder.requests
         self._at_us = array("q", requests.at_us.tobytes())
         self._keys = array("i", requests.keys.tobytes())
         self._replicas = array("h", requests.replicas.tobytes())
         self._lines = {
-            key: f"GET /content/{path} HTTP/1.1\r\n".encode() for key, path in requests.paths.items()
+            key: f"GET {contract.path_of(path)} HTTP/1.1\r\n".encode() for key, path in requests.paths.items()
         }
+        self._read = Reader(contract).read
         self._targets = [Target.of(url) for url in targets]
-        self._tails = [f"Host: {target.host}:{target.port}\r\n\r\n".encode() for target in self._targets]
+        self._tails = [_tail(target, headers or {}) for target in self._targets]
         self._connections: list[list[Connection]] = [[] for _ in targets]
         self.recorder = recorder
         self._timeout_ns = int(timeout_s * 1e9)
@@ -57,6 +75,7 @@ class OpenLoop:
         self._window_ns = (int(warmup_s * 1e9), int(requests.span_s * 1e9))
         self._under_way = UnderWay(0, 0)
         self.most_users = 0
+        self.unsent = 0
         self.done = Event()
 
     @property
@@ -77,7 +96,7 @@ class OpenLoop:
     @property
     def sent(self) -> int:
         """How many requests have been handed to a user."""
-        return self._next - len(self._backlog)
+        return self._next - len(self._backlog) - self.unsent
 
     @property
     def under_way(self) -> float | None:
@@ -153,20 +172,31 @@ class OpenLoop:
         busy[me] = sent_ns
         if len(busy) > self.most_users:
             self.most_users = len(busy)
-        status, code, length = 0, ERROR, 0
+        status, code, length, reason, told_by = 0, ERROR, 0, _BROKEN_OFF, 0
         try:
             status, head, length = connection.exchange(request)
-            code = outcome(status, head)
-        except (TransportError, _TimedOutError):
-            pass
+            code, reason, told_by = self._read(status, head)
+        except TransportError as error:
+            reason = REASON[error.reason]
+        except _TimedOutError:
+            reason = _TIMED_OUT
         finally:
             ended_ns = time.perf_counter_ns()
+            if ended_ns - sent_ns > self._timeout_ns and code != ERROR:
+                code, reason = ERROR, _LATE
             under_way.changes(len(busy), ended_ns)
             del busy[me]
             connections.append(connection)
             origin_ns = self._origin_ns
             self.recorder.row(
-                index, (sent_ns - origin_ns) // 1000, (ended_ns - origin_ns) // 1000, status, code, length
+                index,
+                (sent_ns - origin_ns) // 1000,
+                (ended_ns - origin_ns) // 1000,
+                status,
+                code,
+                length,
+                reason,
+                told_by,
             )
             if not busy and self._next == len(self._at_us) and not self._backlog:
                 self.done.set()
@@ -195,7 +225,30 @@ class OpenLoop:
                 if since_ns < limit_ns:
                     # Only the hub may throw: whoever else did would never be switched to again.
                     self._hub.loop.run_callback(self._give_up, user, since_ns)
+            if time.perf_counter_ns() > self._last_ns + int(OVERRUN_S * 1e9):
+                self._drop()
+
+    def _drop(self) -> None:
+        """Send nothing of what is still waiting: the load is above what the users or the target can bear."""
+        count = len(self._at_us)
+        self.unsent += len(self._backlog) + count - self._next
+        self._backlog.clear()
+        self._next = count
+        if not self._busy:
+            self.done.set()
+
+    @property
+    def _last_ns(self) -> int:
+        """When the last request is due."""
+        return self._origin_ns + self._at_us[-1] * 1000 if self._at_us else self._origin_ns
 
     def _give_up(self, user: gevent.Greenlet, since_ns: int) -> None:
         if self._busy.get(user) == since_ns:
             user.throw(_TimedOutError)
+
+
+def _tail(target: Target, headers: Mapping[str, str]) -> bytes:
+    """Return the rest of a request's head: the host, unless a header names another, and headers."""
+    host = {} if any(name.lower() == "host" for name in headers) else {"Host": f"{target.host}:{target.port}"}
+    lines = [f"{name}: {value}\r\n" for name, value in (host | dict(headers)).items()]
+    return "".join([*lines, "\r\n"]).encode("latin-1")

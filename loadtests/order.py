@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TextIO
 
 from pydantic import Field
 
+from scenarios.contract import OURS, Contract
 from scenarios.model import Strict, Workload
 
 
@@ -18,12 +21,27 @@ class Sending(Strict):
     warmup_s: float = Field(ge=0)
     duration_s: float = Field(gt=0)
     timeout_s: float = Field(gt=0)
+    contract: Contract = OURS
+    headers: dict[str, str] = Field(
+        {}, exclude=True, repr=False, description="Sent with each request; may be secret, and is in no file."
+    )
 
 
 class Order(Sending):
     """One trial's load, and where its rows belong."""
 
     rows: Path
+
+    @classmethod
+    def read(cls, path: str, told: TextIO | None = None) -> Order:
+        """Read an order's file, and its headers from a line of JSON, where `told` has one."""
+        order = cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        line = told.readline() if told is not None else ""
+        return order.model_copy(update={"headers": json.loads(line)}) if line.strip() else order
+
+    def lines(self, path: Path) -> str:
+        """Return what `read` takes from a stream: the file's path, and a line of headers."""
+        return f"{path}\n{json.dumps(self.headers)}\n"
 
 
 class Part(Sending):

@@ -15,7 +15,7 @@ import gevent
 
 from loadtests.open_loop import OpenLoop
 from loadtests.order import Sending
-from traffic.keys import Requests
+from loadtests.recorder import Recorder
 
 EVERY_S: Final = 0.5
 
@@ -76,14 +76,16 @@ def progress(loop: OpenLoop) -> dict[str, Any]:
 
 
 def facts(
-    planned: Requests,
+    recorder: Recorder,
     sending: Sending,
-    outcomes: dict[str, int],
+    *,
     most_users: int,
     cpu_ratio: float,
     under_way: float | None,
+    unsent: int,
 ) -> dict[str, Any]:
     """Return what the load side says of a trial that has ended."""
+    planned, outcomes = recorder.requests, recorder.outcomes()
     return {
         "offered": int(planned.at_us.size),
         "requests": sum(outcomes.values()),
@@ -93,6 +95,8 @@ def facts(
         "most_users": most_users,
         "cpu_ratio": cpu_ratio,
         "under_way": under_way,
+        "unsent": unsent,
+        **recorder.facts(),
     }
 
 

@@ -21,6 +21,7 @@ import gevent
 from gevent.queue import Empty, Queue
 from pydantic import ValidationError
 
+from loadtests.answers import Reader
 from loadtests.client import TransportError
 from loadtests.distributed import Done, Failed, Hello, LaidOut, batches, fingerprint, is_near, share
 from loadtests.open_loop import OpenLoop
@@ -152,15 +153,17 @@ def take_part(line: Line, *, anywhere: bool) -> None:
     """
     message = line.expect("part")
     assert message is not None, "there is no limit of time"
-    part = Part.model_validate_json(message[0]["part"])
+    part = Part.model_validate_json(message[0]["part"]).model_copy(update={"headers": message[0]["headers"]})
     if not anywhere:
         _refuse_far(part.targets)
     span_s = part.warmup_s + part.duration_s
     plan = beside(requests, part.workload, len(part.targets), span_s, part.seed)
     print_of_plan = beside(fingerprint, plan)
-    recorder = Recorder(share(plan, part.worker, part.workers))
+    recorder = Recorder(share(plan, part.worker, part.workers), Reader(part.contract).sources)
     count = int(recorder.requests.at_us.size)
-    loop = OpenLoop(recorder, part.targets, part.timeout_s, part.warmup_s)
+    loop = OpenLoop(
+        recorder, part.targets, part.timeout_s, part.warmup_s, contract=part.contract, headers=part.headers
+    )
     TrialUser.open_loop = loop
     loop.connect()
     line.say("laid-out", LaidOut(plan=print_of_plan).model_dump())
@@ -189,7 +192,9 @@ def _send(line: Line, loop: OpenLoop) -> None:
         line.check()
         line.say("progress", progress(loop))
     outcomes = loop.recorder.outcomes()
-    done = Done(outcomes=outcomes, cpu_ratio=stopwatch.cpu_ratio(), under_way=loop.under_way)
+    done = Done(
+        outcomes=outcomes, cpu_ratio=stopwatch.cpu_ratio(), under_way=loop.under_way, unsent=loop.unsent
+    )
     line.say("done", done.model_dump())
 
 

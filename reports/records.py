@@ -115,6 +115,22 @@ class LoadFacts(Record):
         description="Requests under way at once, from send to answer, in the mean of the measured time: by "
         "the generator's running count, not by its rows.",
     )
+    unsent: int = Field(
+        0,
+        description="Requests that were still waiting to be sent when the trial ended, some seconds after "
+        "the last one was due: the load was above what users or target could bear.",
+    )
+    failures: dict[str, int] = Field(
+        {},
+        description="Failed requests by the status that came, or by a reason such as `connection refused`.",
+    )
+    statuses: dict[str, int] = Field({}, description="Answers by status, failed ones among them.")
+    told_by: dict[str, int] = Field(
+        {},
+        description="Answers that count, by the response header that told their outcome; the empty name: "
+        "none.",
+    )
+    unreadable: int = Field(0, description="Answers whose Cache-Status could not be read.")
 
 
 class AppFacts(Record):

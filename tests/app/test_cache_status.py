@@ -18,7 +18,8 @@ from servers import HITS, Answer, RedisServer, eventually, free_port, get, servi
 
 from app.main import create_app
 from app.settings import Settings
-from loadtests.recorder import OUTCOMES, outcome
+from loadtests.answers import Reader
+from scenarios.outcomes import OUTCOMES
 
 pytestmark = pytest.mark.served
 
@@ -297,7 +298,7 @@ def test_what_happened_is_said_as_the_standards_want_it_and_counted_as_it_is_sai
     said = answer.headers["cache-status"]
     assert re.fullmatch(expected, said), said
     parsed(said)
-    assert OUTCOMES[outcome(answer.status, f"\r\ncache-status: {said}\r\n".encode())] == word
+    assert OUTCOMES[Reader().read(answer.status, f"\r\ncache-status: {said}\r\n".encode()).outcome] == word
     counted = service.counted()
     assert {name for name in counted if counted[name] != before.get(name, 0)} == {word}
     assert sum(counted.values()) == sum(before.values()) + 1

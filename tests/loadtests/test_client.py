@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import socket
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.client import Connection, Target, TransportError
+from scenarios.outcomes import SHORTAGES
 
 ASK = b"GET /content/a HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -76,6 +78,20 @@ BODY = b"".join(bytes([48 + number % 10]) for number in range(200_000))
             13,
             id="chunked",
         ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 7\r\n\r\n3\r\nabc\r\n"
+            b"0\r\nX-Sum: 1\r\nX-End: 2\r\n\r\n",
+            200,
+            3,
+            id="trailers, and chunks before a length",
+        ),
+        pytest.param(
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+            200,
+            2,
+            id="interim answers",
+        ),
     ],
 )
 def test_answers_of_all_forms_are_read_to_their_end(servers, connect, answer, status, length) -> None:
@@ -91,11 +107,15 @@ def test_an_answer_to_head_has_a_length_but_no_body(servers, connect) -> None:
         assert within(5, connection.exchange, ASK.replace(b"GET", b"HEAD"))[::2] == (200, 0)
 
 
+INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nhello world"
+TRAILED = (
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\nA: b\r\n\r\n"
+)
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
 SIZED = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nhello world"
 
 
-@given(st.sampled_from([CHUNKED, SIZED]), st.lists(st.integers(1, 70), max_size=4))
+@given(st.sampled_from([CHUNKED, SIZED, INTERIM, TRAILED]), st.lists(st.integers(1, 70), max_size=4))
 def test_it_does_not_matter_how_an_answer_is_cut_into_packets(answer: bytes, cuts: list[int]) -> None:
     ours, theirs = socket.socketpair()
     connection = Connection(Target("127.0.0.1", 0))
@@ -144,26 +164,34 @@ def test_a_body_of_no_told_length_ends_with_the_connection(servers, connect) -> 
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "reason"),
     [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-le", id="in the head"),
-        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello", id="in the body"),
-        pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel", id="in a chunk"),
-        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhello", id="too much"),
-        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: five\r\n\r\nhello", id="no number"),
-        pytest.param(b"+PONG\r\n\r\n+OK\r\n\r\n", id="no HTTP"),
+        pytest.param(b"", "closed without an answer", id="nothing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-le", "cut short", id="in the head"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello", "cut short", id="in the body"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel", "cut short", id="in a chunk"
+        ),
+        pytest.param(b"HTTP/1.1 103 Early Hints\r\n\r\n", "cut short", id="after an interim answer"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhello", "bad response", id="too much"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: five\r\n\r\nhello", "bad response", id="no number"),
+        pytest.param(b"HTTP/1.1 101 Switching\r\n\r\n", "bad response", id="another protocol"),
+        pytest.param(b"HTTP/1.1 20 OK\r\ncontent-length: 0\r\n\r\n", "bad response", id="no status"),
+        pytest.param(b"+PONG\r\n\r\n+OK\r\n\r\n", "bad response", id="no HTTP"),
     ],
 )
-def test_a_broken_answer_is_an_error_and_the_next_request_a_new_connection(servers, connect, answer) -> None:
+def test_a_broken_answer_is_an_error_and_the_next_request_a_new_connection(
+    servers, connect, answer, reason
+) -> None:
     def script(peer) -> None:
         peer.request()
         peer.send(answer if peer.number == 0 else servers.ok)
 
     server = servers.scripted(script)
     connection = connect(server)
-    with pytest.raises(TransportError):
+    with pytest.raises(TransportError) as failed:
         within(5, connection.exchange, ASK)
+    assert failed.value.reason == reason
     assert within(5, connection.exchange, ASK)[0] == 200
     assert server.connections == 2
 
@@ -171,8 +199,33 @@ def test_a_broken_answer_is_an_error_and_the_next_request_a_new_connection(serve
 def test_a_server_that_is_not_there_is_named(servers, connect) -> None:
     server = servers.answering()
     server.close()
-    with pytest.raises(TransportError, match=server.url.removeprefix("http://")):
+    with pytest.raises(TransportError, match=server.url.removeprefix("http://")) as failed:
         within(5, connect(server).exchange, ASK)
+    assert failed.value.reason == "connection refused"
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EMFILE, "out of file descriptors"),
+        (errno.ENFILE, "out of file descriptors"),
+        (errno.EADDRNOTAVAIL, "out of local ports"),
+        (errno.ENOBUFS, "out of memory"),
+        (errno.EHOSTUNREACH, "unreachable"),
+    ],
+)
+def test_a_shortage_of_this_machine_is_told_from_a_target_that_is_not_there(
+    servers, connect, monkeypatch, number, reason
+) -> None:
+    def short(*_: object) -> None:
+        raise OSError(number, "short")
+
+    connection = connect(servers.answering())
+    monkeypatch.setattr(gevent.socket, "socket", short)
+    with pytest.raises(TransportError) as failed:
+        connection.connect()
+    assert failed.value.reason == reason
+    assert (reason in SHORTAGES) == (number != errno.EHOSTUNREACH)
 
 
 def test_giving_up_on_an_answer_closes_the_connection(servers, connect) -> None:

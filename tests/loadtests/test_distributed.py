@@ -25,8 +25,9 @@ from loadtests.distributed import (
     share_size,
 )
 from loadtests.order import Part
-from loadtests.recorder import OUTCOMES, Recorder
+from loadtests.recorder import Recorder
 from scenarios.model import Keys, Workload
+from scenarios.outcomes import OUTCOMES
 from traffic.keys import Requests, requests
 
 WORKERS = st.integers(1, 9)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import resource
 import time
+from pathlib import Path
 
 import gevent
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from loadtests import open_loop
+from loadtests.answers import Reader
 from loadtests.open_loop import OpenLoop
 from loadtests.recorder import Recorder
+from scenarios.contract import OURS, Contract, HitRule
 from traffic.keys import Requests
 
 pytestmark = pytest.mark.served
@@ -30,9 +35,10 @@ def planned(gap_us: int, count: int, replicas: int = 1) -> Requests:
 def send(tmp_path):
     """Send requests and return the rows, and the loop."""
 
-    def run(requests: Requests, *targets: str, users: int = 16, timeout_s: float = 5.0):
-        recorder = Recorder(requests)
-        loop = OpenLoop(recorder, targets, timeout_s)
+    def run(requests: Requests, *targets: str, users: int = 16, timeout_s: float = 5.0, **how):
+        sources = Reader(how.get("contract", OURS)).sources
+        recorder = Recorder(requests, sources)
+        loop = OpenLoop(recorder, targets, timeout_s, **how)
         pool = [gevent.spawn(loop.serve) for _ in range(users)]
         while loop.free_users < users:
             gevent.sleep(0)
@@ -123,6 +129,74 @@ def test_an_answer_that_does_not_come_in_time_is_an_error(servers, send) -> None
     assert rows.outcome.drop(3).eq("hit").all()
     assert (rows.outcome[3], rows.status[3]) == ("error", 0)
     assert 300_000 <= rows.end_us[3] - rows.sent_us[3] < 1_000_000
+
+
+def test_an_answer_that_comes_after_its_time_has_failed_whenever_that_is_looked_at(servers, send) -> None:
+    server = servers.answering(slow_for(b"path", 0.25, servers.ok))
+    rows, _ = send(planned(5000, 60), server.url, users=60, timeout_s=0.24)
+    assert len(rows) == 60
+    assert rows.outcome.eq("error").all()
+    assert set(rows.reason) <= {"answered too late", "no answer in time"}
+    assert (rows.reason == "answered too late").sum() >= 1
+    assert rows.status[rows.reason == "answered too late"].eq(200).all(), "the status that came is kept"
+
+
+def test_a_backlog_that_cannot_be_sent_ends_at_a_stated_time(servers, send, monkeypatch) -> None:
+    monkeypatch.setattr(open_loop, "OVERRUN_S", 0.5)
+    server = servers.answering(slow_for(b"path", 0.1, servers.ok))
+    began_s = time.monotonic()
+    rows, loop = send(planned(200, 1000), server.url, users=4)
+    assert time.monotonic() - began_s < 3, "sent one after the other they would take 25 s"
+    assert len(rows) + loop.unsent == 1000
+    assert loop.sent == len(rows)
+    assert 10 <= len(rows) <= 60
+    assert rows.outcome.eq("hit").all()
+
+
+def test_requests_that_are_not_due_in_time_are_not_sent_either(servers, send, monkeypatch) -> None:
+    """A generator that was stopped for long wakes up with its whole schedule behind it."""
+    monkeypatch.setattr(open_loop, "OVERRUN_S", 0.2)
+    monkeypatch.setattr(OpenLoop, "_arrive", lambda self: None)
+    rows, loop = send(planned(1000, 20), servers.answering().url)
+    assert (len(rows), loop.unsent) == (0, 20)
+
+
+def test_a_target_without_cache_headers_is_answered_all_the_same(servers, send) -> None:
+    server = servers.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    rows, loop = send(planned(1000, 20), server.url)
+    assert rows.outcome.eq("unknown").all()
+    assert rows.status.eq(200).all()
+    assert (rows.reason == "").all()
+    assert loop.recorder.facts()["told_by"] == {"": 20}
+
+
+def test_a_service_is_called_as_its_contract_says(servers, send) -> None:
+    asked = []
+    server = servers.answering(
+        lambda request: (
+            asked.append(request) or b"HTTP/1.1 200 OK\r\nX-Cache: ONLINE_HIT\r\nContent-Length: 0\r\n\r\n"
+        )
+    )
+    contract = Contract(path="/github/{key}?raw=1", rules=(HitRule(header="X-Cache", glob="*_HIT"),))
+    headers = {"Authorization": "Bearer s3cret", "Host": "api.example"}
+    rows, _ = send(planned(1000, 1), server.url, contract=contract, headers=headers)
+    assert asked == [
+        b"GET /github/path/0?raw=1 HTTP/1.1\r\nAuthorization: Bearer s3cret\r\nHost: api.example\r\n\r\n"
+    ]
+    assert rows.outcome.tolist() == ["hit"]
+    assert rows.told_by.tolist() == ["x-cache"]
+
+
+def test_a_generator_without_descriptors_says_so_and_does_not_blame_the_target(servers, send) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    server = servers.answering(slow_for(b"path", 0.2, servers.ok))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 12, hard))
+    try:
+        rows, loop = send(planned(500, 60), server.url, users=60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    short = loop.recorder.facts()["failures"].get("out of file descriptors", 0)
+    assert short == (rows.reason == "out of file descriptors").sum() > 0
 
 
 def test_all_that_wait_too_long_are_given_up_and_not_only_the_first(servers, send) -> None:

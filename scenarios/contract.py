@@ -1,0 +1,70 @@
+"""The app contract: how to call any service, and how to read its answers. Ours is one instance of it."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import translate
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+KEY: Final = "{key}"
+_PATH: Final = re.compile(r"/[!-~]*")
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", max_length=100)]
+
+
+class HitRule(BaseModel):
+    """A response header, and a glob of the values that mean a hit; all other values mean a miss."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    header: HeaderName
+    glob: str = Field(min_length=1, max_length=200)
+
+    def meant_by(self, value: str) -> bool:
+        """Return whether a value of the header means a hit; capitals do not matter."""
+        return re.fullmatch(translate(self.glob.lower()), value.strip().lower()) is not None
+
+
+class Contract(BaseModel):
+    """How a service is called and what its answers mean."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(
+        "/content/{key}", max_length=500, description="The path of a key; {key} stands for the key."
+    )
+    ready: tuple[str, ...] = Field(
+        ("/healthz", "/content/healthz"),
+        description="Paths that show that the service is there; the first has to answer with success, the "
+        "others with anything below 500.",
+    )
+    metrics: str | None = Field(
+        "/metrics", description="Where Prometheus counters are; None: the service has none of ours."
+    )
+    cache: str | None = Field(
+        None,
+        max_length=100,
+        description="Which member of Cache-Status is meant, by its name; None: the last one, which is the "
+        "cache nearest to the client (RFC 9211, section 2).",
+    )
+    rules: tuple[HitRule, ...] = Field(
+        (), description="Headers that tell the outcome; none: those that are known by name."
+    )
+    statuses: bool = Field(
+        False, description="Redirects, 401, 403, 407, 408, 425 and 429 are failures, whatever headers say."
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _has_a_place_for_the_key(cls, path: str) -> str:
+        if path.count(KEY) != 1 or not _PATH.fullmatch(path):
+            raise ValueError("write a path that begins with / and has {key} once, such as /github/{key}")
+        return path
+
+    def path_of(self, key: str) -> str:
+        """Return the request target of a key, which may begin with a slash or not."""
+        return self.path.replace(KEY, key.lstrip("/") if f"/{KEY}" in self.path else key)
+
+
+OURS: Final = Contract()
