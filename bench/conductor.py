@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +13,7 @@ import reports
 from bench import awake
 from bench.load import Load
 from bench.machine import Watch
+from bench.refusals import Refusals
 from bench.store import RunFolder
 from compose.stack import Deployment, Stack, Usage
 from loadtests.order import Order
@@ -68,9 +69,10 @@ def conduct(
 ) -> None:
     """Try every variant of every block that is not stored yet, and store each trial as it ends.
 
-    A trial that comes out invalid is tried again, up to the schedule's `attempts`. After the planned
-    blocks more are added while the schedule allows it and a comparison is undecided. Once the budget is
-    spent nothing is tried again and no block is added.
+    A trial of which counts or times cannot be believed is tried again, up to the schedule's `attempts`. After
+    the planned blocks more are added while the schedule allows it and a comparison is undecided. Once the
+    budget is spent nothing is tried again and no block is added. Where trial after trial is refused for the
+    same reason (`bench.refusals`), nothing is tried again, and the run ends early.
 
     Raises:
         UserError: the workload or the disk is not usable.
@@ -86,12 +88,19 @@ def conduct(
             number += 1
             for trial in plan.block(scenario, number):
                 conducted.try_until_valid(trial)
-            if number < scenario.schedule.blocks:
-                continue
-            decision = decide(run.path)
-            if decision.stop:
+                if conducted.refusals.nothing_stands:
+                    conducted.end_refused()
+                    return
+            planned = number >= scenario.schedule.blocks
+            decision = decide(run.path) if planned else None
+            if decision is not None and decision.stop:
                 run.end(RunEnd(why="plan"))
                 return
+            if conducted.refusals.ends(number):
+                conducted.end_refused()
+                return
+            if decision is None:
+                continue
             if conducted.spent:
                 run.end(RunEnd(why="budget"))
                 listener.says(decide(run.path).reason)
@@ -110,6 +119,7 @@ class _Conducted:
     start_load: Callable[..., Load]
     ended: Mapping[tuple[str, int], TrialRecord]
     began_s: float
+    refusals: Refusals = field(default_factory=Refusals)
 
     @property
     def spent(self) -> bool:
@@ -132,9 +142,16 @@ class _Conducted:
                 self.run.end_trial(record)
             judged = _judge(self.run, record, self.scenario)
             if again:
+                self.refusals.add(judged)
                 self.listener.trial_ended(record, judged)
-            if all(gate.passed for gate in judged) or self.spent:
+            if all(gate.passed for gate in judged) or self.spent or self.refusals.hopeless:
                 break
+
+    def end_refused(self) -> None:
+        """End the run, because trial after trial was refused, and say what to do."""
+        reason = self.refusals.reason
+        self.run.end(RunEnd(why="refused", reason=reason))
+        self.listener.says(f"The run ends here: {reason}. {self.refusals.remedy(self.run.path)}")
 
 
 def _judge(run: RunFolder, record: TrialRecord, scenario: Scenario) -> list[Gate]:

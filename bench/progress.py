@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from reports.gate import Gate
 from reports.records import TrialRecord
+from reports.validity import stands
 from scenarios.plan import Trial
 
 
@@ -21,8 +22,10 @@ def _judged(record: TrialRecord, judged: Sequence[Gate]) -> str:
     hits, requests = outcomes.get("hit", 0), max(record.load.requests, 1)
     calls = record.upstream.calls
     line = f"{record.id}: {requests} requests, hit ratio {hits / requests:.1%}, {calls} upstream calls"
-    broken = [gate.reason for gate in judged if not gate.passed]
-    return f"{line}; INVALID: {'; '.join(broken)}" if broken else line
+    broken = [gate for gate in judged if not gate.passed]
+    if stands(judged, "counts") and broken:  # the same on trial after trial: in full at the end, and once
+        return f"{line}; its latencies do not count ({', '.join(gate.name for gate in broken)})"
+    return f"{line}; INVALID: {'; '.join(gate.reason for gate in broken)}" if broken else line
 
 
 def _minutes(seconds: float) -> str:

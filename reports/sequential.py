@@ -47,8 +47,10 @@ def level(done: int, blocks: int, most: int | None, *, spent: bool = False) -> f
     """Return the two-sided significance level at which a run of so many blocks is judged now.
 
     A run that its budget ended (`spent`), or that stands between two looks, spends there what is left: what
-    ended it did not depend on what it had found. Before the first look nothing was spent either.
+    ended it did not depend on what it had found. Before the first look nothing was spent either. No whole
+    block is judged as one is: by nothing.
     """
+    done = max(done, 1)
     planned = looks(blocks, most)
     if done in planned and not spent:
         return levels(planned)[planned.index(done)]

@@ -1,0 +1,132 @@
+"""A stack and a load that only take notes, for tests of the run loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.store import RunFolder
+from compose.stack import AppCounts, LinkReport, UpstreamCounts, Usage
+from loadtests.order import Order
+from reports.records import LoadFacts, RunRecord, StackChoice, TrialRecord
+from scenarios import document, plan
+from scenarios.model import Scenario, Variant
+
+SCENARIO = document.load("quick", {"schedule.blocks": 2, "schedule.warmup": 0, "schedule.attempts": 1})
+# Ten requests, each sent when it was due and answered a millisecond later.
+DUE_US = [100_000 * number for number in range(10)]
+ROWS = pa.table(
+    {
+        "intended_us": DUE_US,
+        "sent_us": DUE_US,
+        "end_us": [due + 1000 for due in DUE_US],
+        "status": [200] * 10,
+        "outcome": ["hit"] * 6 + ["miss"] * 4,
+        "replica": [0] * 10,
+        "key": list(range(10)),
+        "bytes": [100] * 10,
+    }
+)
+
+
+class NotedDeployment:
+    targets = ("http://127.0.0.1:1", "http://127.0.0.1:2")
+    notes = ("a note",)
+    link = LinkReport(means="loopback", achieved_ms=0.03, achieved_p99_ms=0.05, samples=10)
+
+    def __init__(self, notes: list[str]) -> None:
+        self._notes = notes
+        self._up = True
+
+    def __enter__(self) -> NotedDeployment:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    def app_counts(self) -> AppCounts:
+        return AppCounts(outcomes={"hit": 6, "miss": 4}, upstream_calls=4)
+
+    def upstream_counts(self) -> UpstreamCounts:
+        return UpstreamCounts(calls=4, by_status={"200": 4})
+
+    def measure_link(self) -> LinkReport:
+        return LinkReport(means="loopback", achieved_ms=0.04, achieved_p99_ms=0.05, samples=10)
+
+    def usage(self) -> Sequence[Usage]:
+        self._cpu_s = getattr(self, "_cpu_s", 0.0) + 1.5
+        return [Usage(name="app-1", cpu_s=self._cpu_s, memory_bytes=1000)]
+
+    def down(self) -> None:
+        if self._up:
+            self._notes.append("down")
+        self._up = False
+
+
+class NotedStack:
+    run_id = "a-run"
+    load_cpus = (1,)
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
+        assert folder.is_dir()
+        self.notes.append(f"up {variant.id}")
+        return NotedDeployment(self.notes)
+
+    def start_load(self, **_: Any) -> NotedLoad:
+        return NotedLoad(self.notes)
+
+
+class NotedLoad:
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+
+    def __enter__(self) -> NotedLoad:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+    def events(self, order: Order) -> Iterator[dict[str, Any]]:
+        self.order = order
+        self.notes.append("load")
+        pq.write_table(ROWS, order.rows)
+        yield {"event": "started"}
+
+    def facts(self) -> LoadFacts:
+        return LoadFacts(
+            offered=10, requests=10, outcomes={"hit": 6, "miss": 4}, warmup_s=self.order.warmup_s,
+            duration_s=self.order.duration_s, most_users=2, cpu_ratio=0.1,
+        )  # fmt: skip
+
+
+class NoListener:
+    def begins(self, trials: Sequence[plan.Trial], ended: int) -> None: ...
+    def trial_begins(self, trial: plan.Trial) -> None: ...
+    def stage(self, stage: str) -> None: ...
+    def progress(self, event: dict[str, Any]) -> None: ...
+    def trial_ended(self, record: TrialRecord, judged: Sequence[Any]) -> None: ...
+    def says(self, sentence: str) -> None: ...
+
+
+def new_run(root: Path) -> RunFolder:
+    """Make the folder of a run of the scenario."""
+    record = RunRecord(
+        run_id="a-run", scenario=SCENARIO, command=[], started="2026-01-31T15:45:00+00:00",
+        stack=StackChoice(name="processes", reason="a test"), environment={},
+    )  # fmt: skip
+    return RunFolder.create(root, record)
+
+
+def changed(run: RunFolder, **schedule: object) -> Scenario:
+    """The scenario with another schedule, stored as the run's own."""
+    scenario = SCENARIO.model_copy(update={"schedule": SCENARIO.schedule.model_copy(update=schedule)})
+    record = run.record().model_copy(update={"scenario": scenario})
+    (run.path / "run.json").write_text(record.model_dump_json())
+    return scenario
