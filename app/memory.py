@@ -5,6 +5,7 @@ The first level is off unless asked for, since it hides Redis from who measures 
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from typing import Final
 
@@ -22,12 +23,15 @@ class Memory:
         self._kept: OrderedDict[bytes, tuple[float, Envelope]] = OrderedDict()
 
     def get(self, name: bytes, now_s: float) -> Envelope | None:
-        """Return what is kept and fresh; `now_s` is the epoch."""
+        """Return what is kept and fresh; `now_s` is the epoch.
+
+        How long it is kept is measured: a clock that is set back makes nothing last longer.
+        """
         found = self._kept.get(name)
         if found is None:
             return None
         until_s, envelope = found
-        if until_s <= now_s:
+        if until_s <= time.monotonic() or envelope.fresh_until_s <= now_s:
             del self._kept[name]
             return None
         self._kept.move_to_end(name)
@@ -37,7 +41,8 @@ class Memory:
         """Keep a response, no longer than it is fresh; what was used least recently goes."""
         if len(envelope.body) > _MOST_BYTES:
             return
-        self._kept[name] = (min(now_s + self._l1_s, envelope.fresh_until_s), envelope)
+        keep_s = min(self._l1_s, envelope.fresh_until_s - now_s)
+        self._kept[name] = (time.monotonic() + keep_s, envelope)
         self._kept.move_to_end(name)
         if len(self._kept) > MOST:
             self._kept.popitem(last=False)

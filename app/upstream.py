@@ -116,7 +116,7 @@ class Upstream:
 
     async def _called(self, name: str, conditions: dict[str, str], spare: bool) -> Fetched:
         """Send one request, and count it, whatever becomes of it."""
-        async with self._governor.call(spare=spare):
+        async with self._governor.call(name, spare=spare):
             began, status = time.perf_counter(), "error"
             try:
                 fetched = await self._answer(name, conditions)
@@ -145,7 +145,7 @@ class Upstream:
             if response.status not in _STATUSES:
                 raise UpstreamError("upstream-status", f"status {response.status}")
             body = await self._body(response)
-            self._governor.learn(response.status, found)
+            self._governor.learn(response.status, found, name, body)
             # Several lines of one header are one list (RFC 9110, section 5.3).
             kept = [
                 (name.encode(), ", ".join(found.getall(name)).encode("utf-8", "surrogateescape"))

@@ -103,6 +103,128 @@ def test_a_shorter_patience_takes_nothing_from_a_longer_one(clock: Clock) -> Non
     assert found.wait_s(spare=False) == 60
 
 
+def named(resource: str, headers: dict[str, str]) -> dict[str, str]:
+    return headers | {"x-ratelimit-resource": resource}
+
+
+def test_each_resource_has_a_quota_of_its_own(clock: Clock) -> None:
+    found = governor(clock, reserve=0)
+    found.learn(403, named("search", left(0)), "search/users?q=a")
+    assert found.wait_s("search/repositories?q=b", spare=False) == 600
+    assert found.wait_s("repos/a/b", spare=False) == 0
+    found.learn(200, named("core", left(7)), "repos/a/b")
+    assert found.wait_s("search/users?q=c", spare=False) == 600
+    found.learn(200, named("core", left(0, NOW_S + 900)), "repos/a/b")
+    clock.now_s += 600
+    assert found.wait_s("search/users?q=c", spare=False) == 0
+    assert found.wait_s("users/a", spare=False) == 300
+
+
+def test_a_part_of_what_begins_alike_may_count_apart(clock: Clock) -> None:
+    found = governor(clock, reserve=0)
+    found.learn(200, named("search", left(9)), "search/users?q=a")
+    found.learn(200, named("code_search", left(0)), "search/code?q=a")
+    assert found.wait_s("search/code?q=b", spare=False) == 600
+    assert found.wait_s("search/issues?q=b", spare=False) == 0
+
+
+def test_calls_under_way_count_against_their_own_resource(clock: Clock) -> None:
+    found = governor(clock, reserve=0)
+    found.learn(200, named("search", left(1)), "search/users")
+
+    async def some() -> None:
+        async with found.call("repos/a", spare=False), found.call("search/users", spare=False):
+            assert found.wait_s("search/users", spare=False) == 1
+            assert found.wait_s("repos/a", spare=False) == 0
+
+    asyncio.run(some())
+
+
+def test_what_callers_without_a_valid_token_have_left_is_no_quota_of_ours(clock: Clock) -> None:
+    found = governor(clock)
+    found.learn(401, left(0))
+    assert found.wait_s(spare=False) == 0
+
+
+LIMITED = b'{"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(429, b""), (403, LIMITED), (403, b"You have triggered an abuse detection mechanism")],
+)
+def test_a_refusal_that_names_no_wait_is_heeded_longer_each_time(
+    clock: Clock, status: int, body: bytes
+) -> None:
+    found = governor(clock)
+    waits = []
+    for _ in range(9):
+        for _ in range(3):  # those that were under way are refused, too
+            found.learn(status, left(4000), "repos/a", body)
+        waits.append(found.wait_s("search/a", spare=False))
+        clock.now_s += waits[-1]
+    assert waits == [60, 120, 240, 480, 960, 1920, 3840, LONGEST_S, LONGEST_S]
+    found.learn(200, left(4000))
+    found.learn(status, left(4000), "repos/a", body)
+    assert found.wait_s(spare=False) == 60
+
+
+def test_a_429_that_says_nothing_is_believed_when_it_comes_again(clock: Clock) -> None:
+    found = governor(clock)
+    found.learn(429, {})
+    assert found.wait_s(spare=False) == 0
+    found.learn(200, {})
+    found.learn(429, {})
+    assert found.wait_s(spare=False) == 0
+    found.learn(429, {})
+    assert found.wait_s(spare=False) == 60
+
+
+@pytest.mark.parametrize("body", [b"", b'{"message": "Resource not accessible by personal access token"}'])
+def test_a_403_for_one_path_refuses_no_other(clock: Clock, body: bytes) -> None:
+    found = governor(clock)
+    found.learn(403, left(4000), "orgs/secret", body)
+    assert found.wait_s(spare=False) == 0
+
+
+def test_a_spent_quota_is_no_secondary_limit(clock: Clock) -> None:
+    found = governor(clock)
+    found.learn(403, named("search", left(0)), "search/a", b"API rate limit exceeded for user 1.")
+    assert found.wait_s("repos/a", spare=False) == 0
+    assert found.wait_s("search/a", spare=False) == 600
+
+
+@pytest.mark.parametrize("step_s", [-3600, 3600])
+def test_waits_are_measured_and_not_read_off_a_clock_that_may_be_set(step_s: float) -> None:
+    epoch, ticks = Clock(), Clock(100.0)
+    found = Governor(64, 0, 5.0, epoch, ticks)
+    found.learn(429, {"retry-after": "2"})
+    epoch.now_s += step_s
+    assert found.wait_s(spare=False) == 2
+    ticks.now_s += 2
+    assert found.wait_s(spare=False) == 0
+    found.learn(200, left(0, epoch.now_s + 600))
+    epoch.now_s += step_s
+    ticks.now_s += 599
+    assert found.wait_s(spare=False) == 1
+
+
+def test_the_upstreams_own_clock_says_when_its_window_ends() -> None:
+    found = Governor(64, 0, 5.0, Clock(NOW_S - 7200), Clock(100.0))
+    found.learn(200, left(0) | {"date": formatdate(NOW_S, usegmt=True)})
+    assert found.wait_s(spare=False) == 600
+    found.learn(503, {"date": formatdate(NOW_S, usegmt=True), "retry-after": formatdate(NOW_S + 900)})
+    assert found.wait_s(spare=False) == 900
+
+
+@given(st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9)), max_size=400))
+def test_no_names_break_it_or_fill_its_memory(answers: list[tuple[str, str]]) -> None:
+    found = governor(Clock())
+    for number, (resource, name) in enumerate(answers):
+        found.learn(200, named(resource, left(number)), f"{name}/{number}")
+    assert found.wait_s(spare=False) >= 0
+
+
 @pytest.mark.parametrize("status", [403, 429, 503])
 def test_patience_may_be_asked_for_until_a_date(clock: Clock, status: int) -> None:
     found = governor(clock)
