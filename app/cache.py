@@ -9,41 +9,22 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from typing import Final, NamedTuple
+from typing import Final
 
+from app.answers import Answer, Look
 from app.envelope import Envelope, opened
 from app.fills import Fills, Kept
 from app.flight import Flights
 from app.memory import Memory
 from app.metrics import Metrics
+from app.names import Resource
 from app.resp import RedisError
 from app.settings import Settings
-from app.store import Store
+from app.store import Store, of_another_type
 from app.upstream import Upstream
 
 _log = logging.getLogger(__name__)
 _PATIENCE_S: Final = 1.0  # with the upstream, where something stale is at hand
-LOOK: Final = "app.look"  # in a request's scope: what has been found already
-ASK: Final = "app.ask"  # in the server's state: `Cache.ask`, or what stands before it
-
-
-class Look(NamedTuple):
-    """What a look in the cache came to: an expired envelope; nothing; or why it could not be asked.
-
-    `landed` is how many fetches had ended when it began.
-    """
-
-    landed: int
-    found: Envelope | None = None
-    reason: str | None = None
-
-
-class Answer(NamedTuple):
-    """A response, with all its headers as HTTP sends them: a line each."""
-
-    status: int
-    head: bytes
-    body: bytes
 
 
 class Cache:
@@ -60,46 +41,46 @@ class Cache:
         self._fills = Fills(settings, metrics, self._upstream, self.store)
         self._flights: Flights[Kept] = Flights()
 
-    def ask(self, name: bytes, tell: Callable[[Look | Answer], None]) -> bool:
-        """Look a name up with one question at most, and tell what it came to, in a later turn of the loop.
+    def ask(self, resource: Resource, tell: Callable[[Look | Answer], None]) -> bool:
+        """Look a resource up with one question at most, and tell the result in a later turn of the loop.
 
         False, and nothing is told, where it takes more or less than that: `look` does whatever it takes.
         """
         if self.store is None:
             return False
-        if (remembered := self._remembered(name)) is not None:
+        if (remembered := self._remembered(resource.key)) is not None:
             asyncio.get_running_loop().call_soon(tell, remembered)
             return True
-        landed, asked = self._flights.landed, self.store.asked(name)
+        landed, asked = self._flights.landed, self.store.asked(resource.key)
         if asked is None:
             return False
-        asked.add_done_callback(lambda answered: tell(self._came(name, landed, answered)))
+        asked.add_done_callback(lambda answered: tell(self._came(resource.key, landed, answered)))
         return True
 
-    async def look(self, name: bytes) -> Look | Answer:
-        """Look a name up; a hit is answered at once."""
+    async def look(self, resource: Resource) -> Look | Answer:
+        """Look a resource up; a hit is answered at once."""
         landed = self._flights.landed
         if self.store is None:
             return Look(landed, reason="no-cache")
-        if (remembered := self._remembered(name)) is not None:
+        if (remembered := self._remembered(resource.key)) is not None:
             return remembered
         try:
-            data = await self.store.get(name)
+            data = await self.store.get(resource.key)
         except RedisError as error:
             return self._unasked(landed, error)
-        return self._judged(name, landed, data)
+        return self._judged(resource.key, landed, data)
 
-    async def answer(self, name: bytes, look: Look) -> Answer:
+    async def answer(self, resource: Resource, look: Look) -> Answer:
         """Answer what was no hit: stale while it is fetched anew, or what the fetch brings."""
         now_s, found, fills = time.time(), look.found, self._fills
 
         def fill() -> Coroutine[None, None, Kept]:
-            return fills.fill(name, look.reason, found)
+            return fills.fill(resource, look.reason, found)
 
         if found is not None:
-            why = fills.spared(name, found)
+            why = fills.spared(resource, found)
             if why is None and now_s < found.fresh_until_s + self._settings.stale_while_revalidate_s:
-                self._flights.begin(name, look.landed, fill)
+                self._flights.begin(resource.key, look.landed, fill)
                 why = b"revalidating"
             if why is not None:
                 return self._served_stale(found, why)
@@ -108,11 +89,11 @@ class Cache:
         patient = found is None or not fills.usable(found, _PATIENCE_S)
         try:
             async with asyncio.timeout(None if patient else _PATIENCE_S) as patience:
-                kept, joined = await self._flights.fly(name, look.landed, fill)
+                kept, joined = await self._flights.fly(resource.key, look.landed, fill)
         except TimeoutError:
             if found is None or not patience.expired():
                 raise
-            fills.spare(name, b"upstream-slow")
+            fills.spare(resource, b"upstream-slow")
             return self._served_stale(found, b"upstream-slow")
         return self._brought(kept, joined, time.time())
 
@@ -123,18 +104,18 @@ class Cache:
         if self.store:
             await self.store.close()
 
-    def _remembered(self, name: bytes) -> Answer | None:
-        """Answer from the process's own memory, where it is used and has the name."""
-        if not self._l1 or (found := self._memory.get(name, now_s := time.time())) is None:
+    def _remembered(self, key: bytes) -> Answer | None:
+        """Answer from the process's own memory, where it is used and has the key."""
+        if not self._l1 or (found := self._memory.get(key, now_s := time.time())) is None:
             return None
         self._counts["hit"] += 1
         return _hit(found, now_s, b"l1; hit; ttl=%d")
 
-    def _came(self, name: bytes, landed: int, answered: asyncio.Future[bytes | None]) -> Look | Answer:
+    def _came(self, key: bytes, landed: int, answered: asyncio.Future[bytes | None]) -> Look | Answer:
         try:
-            return self._judged(name, landed, answered.result())
+            return self._judged(key, landed, answered.result())
         except RedisError as error:
-            return self._unasked(landed, error)
+            return Look(landed) if of_another_type(error) else self._unasked(landed, error)
         except (Exception, asyncio.CancelledError) as error:
             # Nobody answers a client that is not told: better no cache than no answer.
             _log.exception("what redis answered cannot be read")
@@ -144,7 +125,7 @@ class Cache:
         self._metrics.redis_errors[error.reason] += 1
         return Look(landed, reason=error.reason)
 
-    def _judged(self, name: bytes, landed: int, data: bytes | None) -> Look | Answer:
+    def _judged(self, key: bytes, landed: int, data: bytes | None) -> Look | Answer:
         """Say what Redis's answer comes to."""
         if data is None or (found := opened(data)) is None:
             if self.store is not None and not isinstance(data, bytes | None):
@@ -154,7 +135,7 @@ class Cache:
         if found.fresh_until_s <= now_s:
             return Look(landed, found)
         if self._l1:
-            self._memory.put(name, found, now_s)
+            self._memory.put(key, found, now_s)
         self._counts["hit"] += 1
         return _hit(found, now_s, b"redis; hit; ttl=%d")
 
@@ -185,6 +166,6 @@ def _hit(found: Envelope, now_s: float, said: bytes) -> Answer:
 
 
 def _answer(envelope: Envelope, now_s: float, said: bytes) -> Answer:
-    status, generated_s, _, head, body = envelope
+    status, _, generated_s, _, head, body, _ = envelope
     age_s = max(0, int(now_s - generated_s))  # RFC 9111, section 4.2.3
-    return tuple.__new__(Answer, (status, b"%bage: %d\r\ncache-status: %b\r\n" % (head, age_s, said), body))
+    return tuple.__new__(Answer, (status, head, body, age_s, said))

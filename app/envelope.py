@@ -1,4 +1,4 @@
-"""A cached response as one Redis string: its status, when it was made, how long it is fresh, headers, body.
+"""A cached response as one Redis string, and the only place that says whether such a string can be believed.
 
 The headers are stored as HTTP sends them, so that a hit goes from Redis to the socket as it came.
 """
@@ -10,52 +10,74 @@ import struct
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-_HEAD: Final = struct.Struct(">4sHddI")
+MAGIC: Final = b"scb5"
+ASKED_AT: Final = 6  # the offset of `asked_s`, for the script that compares two (app/store.py)
+_HEAD: Final = struct.Struct(">4sHdddIII")
 _HEAD_SIZE: Final = _HEAD.size
-_MAGIC: Final = b"scb4"
+_STORED: Final = frozenset((200, 404, 410))
+_LATEST_S: Final = 253_402_300_800.0  # the year 10000
 _UNSENDABLE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Envelope(NamedTuple):
-    """A response worth keeping.
+    """A response worth keeping. Times are of the epoch.
 
-    `generated_s` is the time (epoch) at which its age was zero, `fresh_until_s` the time at which it expires;
-    `head` has its headers as `lines` writes them, `content-length` among them.
+    `asked_s` is when the call for it began; at `generated_s` its age was zero, at `fresh_until_s` it expires.
+    `head` has its headers as `lines` writes them, without its length. `source` is the target that it came
+    from, where that is not the one that was asked for: its ETag means something there alone.
     """
 
     status: int
+    asked_s: float
     generated_s: float
     fresh_until_s: float
     head: bytes
     body: bytes
+    source: bytes = b""
 
     def pack(self) -> bytes:
         """Return the bytes to store."""
-        packed = _HEAD.pack(_MAGIC, self.status, self.generated_s, self.fresh_until_s, len(self.head))
-        return packed + self.head + self.body
+        status, asked_s, generated_s, fresh_until_s, head, body, source = self
+        sizes = len(source), len(head), len(body)
+        return _HEAD.pack(MAGIC, status, asked_s, generated_s, fresh_until_s, *sizes) + source + head + body
 
     def header(self, name: bytes) -> bytes | None:
         """Return the value of a header, by its name in lower case."""
         return next((value for known, value in pairs(self.head) if known == name), None)
 
 
+def tombstone(asked_s: float) -> bytes:
+    """Return what is stored in place of a response that has gone, so that no older one takes its place."""
+    return Envelope(0, asked_s, asked_s, asked_s, b"", b"").pack()
+
+
 def updated(head: bytes, by: bytes) -> bytes:
     """Return stored headers, brought up to date by those of a 304 (RFC 9111, section 3.2)."""
-    newer = {name: value for name, value in pairs(by) if name != b"content-length"}
-    return lines({**dict(pairs(head)), **newer}.items())
+    return lines({**dict(pairs(head)), **dict(pairs(by))}.items())
 
 
 def opened(data: bytes) -> Envelope | None:
-    """Read packed bytes; None if they are none of this app's."""
+    """Read packed bytes; None if they are not what this app stores, whole and with nothing after it."""
     try:
-        magic, status, generated_s, fresh_until_s, length = _HEAD.unpack_from(data)
+        found = _HEAD.unpack_from(data)
     except (struct.error, TypeError):  # by its type, `data` may be trusted no more than by its content
         return None
-    end = _HEAD_SIZE + length
-    if magic != _MAGIC or end > len(data):
+    magic, status, asked_s, generated_s, fresh_until_s, source_size, head_size, body_size = found
+    head_at = _HEAD_SIZE + source_size
+    body_at = head_at + head_size
+    if magic != MAGIC or status not in _STORED or body_at + body_size != len(data):
         return None
+    # A number that is none compares as false.
+    if not (0.0 <= generated_s <= fresh_until_s < _LATEST_S and 0.0 <= asked_s < _LATEST_S):
+        return None
+    head = data[head_at:body_at]
+    if head and (not head.endswith(b"\r\n") or b"\r\n\r\n" in head or head.startswith(b"\r\n")):
+        return None
+    source = data[_HEAD_SIZE:head_at] if source_size else b""
     # Envelope(…) would do the same in thrice the time: named tuples are made by a function in Python.
-    return tuple.__new__(Envelope, (status, generated_s, fresh_until_s, data[_HEAD_SIZE:end], data[end:]))
+    return tuple.__new__(
+        Envelope, (status, asked_s, generated_s, fresh_until_s, head, data[body_at:], source)
+    )
 
 
 def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

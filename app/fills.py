@@ -16,14 +16,15 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from app.envelope import Envelope, lines, opened, updated
+from app.envelope import Envelope, lines, opened, tombstone, updated
 from app.governor import QuotaError
 from app.memory import Troubles
 from app.metrics import Metrics
+from app.names import Resource
 from app.resp import RedisError
 from app.settings import Settings
 from app.store import Store
-from app.upstream import TIMEOUT_S, Upstream, UpstreamError
+from app.upstream import TIMEOUT_S, Fetched, Upstream, UpstreamError, Validator
 
 # As long as a call may take, and some more: nobody claims a name while who holds it still fetches.
 _LEASE_S: Final = TIMEOUT_S + 5.0
@@ -31,9 +32,11 @@ _FIRST_LOOK_S: Final = 0.005
 _LAST_LOOK_S: Final = 0.05
 _SPARED_S: Final = 5.0
 _STORED: Final = b"; stored"
+_OUTDATED: Final = b"; detail=outdated"  # another replica has stored what it asked for later
 _NOT_FOUND: Final = (404, 410)
-# The upstream fails, or wants no more calls: what is stale is better than that.
-_TROUBLE: Final = (403, 429)
+# The upstream refuses this caller, or wants no more calls, and says nothing of the resource itself: what is
+# stale is better than that.
+_TROUBLE: Final = (401, 403, 407, 408, 421, 425, 429)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +65,29 @@ class Fills:
         self._store = store
         # A name is tried anew as often as it would be if it had been fetched, and every few seconds at least.
         self._troubles = Troubles(min(settings.ttl_s, _SPARED_S))
+        self._vary = lines([(b"vary", ", ".join(settings.vary).encode())]) if settings.vary else b""
 
-    async def fill(self, name: bytes, reason: str | None, expired: Envelope | None) -> Kept:
-        """Bring a name up to date.
+    async def fill(self, resource: Resource, reason: str | None, expired: Envelope | None) -> Kept:
+        """Bring a resource up to date.
 
         `reason` says why Redis could not be asked, if so; `expired` is what it had.
         """
         if not self._settings.lease or self._store is None or reason is not None:
-            return await self._fetch(name, reason, expired)
+            return await self._fetch(resource, reason, expired)
         store, token, kept = self._store, secrets.token_bytes(8), None
-        held, filled = await self._turn(store, name, token)
+        held, filled = await self._turn(store, resource.key, token)
         try:
             if filled is not None:
                 kept = Kept(filled, _forward(None, expired), "miss", stored=True, another=True)
             else:
-                kept = await self._fetch(name, None, expired)
+                kept = await self._fetch(resource, None, expired)
             return kept
         finally:
             if held:
-                await self._release(store, name, token, kept=kept is None or kept.stored)
+                await self._release(store, resource.key, token, kept=kept is None or kept.stored)
 
-    async def _turn(self, store: Store, name: bytes, token: bytes) -> tuple[bool, Envelope | None]:
-        """Wait for this replica's turn to fetch a name.
+    async def _turn(self, store: Store, key: bytes, token: bytes) -> tuple[bool, Envelope | None]:
+        """Wait for this replica's turn to fetch what is stored under a key.
 
         Returns whether the lease is held, and what another replica has stored meanwhile, if any. Whatever
         Redis does, it lasts no longer than the wait that is allowed.
@@ -92,9 +96,9 @@ class Fills:
         held, filled = False, None
         try:
             while True:
-                held = await store.claim(name, token, _LEASE_S)
-                filled = _fresh(await store.get(name))
-                if held or filled is not None or time.monotonic() >= until_s or await store.passed(name):
+                held = await store.claim(key, token, _LEASE_S)
+                filled = _fresh(await store.get(key))
+                if held or filled is not None or time.monotonic() >= until_s or await store.passed(key):
                     break
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LAST_LOOK_S)
@@ -102,68 +106,89 @@ class Fills:
             self._metrics.redis_errors[error.reason] += 1
         return held, filled
 
-    async def _release(self, store: Store, name: bytes, token: bytes, *, kept: bool) -> None:
+    async def _release(self, store: Store, key: bytes, token: bytes, *, kept: bool) -> None:
         try:
-            await store.release(name, token, kept=kept)
+            await store.release(key, token, kept=kept)
         except RedisError as error:  # then it ends by itself
             self._metrics.redis_errors[error.reason] += 1
 
-    async def _fetch(self, name: bytes, reason: str | None, expired: Envelope | None) -> Kept:
-        asked_s = time.time()
-        forward, etag = _forward(reason, expired), self._etag(expired, asked_s)
+    async def _fetch(self, resource: Resource, reason: str | None, expired: Envelope | None) -> Kept:
+        asked_s, began_s = time.time(), time.monotonic()
+        forward, validator = _forward(reason, expired), self._validator(resource, expired, asked_s)
         try:
-            fetched = await self._upstream.get(name.decode(), etag, spare=expired is not None)
+            fetched = await self._call(resource, validator, spare=expired is not None)
         except QuotaError as error:
             if expired is not None:
                 return Kept(expired, b"", "stale", stale_because=error.why)
             return _failed(503, str(error), forward + _useless(reason, error.why), error.wait_s)
         except UpstreamError as error:
             if expired is not None and self.usable(expired):
-                return self._spared(name, expired, b"upstream-failed")
+                return self._spared(resource, expired, b"upstream-failed")
             return _failed(
                 502, "the upstream gave no answer", forward + _useless(reason, str(error).encode())
             )
         troubled = fetched.status >= 500 or fetched.status in _TROUBLE
         if troubled and expired is not None and self.usable(expired):
-            return self._spared(name, expired, b"upstream-%d" % fetched.status)
+            return self._spared(resource, expired, b"upstream-%d" % fetched.status)
         said = forward + b"; fwd-status=%d" % fetched.status
-        status, head, body = fetched.status, fetched.head, fetched.body
-        if status == 304 and expired is not None and etag is not None:
-            status, head, body = expired.status, updated(expired.head, head), expired.body
-        now_s, ttl_s = time.time(), self._ttl_s(status)
-        # What is under way ages, too (RFC 9111, section 4.2.3); its lifetime begins when it is here.
-        envelope = Envelope(status, asked_s - fetched.age_s, now_s + ttl_s, head, body)
+        # By one clock: the other may be set while a call is under way.
+        now_s = asked_s + time.monotonic() - began_s
+        envelope, ttl_s = self._enveloped(resource, fetched, expired, asked_s, now_s)
+        outcome = "error" if envelope.status >= 500 else "miss"
         if reason:
-            return Kept(
-                envelope, said + b"; detail=" + reason.encode(), "error" if status >= 500 else "bypass"
-            )
-        done = await self._keep(name, envelope, ttl_s, expired)
-        outcome = "error" if status >= 500 else "miss"
-        return Kept(envelope, said + done, outcome, stored=done == _STORED)
+            said += b"; detail=" + reason.encode()
+            return Kept(envelope, said, "bypass" if outcome == "miss" else outcome)
+        done = await self._keep(resource, envelope, ttl_s, now_s, expired)
+        return Kept(envelope, said + done, outcome, stored=done in (_STORED, _OUTDATED))
 
-    def _etag(self, expired: Envelope | None, now_s: float) -> bytes | None:
-        """Return what a conditional call names, where one is wanted."""
+    async def _call(self, resource: Resource, validator: Validator | None, *, spare: bool) -> Fetched:
+        """Fetch a resource; a 304 that answers no condition of ours is a failure."""
+        fetched = await self._upstream.get(resource, validator, spare=spare)
+        if fetched.status == 304 and (validator is None or fetched.target != validator.target):
+            raise UpstreamError("upstream-304")
+        return fetched
+
+    def _enveloped(
+        self, resource: Resource, fetched: Fetched, expired: Envelope | None, asked_s: float, now_s: float
+    ) -> tuple[Envelope, float]:
+        """Return what was fetched as it may be stored, and for how long it is fresh in seconds."""
+        source = b"" if fetched.target == resource.target else fetched.target.encode()
+        status, head, body = fetched.status, fetched.head, fetched.body
+        if status == 304 and expired is not None:
+            status, head, body = expired.status, updated(expired.head, head), expired.body
+        elif self._vary:
+            head += self._vary
+        ttl_s = self._ttl_s(status)
+        # What is under way ages, too (RFC 9111, section 4.2.3); its lifetime begins when it is here.
+        generated_s = max(asked_s - fetched.age_s, 0.0)
+        return Envelope(status, asked_s, generated_s, now_s + ttl_s, head, body, source), ttl_s
+
+    def _validator(self, resource: Resource, expired: Envelope | None, now_s: float) -> Validator | None:
+        """Return what a conditional call names, and where that means something, if one is wanted."""
         if expired is None or now_s >= expired.fresh_until_s + self._settings.revalidate_s:
             return None
-        return expired.header(b"etag")
+        etag = expired.header(b"etag")
+        return Validator(etag, expired.source.decode() or resource.target) if etag else None
 
     def usable(self, expired: Envelope, for_s: float = 0.0) -> bool:
         """Tell whether an expired response is better than none, now and for so many seconds more."""
         return time.time() + for_s < expired.fresh_until_s + self._settings.stale_if_error_s
 
-    def spare(self, name: bytes, why: bytes) -> None:
-        """Note that a name's call came to nothing; it is not made again for a while, where it need not be."""
-        self._troubles.note(name, why, time.monotonic())
+    def spare(self, resource: Resource, why: bytes) -> None:
+        """Note that a call came to nothing; it is not made again for a while, where it need not be."""
+        self._troubles.note(resource.key, why, time.monotonic())
 
-    def spared(self, name: bytes, expired: Envelope) -> bytes | None:
+    def spared(self, resource: Resource, expired: Envelope) -> bytes | None:
         """Return why an expired response should be served without a call, if so."""
-        return self._troubles.why(name, time.monotonic()) if self.usable(expired) else None
+        return self._troubles.why(resource.key, time.monotonic()) if self.usable(expired) else None
 
-    def _spared(self, name: bytes, expired: Envelope, why: bytes) -> Kept:
-        self.spare(name, why)
+    def _spared(self, resource: Resource, expired: Envelope, why: bytes) -> Kept:
+        self.spare(resource, why)
         return Kept(expired, b"", "stale", stale_because=why)
 
-    async def _keep(self, name: bytes, envelope: Envelope, ttl_s: float, expired: Envelope | None) -> bytes:
+    async def _keep(
+        self, resource: Resource, envelope: Envelope, ttl_s: float, now_s: float, expired: Envelope | None
+    ) -> bytes:
         """Store what may be stored, and let go of what it puts an end to; say what was done, or why not."""
         store, status = self._store, envelope.status
         keep = ttl_s > 0 and len(envelope.body) <= self._settings.most_bytes
@@ -171,15 +196,17 @@ class Fills:
         over = expired is not None and not keep and status < 500 and status not in _TROUBLE
         if store is None or not (keep or over):
             return b""
+        data, keep_s = envelope.pack(), ttl_s + self._grace_s(envelope)
+        if over:
+            data, keep_s = tombstone(envelope.asked_s), _LEASE_S  # as long as an older call may take to come
         try:
-            if over:
-                await store.forget(name)
-                return b""
-            await store.put(name, envelope.pack(), ttl_s + self._grace_s(envelope))
+            stored = await store.put(resource.key, data, keep_s, now_s)
         except RedisError as error:
             self._metrics.redis_errors[error.reason] += 1
             return b"; detail=" + error.reason.encode()
-        return _STORED
+        if not stored:
+            return _OUTDATED
+        return _STORED if keep else b""
 
     def _ttl_s(self, status: int) -> float:
         """Return for how long a response is fresh: spread a little, so that what came together goes apart."""
@@ -214,8 +241,8 @@ def _useless(reason: str | None, why: bytes) -> bytes:
 
 def _failed(status: int, detail: str, said: bytes, wait_s: float | None = None) -> Kept:
     body = json.dumps({"detail": detail}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers = [(b"content-type", b"application/json")]
     if wait_s is not None:
         headers.append((b"retry-after", b"%d" % (wait_s + 1)))
     now_s = time.time()
-    return Kept(Envelope(status, now_s, now_s, lines(headers), body), said, "error")
+    return Kept(Envelope(status, now_s, now_s, now_s, lines(headers), body), said, "error")

@@ -11,11 +11,13 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.cache import ASK, LOOK, Answer, Look
+from app.answers import LOOK, Answer, Look
 from app.envelope import lines
-from app.names import PREFIX, PathError, name_of
+from app.names import PREFIX, Asked, PathError
+from app.service import CachingService
 
 _BEGINNING: Final = b"GET " + PREFIX.encode()
 _REMEMBERED: Final = 512  # bytes of a target: longer ones are read each time they come
@@ -28,8 +30,9 @@ class Hits(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         # uvicorn logs requests, and counts who may come, on their usual way.
         usual = self.access_log or self.limit_concurrency is not None or self.root_path
-        self._ask = None if usual else self.app_state.get(ASK)
-        self._asked = b""  # the request whose answer is awaited
+        self._service = None if usual else _ours(self.app)
+        self._asked: Asked | None = None
+        self._under_way = b""  # the request whose answer is awaited
         self._later = b""  # what came after it
         self._look: Look | None = None
         self._between = True  # uvicorn's parser is at the beginning of a request
@@ -39,7 +42,7 @@ class Hits(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in what the client sends."""
-        if self._asked:
+        if self._under_way:
             self._later += data
             self.flow.pause_reading()
         elif not (data.startswith(_BEGINNING) and self._looked_up(data)):
@@ -47,25 +50,26 @@ class Hits(HttpToolsProtocol):
 
     def _looked_up(self, data: bytes) -> bool:
         """Look up what a request asks for, if all of it is here and nothing is under way before it."""
-        if self._ask is None or not self._between or self.flow.write_paused:
+        if self._service is None or not self._between or self.flow.write_paused:
             return False
         if self.cycle is not None and not self.cycle.response_complete:
             return False
-        name = _asked_for(data)
-        if name is None or not self._ask(name, self._told):
+        asked = _asked_for(data, self._service)
+        if asked is None or not self._service.ask(asked.resource, self._told):
             return False
-        self._asked, self._used = data, True
+        self._asked, self._under_way, self._used = asked, data, True
         return True
 
     def _told(self, looked: Look | Answer) -> None:
-        asked, self._asked = self._asked, b""
+        data, self._under_way = self._under_way, b""
         if self.transport.is_closing():
             return
+        assert self._asked is not None
         if isinstance(looked, Answer):
-            self._send(looked)
+            self._send(looked.unless(self._asked.if_none_match))
         else:
             self._look = looked
-            super().data_received(asked)
+            super().data_received(data)
             self._look = None
         if self._ending:
             super().shutdown()
@@ -75,14 +79,14 @@ class Hits(HttpToolsProtocol):
             self.data_received(later)
 
     def _send(self, answer: Answer) -> None:
-        status, head, body = answer
         state = self.server_state
         state.total_requests += 1
         headers, dated = self._dated
         if headers is not state.default_headers:  # uvicorn's, made anew each second
             headers, dated = self._dated = state.default_headers, lines(state.default_headers)
         closing = b"connection: close\r\n\r\n" if self._ending else b"\r\n"
-        self.transport.write(b"".join((STATUS_LINE[status], dated, head, closing, body)))
+        status_line = STATUS_LINE[answer.status]
+        self.transport.write(b"".join((status_line, dated, answer.lines(), closing, answer.body)))
         if self.timeout_keep_alive_task is None:
             self._await_more()
 
@@ -102,15 +106,15 @@ class Hits(HttpToolsProtocol):
     def shutdown(self) -> None:
         """End the connection once what is under way is answered."""
         self._ending = True
-        if not self._asked:
+        if not self._under_way:
             super().shutdown()
 
     def on_message_begin(self) -> None:
         """Begin a request on its usual way."""
         self._between = False
         super().on_message_begin()
-        if self._look is not None:
-            self.scope[LOOK] = self._look  # type: ignore[typeddict-unknown-key]
+        if self._look is not None and self._asked is not None:
+            self.scope[LOOK] = self._asked.resource, self._look  # type: ignore[typeddict-unknown-key]
 
     def on_message_complete(self) -> None:
         """End a request on its usual way; its answer may be still to come."""
@@ -119,12 +123,16 @@ class Hits(HttpToolsProtocol):
 
 
 class _Request:
-    """What httptools tells of a request."""
+    """What httptools tells of a request; of its headers, those that are watched."""
 
     begun = 0
     complete = False
     odd = False
     target = b""
+
+    def __init__(self, watched: frozenset[bytes]) -> None:
+        self._watched = watched
+        self.headers: list[tuple[bytes, bytes]] = []
 
     def on_message_begin(self) -> None:
         self.begun += 1
@@ -133,8 +141,11 @@ class _Request:
         self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"connection" and value.lower() != b"keep-alive":
-            self.odd = True
+        name = name.lower()
+        if name == b"connection":
+            self.odd = self.odd or value.lower() != b"keep-alive"
+        elif name in self._watched:
+            self.headers.append((name, value))
 
     def on_body(self, _: bytes) -> None:
         self.odd = True
@@ -143,9 +154,17 @@ class _Request:
         self.complete = True
 
 
-def _asked_for(data: bytes) -> bytes | None:
-    """Return the name that a request asks for, if it is one whole request like any other, and no more."""
-    request = _Request()
+def _ours(application: Any) -> CachingService | None:
+    """Return the application if uvicorn was given ours, and nothing around it."""
+    if type(application) is ProxyHeadersMiddleware:  # uvicorn's own; it changes who the client is, no answer
+        application = application.app
+    return application if type(application) is CachingService else None
+
+
+def _asked_for(data: bytes, service: CachingService) -> Asked | None:
+    """Return what a request asks for, if it is one whole request like any other, and no more."""
+    names = service.names
+    request = _Request(names.watched)
     parser = httptools.HttpRequestParser(request)
     try:
         parser.feed_data(data)
@@ -154,15 +173,20 @@ def _asked_for(data: bytes) -> bytes | None:
     if request.begun != 1 or not request.complete or request.odd or parser.get_http_version() != "1.1":
         return None
     target = request.target
-    return _known(target) if len(target) <= _REMEMBERED else _named(target)
-
-
-def _named(target: bytes) -> bytes | None:
+    parts = _known(target) if len(target) <= _REMEMBERED else _parts(target)
     try:
-        url = httptools.parse_url(target)
-        return name_of(unquote(url.path.decode("ascii")), url.query or b"")
-    except (httptools.HttpParserError, UnicodeError, PathError):
+        return None if parts is None else names.asked(*parts, headers=request.headers)
+    except PathError:
         return None  # the usual way says what is wrong with it
 
 
-_known = lru_cache(maxsize=16_384)(_named)
+def _parts(target: bytes) -> tuple[str, bytes, bytes] | None:
+    """Return a target's path, decoded and as sent, and its query, as uvicorn's scope has them."""
+    try:
+        url = httptools.parse_url(target)
+        return unquote(url.path.decode("ascii")), url.path, url.query or b""
+    except (httptools.HttpParserError, UnicodeError):
+        return None
+
+
+_known = lru_cache(maxsize=16_384)(_parts)

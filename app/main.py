@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 
@@ -11,11 +11,12 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from app import logs
-from app.cache import ASK, LOOK, Answer, Cache, Look
-from app.envelope import pairs
+from app.answers import Answer, Look
+from app.cache import Cache
 from app.metrics import Metrics
-from app.names import PathError, name_of
+from app.names import PathError
 from app.resp import RedisError
+from app.service import CachingService, found_before, get_cache
 from app.settings import Settings
 
 # The upstream's own status is passed on, whatever it is; these are what APIs usually answer.
@@ -23,6 +24,7 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The upstream's answer, or what is cached of it.", "content": {"*/*": {}}},
     301: {"description": "A redirect of the upstream's, to where this service does not go."},
     302: {"description": "The same, for the time being."},
+    304: {"description": "The client has what it asks for, by its `If-None-Match`."},
     400: {"description": "The path would leave the upstream."},
     403: {"description": "The upstream refuses."},
     404: {"description": "The upstream has no such thing."},
@@ -34,63 +36,46 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class CachingService(FastAPI):
-    """A FastAPI application with a cache, which `app.hits` asks before the application is asked.
-
-    Not where middleware was added, which may have to see every request, and not while dependencies are
-    overridden: what a test replaces is replaced.
-    """
-
-    cache: Cache
-
-    def ask(self, name: bytes, tell: Callable[[Look | Answer], None]) -> bool:
-        """Ask the cache as `Cache.ask` does; False, too, where every request is the application's."""
-        return not self.dependency_overrides and not self.user_middleware and self.cache.ask(name, tell)
-
-
 class CachedResponse(Response):
     """An answer, as FastAPI knows responses."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.body, answer.status)
-        self.raw_headers = pairs(answer.head)
+    def __init__(self, answer: Answer, *, with_body: bool) -> None:
+        super().__init__(answer.body if with_body else b"", answer.status)
+        self.raw_headers = answer.headers()
 
 
-def get_cache(request: Request) -> Cache:
-    """Return the app's cache; a test may override it."""
-    service: CachingService = request.app
-    return service.cache
-
-
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None) -> CachingService:
     """Return the service, configured from the environment unless told otherwise."""
     settings = settings or Settings.from_environment()
     metrics = Metrics()
 
     @asynccontextmanager
-    async def lifespan(app: CachingService) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(app: CachingService) -> AsyncIterator[None]:
         logs.configure()
-        app.cache = Cache(settings, metrics)
+        assert app.cache is not None  # it is made now, and not for the first request
         # What is loaded by now stays: the collector need not go through it again while requests wait.
         gc.collect()
         gc.freeze()
-        yield {ASK: app.ask}
-        await app.cache.close()
+        yield
+        await app.close()
 
-    app = CachingService(title="Caching service", lifespan=lifespan)
+    app = CachingService(settings, metrics, title="Caching service", lifespan=lifespan)
 
     @app.head("/content/{path:path}", response_class=Response, responses=_ANSWERS)
     @app.get("/content/{path:path}", response_class=Response, responses=_ANSWERS)
     async def content(path: str, request: Request, cache: Annotated[Cache, Depends(get_cache)]) -> Response:
         """Answer with the upstream's `/{path}`."""
         try:
-            # Not the route's parameter: its pattern loses a newline at the end.
-            name = name_of(request.scope["path"], request.scope["query_string"])
+            # Not the route's parameter, which is decoded: two paths as sent are two resources.
+            asked = app.asked(request.scope)
         except PathError as error:
             metrics.requests["error"] += 1
             return JSONResponse({"detail": str(error)}, 400)
-        look: Look | Answer = request.scope.get(LOOK) or await cache.look(name)
-        return CachedResponse(look if isinstance(look, Answer) else await cache.answer(name, look))
+        assert asked is not None, "the route is below the prefix"
+        resource, if_none_match = asked
+        look: Look | Answer = found_before(request, resource) or await cache.look(resource)
+        answer = look if isinstance(look, Answer) else await cache.answer(resource, look)
+        return CachedResponse(answer.unless(if_none_match), with_body=request.method == "GET")
 
     _add_operations(app, metrics)
     return app

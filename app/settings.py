@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,14 @@ from typing import Final
 _SWITCH: Final = {
     "on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False,
 }  # fmt: skip
+
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+# Secrets, conditions, parts and codings of a body, and what is the connection's.
+_NEVER_SELECT: Final = (
+    "authorization", "cookie", "range", "accept-encoding", "host", "connection", "keep-alive",
+    "transfer-encoding", "te", "trailer", "upgrade", "expect",
+)  # fmt: skip
+_NEVER_SELECT_BEGINNINGS: Final = ("proxy-", "if-", "content-")
 
 
 class ConfigurationError(ValueError):
@@ -36,6 +45,7 @@ class Settings:
     negative_ttl_s: float = 5.0
     l1_s: float = 0.0
     most_bytes: int = 1_000_000
+    vary: tuple[str, ...] = ()
     upstream_concurrency: int = 64
     upstream_reserve: int = 10
     redis_host: str | None = None
@@ -84,6 +94,7 @@ class Settings:
             negative_ttl_s=read.number("CACHE_NEGATIVE_TTL", cls.negative_ttl_s),
             l1_s=read.number("CACHE_L1", cls.l1_s),
             most_bytes=int(read.number("CACHE_MAX_BODY", cls.most_bytes, above_zero=True)),
+            vary=read.headers("CACHE_VARY"),
             upstream_concurrency=int(
                 read.number("UPSTREAM_CONCURRENCY", cls.upstream_concurrency, above_zero=True)
             ),
@@ -124,6 +135,21 @@ class _Reader:
         if text.lower() not in _SWITCH:
             raise ConfigurationError(f"{name}: {text!r} is neither on nor off")
         return _SWITCH[text.lower()]
+
+    def headers(self, name: str) -> tuple[str, ...]:
+        """Read a list of request headers that select a representation."""
+        found: list[str] = []
+        for text in self.environment.get(name, "").split(","):
+            header = text.strip().lower()
+            if header and not _HEADER.fullmatch(header):
+                raise ConfigurationError(f"{name}: {text.strip()!r} is not the name of a header")
+            if header in _NEVER_SELECT or header.startswith(_NEVER_SELECT_BEGINNINGS):
+                raise ConfigurationError(
+                    f"{name}: {header} cannot select what is cached; name headers such as accept"
+                )
+            if header and header not in found:
+                found.append(header)
+        return tuple(found)
 
     def secret(self, name: str) -> str | None:
         """Read a secret from its variable, or from the file that `NAME_FILE` names."""

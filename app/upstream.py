@@ -7,7 +7,6 @@ import logging
 import time
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote
 
 import aiohttp
 from yarl import URL
@@ -17,7 +16,7 @@ from app.connections import Connector
 from app.envelope import lines
 from app.governor import Governor, whole_number
 from app.metrics import Metrics
-from app.names import PREFIX, name_of
+from app.names import Resource, target_of
 from app.settings import Settings
 
 TIMEOUT_S: Final = 30.0
@@ -31,8 +30,16 @@ _MOST_FIELD_BYTES: Final = 65_536
 _MOST_FIELDS: Final = 256
 _STATUSES: Final = range(200, 600)  # others are no answer to what is asked here (RFC 9110, section 15)
 _LATE: Final = 408  # what the upstream says of a connection that was idle, perhaps as the request came
-# What a reader of the response needs; hop-by-hop headers and cookies stay behind.
-_KEPT: Final = ("content-type", "etag", "last-modified", "link")
+# What a reader of the response needs, and what protects one. The rest stays behind: hop-by-hop headers,
+# cookies, and what speaks of the upstream's own origin alone (Strict-Transport-Security, CORS, quotas).
+_KEPT: Final = (
+    "content-type", "content-language", "content-disposition", "etag", "last-modified", "link",
+    "cache-control", "expires", "pragma", "retry-after", "x-content-type-options", "content-security-policy",
+    "content-security-policy-report-only", "x-frame-options", "x-xss-protection", "x-download-options",
+    "x-permitted-cross-domain-policies", "x-robots-tag", "referrer-policy", "permissions-policy",
+    "cross-origin-opener-policy", "cross-origin-embedder-policy", "cross-origin-resource-policy",
+    "origin-agent-cluster", "deprecation", "sunset",
+)  # fmt: skip
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS: Final = 3
 _LOGGED: Final = 200  # characters of a path
@@ -55,14 +62,23 @@ class DroppedError(UpstreamError):
 class Fetched:
     """What the upstream answered, `age_s` seconds old; `head` has the headers that are kept, as lines.
 
-    `leads_to`: the name that it redirects to, if that may be asked for.
+    `target` is what was asked for in the end, `leads_to` what it redirects to, if that may be asked for.
     """
 
     status: int
     head: bytes
     body: bytes
     age_s: int
+    target: str
     leads_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """An ETag, and the target whose answer had it: of any other it says nothing."""
+
+    etag: bytes
+    target: str
 
 
 class Upstream:
@@ -87,8 +103,10 @@ class Upstream:
             max_headers=_MOST_FIELDS,
         )
 
-    async def get(self, name: str, etag: bytes | None = None, *, spare: bool = False) -> Fetched:
-        """Fetch a path with its query, if it no longer is what `etag` stands for.
+    async def get(
+        self, resource: Resource, validator: Validator | None = None, *, spare: bool = False
+    ) -> Fetched:
+        """Fetch a resource, if it no longer is what the validator stands for.
 
         Redirects that stay below the upstream's URL are followed, up to three. `spare`: the caller could do
         without.
@@ -97,29 +115,31 @@ class Upstream:
             QuotaError: the upstream is not to be called now.
             UpstreamError: no answer came in time, it is none, or its body is too large or not whole.
         """
-        conditions = {"If-None-Match": etag.decode("latin-1")} if etag else {}
-        fetched = await self._call(name, conditions, spare)
-        for _ in range(_MOST_REDIRECTS):
-            if fetched.leads_to is None:
-                break
-            fetched = await self._call(fetched.leads_to, conditions, spare)
-        return fetched
+        target, redirects = resource.target, 0
+        while True:
+            headers = dict(resource.selecting)
+            if validator is not None and validator.target == target:
+                headers["If-None-Match"] = validator.etag.decode("latin-1")
+            fetched = await self._call(target, headers, spare)
+            if fetched.leads_to is None or redirects == _MOST_REDIRECTS:
+                return fetched
+            target, redirects = fetched.leads_to, redirects + 1
 
-    async def _call(self, name: str, conditions: dict[str, str], spare: bool) -> Fetched:
+    async def _call(self, name: str, headers: dict[str, str], spare: bool) -> Fetched:
         # Upstreams end connections that were idle, at times just as the next request comes. Then that is sent
         # again, once.
         try:
-            fetched = await self._called(name, conditions, spare)
+            fetched = await self._called(name, headers, spare)
         except DroppedError:
-            return await self._called(name, conditions, spare)
-        return await self._called(name, conditions, spare) if fetched.status == _LATE else fetched
+            return await self._called(name, headers, spare)
+        return await self._called(name, headers, spare) if fetched.status == _LATE else fetched
 
-    async def _called(self, name: str, conditions: dict[str, str], spare: bool) -> Fetched:
+    async def _called(self, name: str, headers: dict[str, str], spare: bool) -> Fetched:
         """Send one request, and count it, whatever becomes of it."""
         async with self._governor.call(name, spare=spare):
             began, status = time.perf_counter(), "error"
             try:
-                fetched = await self._answer(name, conditions)
+                fetched = await self._answer(name, headers)
                 status = str(fetched.status)
                 if fetched.status >= 500:
                     _warn(name, status)
@@ -138,24 +158,23 @@ class Upstream:
                 self._metrics.upstream_seconds.observe(time.perf_counter() - began)
         return fetched
 
-    async def _answer(self, name: str, conditions: dict[str, str]) -> Fetched:
+    async def _answer(self, name: str, headers: dict[str, str]) -> Fetched:
         url = URL(f"{self._base}/{name}", encoded=True)
-        async with self._session.get(url, headers=conditions, allow_redirects=False) as response:
+        async with self._session.get(url, headers=headers, allow_redirects=False) as response:
             found = response.headers
             if response.status not in _STATUSES:
                 raise UpstreamError("upstream-status", f"status {response.status}")
             body = await self._body(response)
             self._governor.learn(response.status, found, name, body)
             # Several lines of one header are one list (RFC 9110, section 5.3).
-            kept = [
-                (name.encode(), ", ".join(found.getall(name)).encode("utf-8", "surrogateescape"))
-                for name in _KEPT
-                if name in found
+            head = [
+                (kept.encode(), ", ".join(found.getall(kept)).encode("utf-8", "surrogateescape"))
+                for kept in _KEPT
+                if kept in found
             ]
-            kept.append((b"content-length", b"%d" % len(body)))
             leads_to = self._leads_to(url, found["location"]) if _redirects(response) else None
             age_s = whole_number(found.get("age", "")) or 0
-            return Fetched(response.status, lines(kept), body, age_s, leads_to)
+            return Fetched(response.status, lines(head), body, age_s, name, leads_to)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         """Read a body, decoded and whole. Only so many may be large at once; others wait for their turn."""
@@ -177,7 +196,7 @@ class Upstream:
                 self._large.release()
 
     def _leads_to(self, asked: URL, location: str) -> str | None:
-        """Return the name of what a redirect leads to; None if it leaves the upstream's URL, or is none."""
+        """Return the target that a redirect leads to; None if it leaves the upstream's URL, or is none."""
         base = URL(self._base)
         try:
             to = asked.join(URL(location, encoded=True))
@@ -185,8 +204,7 @@ class Upstream:
             below = base.raw_path.rstrip("/") + "/"
             if not (same and to.raw_path.startswith(below)):
                 return None
-            path, query = unquote(to.raw_path[len(below) :]), to.raw_query_string
-            return name_of(PREFIX + path, query.encode()).decode()
+            return target_of(to.raw_path[len(below) :].encode(), to.raw_query_string.encode())
         except ValueError:
             return None
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from servers import HITS, RedisServer, eventually, get, serving
 
-from app.cache import Answer
-from app.main import create_app, get_cache
+from app.answers import Answer
+from app.main import create_app
+from app.names import Resource
+from app.service import get_cache
 from app.settings import Settings
 
 pytestmark = pytest.mark.served
@@ -47,7 +49,7 @@ def test_the_first_request_is_a_miss_and_is_stored(app: str, upstream: str, redi
     assert answer.headers["cache-status"] == "redis; fwd=uri-miss; fwd-status=200; stored"
     assert answer.headers["age"] == "0"
     assert answer.body == get(upstream, "/repos/a/b").body
-    assert redis.command("EXISTS", "content:repos/a/b") == ":1"
+    assert redis.command("EXISTS", f"content:{upstream}/repos/a/b") == ":1"
 
 
 def test_the_next_is_a_hit_of_the_same_bytes_and_makes_no_call(app: str, upstream: str) -> None:
@@ -63,8 +65,8 @@ def test_the_next_is_a_hit_of_the_same_bytes_and_makes_no_call(app: str, upstrea
 
 def test_what_a_test_overrides_answers_hits_too(redis: RedisServer, upstream: str) -> None:
     class Replaced:
-        async def look(self, name: bytes) -> Answer:
-            return Answer(200, b"content-length: %d\r\n" % len(name), name)
+        async def look(self, resource: Resource) -> Answer:
+            return Answer(200, b"", resource.target.encode())
 
     settings = Settings(
         upstream, redis_host="127.0.0.1", redis_port=redis.port, redis_password=redis.password
@@ -192,8 +194,10 @@ def test_without_a_redis_every_response_says_that_there_is_no_cache(upstream: st
         assert get(app, "/readyz").status == 200
 
 
-def test_somebody_elses_bytes_under_our_key_are_overwritten(app: str, redis: RedisServer) -> None:
-    redis.command("SET", "content:a", "not an envelope")
+def test_somebody_elses_bytes_under_our_key_are_overwritten(
+    app: str, redis: RedisServer, upstream: str
+) -> None:
+    redis.command("SET", f"content:{upstream}/a", "not an envelope")
     assert get(app, "/content/a").headers["cache-status"].endswith("stored")
     assert "hit" in get(app, "/content/a").headers["cache-status"]
 
@@ -287,12 +291,15 @@ def test_what_the_process_remembers_is_answered_before_the_framework_too(
     application = create_app(settings)
     reached: list[str] = []
 
+    routed = application.router.middleware_stack
+
     async def noted(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             reached.append(scope["path"])
-        await application(scope, receive, send)
+        await routed(scope, receive, send)
 
-    with serving(noted, HITS) as url:
+    application.router.middleware_stack = noted
+    with serving(application, HITS) as url:
         told = [get(url, "/content/a").headers["cache-status"].split(";")[:2] for _ in range(4)]
     assert told == [["redis", " fwd=uri-miss"], ["redis", " hit"], ["l1", " hit"], ["l1", " hit"]]
     assert reached == ["/content/a"], "the miss alone"

@@ -15,10 +15,12 @@ import pytest
 from origins import Origin
 from servers import HITS, RedisServer, eventually, get, serving
 
-from app.cache import Answer, Cache, Look
+from app.answers import Answer, Look
+from app.cache import Cache
 from app.main import create_app
 from app.memory import MOST, Troubles
 from app.metrics import Metrics
+from app.names import Names, Resource
 from app.settings import Settings
 
 pytestmark = pytest.mark.served
@@ -163,20 +165,21 @@ def test_a_stale_response_is_refreshed_once_by_all_who_looked_before_the_refresh
             upstream, ttl_s=0.1, stale_while_revalidate_s=60, lease=False, redis_host="127.0.0.1", **where
         )
         cache = Cache(settings, Metrics())
-        await cache.answer(b"a", await looked(cache, b"a"))
-        early, late = await looked(cache, b"a"), await looked(cache, b"a")
+        a, b = Names(settings).resource("a"), Names(settings).resource("b")
+        await cache.answer(a, await looked(cache, a))
+        early, late = await looked(cache, a), await looked(cache, a)
         assert early.found is not None
-        await cache.answer(b"a", early)
+        await cache.answer(a, early)
         while cache._flights.landed < 2:
             await asyncio.sleep(0.01)
-        assert b"detail=stale" in (await cache.answer(b"a", late)).head
-        await cache.answer(b"b", await looked(cache, b"b"))  # what was begun before has got as far
+        assert b"detail=stale" in (await cache.answer(a, late)).said
+        await cache.answer(b, await looked(cache, b))  # what was begun before has got as far
         await cache.close()
         return len(origin.asked)
 
-    async def looked(cache: Cache, name: bytes) -> Look:
-        """Look a name up until it is no hit."""
-        while isinstance(look := await cache.look(name), Answer):
+    async def looked(cache: Cache, resource: Resource) -> Look:
+        """Look a resource up until it is no hit."""
+        while isinstance(look := await cache.look(resource), Answer):
             await asyncio.sleep(0.01)
         return look
 
@@ -184,7 +187,7 @@ def test_a_stale_response_is_refreshed_once_by_all_who_looked_before_the_refresh
         assert asyncio.run(story(upstream)) == 3
 
 
-@pytest.mark.parametrize("status", [500, 503, 403, 429])
+@pytest.mark.parametrize("status", [500, 503, 401, 403, 407, 408, 421, 425, 429])
 def test_what_is_stale_is_better_than_a_failure(
     serve: Callable[..., str], origin: Origin, status: int
 ) -> None:

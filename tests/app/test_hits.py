@@ -17,49 +17,58 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers import HITS, RedisServer, eventually, free_port, get, serving
 
-from app.cache import ASK, LOOK, Answer, Look
+from app.answers import LOOK, Answer, Look
 from app.main import create_app
+from app.names import Resource
+from app.service import CachingService
 from app.settings import Settings
 from loadtests.upstream import Stub, StubSettings
 
 pytestmark = pytest.mark.served
 
-HIT = Answer(200, b"content-length: 3\r\ncache-status: redis; hit; ttl=1\r\n", b"hit")
-MISS = Look(0)
+HIT = Answer(200, b'etag: "1"\r\n', b"hit", 0, b"redis; hit; ttl=1")
+MISS = Look(1)
+LATER = Look(2)
 
 
 @dataclass
 class Service:
-    """An application with a cache that answers when the test says so.
+    """The application, with a cache that answers when the test says so.
 
-    `asked` are the names that were looked up, and who is to be told; `reached` the requests that came to
-    the application, each with what had been found before.
+    `asked` are the targets that were looked up, and who is to be told; `reached` the requests that came to
+    the application's routes, each with what had been found before.
     """
 
-    asked: list[tuple[bytes, Callable[[Look | Answer], None]]] = field(default_factory=list)
-    reached: list[tuple[str, Any]] = field(default_factory=list)
+    application: CachingService
+    asked: list[tuple[str, Callable[[Look | Answer], None]]] = field(default_factory=list)
+    reached: list[tuple[str, Look | None]] = field(default_factory=list)
     able: bool = True
     loop: asyncio.AbstractEventLoop | None = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def routed(self, scope: Any, receive: Any, send: Any) -> None:
+        """Stand in for the routes."""
         if scope["type"] == "lifespan":
             self.loop = asyncio.get_running_loop()
-            scope["state"][ASK] = self.ask
             for said in ("startup", "shutdown"):
                 await receive()
                 await send({"type": f"lifespan.{said}.complete"})
             return
-        self.reached.append((scope["path"], scope.get(LOOK)))
+        self.reached.append((scope["path"], scope[LOOK][1] if LOOK in scope else None))
         while (await receive())["more_body"]:
             pass
         headers = [(b"content-length", b"5")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"usual"})
 
-    def ask(self, name: bytes, tell: Callable[[Look | Answer], None]) -> bool:
+    def ask(self, resource: Resource, tell: Callable[[Look | Answer], None]) -> bool:
+        """Stand in for the cache, where a server asks it."""
         if self.able:
-            self.asked.append((name, tell))
+            self.asked.append((resource.target, tell))
         return self.able
+
+    async def look(self, _: Resource) -> Look:
+        """Stand in for the cache, where the application asks it."""
+        return LATER
 
     def tell(self, looked: Look | Answer) -> None:
         """Let the oldest question be answered."""
@@ -70,7 +79,11 @@ class Service:
 
 @pytest.fixture
 def service() -> Service:
-    return Service()
+    application = create_app(Settings("http://127.0.0.1:9"))
+    service = Service(application)
+    application._cache = service
+    application.router.middleware_stack = service.routed
+    return service
 
 
 @contextlib.contextmanager
@@ -107,35 +120,35 @@ def _length(head: bytes) -> int:
 
 
 def test_a_hit_never_reaches_the_application(service: Service) -> None:
-    with serving(service, HITS) as url, connected(url) as connection:
+    with serving(service.application, HITS) as url, connected(url) as connection:
         for _ in range(3):
             connection.sendall(request("/content/a%20b?c=d"))
             assert eventually(lambda: service.asked)
-            assert service.asked[0][0] == b"a%20b?c=d"
+            assert service.asked[0][0] == "a%20b?c=d"
             service.tell(HIT)
             assert answers(connection, 1) == [b"hit"]
     assert service.reached == []
 
 
 def test_a_hit_carries_the_date_and_its_own_headers_and_no_others(service: Service) -> None:
-    with serving(service, HITS, server_header=False) as url, connected(url) as connection:
+    with serving(service.application, HITS, server_header=False) as url, connected(url) as connection:
         connection.sendall(request())
         service.tell(HIT)
         head = connection.recv(65536).decode()
     date = r"date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"
-    own = r"content-length: 3\r\ncache-status: redis; hit; ttl=1"
+    own = r'etag: "1"\r\ncontent-length: 3\r\nage: 0\r\ncache-status: redis; hit; ttl=1'
     assert re.fullmatch(rf"HTTP/1.1 200 OK\r\n{date}\r\n{own}\r\n\r\nhit", head)
 
 
 def test_what_was_found_goes_with_a_miss_so_that_nobody_looks_twice(service: Service) -> None:
-    with serving(service, HITS) as url, connected(url) as connection:
+    with serving(service.application, HITS) as url, connected(url) as connection:
         connection.sendall(request("/content/a"))
         service.tell(MISS)
         assert answers(connection, 1) == [b"usual"]
         service.able = False
         connection.sendall(request("/content/b"))
         assert answers(connection, 1) == [b"usual"]
-    assert service.reached == [("/content/a", MISS), ("/content/b", None)]
+    assert service.reached == [("/content/a", MISS), ("/content/b", LATER)]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +168,7 @@ def test_what_was_found_goes_with_a_miss_so_that_nobody_looks_twice(service: Ser
     ids=lambda sent: sent.split(b"\r\n")[0].decode() + " " + sent.split(b"\r\n")[2].decode(),
 )
 def test_all_else_takes_its_usual_way(service: Service, sent: bytes) -> None:
-    with serving(service, HITS) as url, connected(url) as connection:
+    with serving(service.application, HITS) as url, connected(url) as connection:
         connection.sendall(sent)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     assert len(service.reached) == 1
@@ -168,13 +181,13 @@ def test_all_else_takes_its_usual_way(service: Service, sent: bytes) -> None:
 def test_where_uvicorn_has_more_to_do_requests_take_their_usual_way(
     service: Service, option: dict[str, Any]
 ) -> None:
-    with serving(service, HITS, **option) as url:
+    with serving(service.application, HITS, **option) as url:
         assert get(url, "/content/a").body == b"usual"
     assert service.asked == []
 
 
 def test_a_request_that_comes_in_pieces_is_answered_all_the_same(service: Service) -> None:
-    with serving(service, HITS) as url, connected(url) as connection:
+    with serving(service.application, HITS) as url, connected(url) as connection:
         sent = request()
         connection.sendall(sent[:20])
         assert eventually(lambda: service.loop is not None)
@@ -188,7 +201,7 @@ def test_a_request_that_comes_in_pieces_is_answered_all_the_same(service: Servic
 
 
 def test_answers_come_in_the_order_of_the_requests(service: Service) -> None:
-    with serving(service, HITS) as url, connected(url) as connection:
+    with serving(service.application, HITS) as url, connected(url) as connection:
         connection.sendall(request("/content/a"))
         assert eventually(lambda: service.asked)
         connection.sendall(request("/other") + request("/content/b"))
@@ -202,7 +215,7 @@ def test_answers_come_in_the_order_of_the_requests(service: Service) -> None:
 
 
 def test_who_has_gone_away_troubles_nobody(service: Service, caplog: pytest.LogCaptureFixture) -> None:
-    with serving(service, HITS) as url:
+    with serving(service.application, HITS) as url:
         for looked in (HIT, MISS):
             with connected(url) as connection:
                 connection.sendall(request())
@@ -220,7 +233,9 @@ def test_a_server_that_stops_answers_what_is_under_way_and_then_closes(
     service: Service, looked: Look | Answer, body: bytes
 ) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(service, http=HITS, log_level="warning", access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(service.application, http=HITS, log_level="warning", access_log=False)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     assert eventually(lambda: server.started)
@@ -240,7 +255,7 @@ def test_a_server_that_stops_answers_what_is_under_way_and_then_closes(
 
 
 def test_a_connection_is_kept_while_it_is_used_and_no_longer(service: Service) -> None:
-    with serving(service, HITS, timeout_keep_alive=1) as url, connected(url) as connection:
+    with serving(service.application, HITS, timeout_keep_alive=1) as url, connected(url) as connection:
         for _ in range(2):  # once set by a hit, once by the usual way
             loop = asyncio.new_event_loop()
             began = loop.time()

@@ -22,13 +22,17 @@ pytestmark = pytest.mark.served
 
 
 class Held:
-    """An upstream that answers when the test lets it; `under_way` is how many calls wait for that."""
+    """An upstream that answers when the test lets it; `under_way` is how many calls wait for that.
+
+    `lease` is the key of the lease for its hot path.
+    """
 
     def __init__(self) -> None:
         self.status = 200
         self.body = b"an answer"
         self.calls = 0
         self.under_way = 0
+        self.lease = ""
         self._let = threading.Semaphore(0)
 
     async def __call__(self, scope: dict[str, Any], _: Any, send: Callable[..., Any]) -> None:
@@ -63,6 +67,7 @@ def replicas(redis: RedisServer, held: Held) -> Iterator[Replicas]:
     where: dict[str, Any] = {"redis_port": redis.port, "redis_password": redis.password}
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(serving(held))
+        held.lease = f"lease:{upstream}/hot"
         pool = stack.enter_context(ThreadPoolExecutor(16))
 
         def serve(count: int, **settings: Any) -> list[Ask]:
@@ -119,7 +124,7 @@ def test_who_has_waited_long_enough_goes_on_alone_and_the_lease_lives_as_long_as
     assert eventually(lambda: held.under_way == 1)
     answers.append(second())
     assert eventually(lambda: held.under_way == 2)
-    left_ms = int(redis.command("PTTL", "lease:hot").removeprefix(":"))
+    left_ms = int(redis.command("PTTL", held.lease).removeprefix(":"))
     assert TIMEOUT_S * 1000 < left_ms <= TIMEOUT_S * 1000 + 10_000
     held.let()
     # Of the two, either may have been let; what it stored ends everybody's wait, and is a hit from now on.
@@ -127,20 +132,20 @@ def test_who_has_waited_long_enough_goes_on_alone_and_the_lease_lives_as_long_as
     assert "hit" in said(third())
     held.let()
     assert {said(answer) for answer in answers} == {"redis; fwd=uri-miss; fwd-status=200; stored"}
-    assert redis.command("EXISTS", "lease:hot") == ":0"
+    assert redis.command("EXISTS", held.lease) == ":0"
     assert held.calls == 2
 
 
 def test_a_lease_whose_holder_died_is_waited_for_no_longer_than_it_may_be(
     replicas: Replicas, held: Held, redis: RedisServer
 ) -> None:
-    redis.command("SET", "lease:hot", "of one that is gone", "PX", "60000")
-    held.let()
     [app] = replicas(1, lease_wait_s=0.5)
+    redis.command("SET", held.lease, "of one that is gone", "PX", "60000")
+    held.let()
     answer = app().result(10)
     assert answer.status == 200
     assert 0.5 <= answer.took_s < 5
-    assert redis.command("EXISTS", "lease:hot") == ":1"
+    assert redis.command("EXISTS", held.lease) == ":1"
 
 
 @pytest.mark.parametrize("status", [200, 301], ids=["kept", "not kept"])
@@ -151,11 +156,11 @@ def test_a_lease_is_given_back_by_its_holder_alone(
     [app] = replicas(1)
     answer = app()
     assert eventually(lambda: held.under_way == 1)
-    assert redis.command("SET", "lease:hot", "another's", "PX", "60000", "XX") == "+OK"
+    assert redis.command("SET", held.lease, "another's", "PX", "60000", "XX") == "+OK"
     held.let()
     assert answer.result(10).status == status
-    assert redis.command("STRLEN", "lease:hot") == ":9"
-    assert int(redis.command("PTTL", "lease:hot").removeprefix(":")) > 50_000
+    assert redis.command("STRLEN", held.lease) == ":9"
+    assert int(redis.command("PTTL", held.lease).removeprefix(":")) > 50_000
 
 
 @pytest.mark.parametrize(
@@ -173,7 +178,7 @@ def test_nobody_waits_in_line_for_what_is_not_kept(
     held.let(3)
     assert not any("collapsed" in said(answer) for answer in answers)
     assert held.calls == 4
-    assert eventually(lambda: redis.command("EXISTS", "lease:hot") == ":0")
+    assert eventually(lambda: redis.command("EXISTS", held.lease) == ":0")
 
 
 def test_what_is_kept_again_is_fetched_once_again(replicas: Replicas, held: Held, redis: RedisServer) -> None:
@@ -181,7 +186,7 @@ def test_what_is_kept_again_is_fetched_once_again(replicas: Replicas, held: Held
     apps = replicas(2, lease_wait_s=10)
     held.let()
     apps[0]().result(10)
-    assert eventually(lambda: redis.command("EXISTS", "lease:hot") == ":0")
+    assert eventually(lambda: redis.command("EXISTS", held.lease) == ":0")
     held.status = 200
     answers = [app() for app in apps]
     assert eventually(lambda: held.under_way == 1)

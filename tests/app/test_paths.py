@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from servers import HITS, get, serving
 
 from app.main import create_app
-from app.names import PathError, confined
+from app.names import PathError, target_of
 from app.settings import Settings
 
 SEEN: list[str] = []
@@ -54,6 +54,12 @@ def test_tricks_are_refused_before_anything_is_asked(app: str, path: str) -> Non
         ("a%252e%252e/b", "/api/a%252e%252e/b"),
         ("caf%C3%A9", "/api/caf%C3%A9"),
         ("a%20b", "/api/a%20b"),
+        ("a%2Fb", "/api/a%2Fb"),
+        ("a%2fb", "/api/a%2fb"),
+        ("%7Ea~", "/api/%7Ea~"),
+        ("a//b/", "/api/a//b/"),
+        ("a%zz", "/api/a%25zz"),
+        ("%EF%BF%BD", "/api/%EF%BF%BD"),
         ("a%3Fb%23c", "/api/a%3Fb%23c"),
         ("...", "/api/..."),
         ("", "/api/"),
@@ -82,16 +88,29 @@ def test_any_text_is_refused_or_asked_for_as_it_is(app: str, text: str) -> None:
         assert SEEN == []
 
 
-@given(st.text())
-def test_what_is_confined_has_no_way_up_and_no_controls(text: str) -> None:
+@given(
+    st.text() | st.lists(st.sampled_from(["..", ".", "/", "%2F", "%2e", "%", "a", "%5C", "//"])).map("".join)
+)
+def test_what_is_asked_for_has_no_way_up_and_no_controls(text: str) -> None:
     try:
-        spelled = confined(text).decode()
+        path = target_of(text.encode(), b"")
     except (PathError, UnicodeEncodeError):
         return
-    assert spelled.isascii()
-    assert spelled.isprintable()
-    assert not {".", ".."} & set(spelled.split("/"))
-    assert not set("?#\\ ") & set(spelled)
+    assert path.isascii()
+    assert path.isprintable()
+    assert not {".", ".."} & set(unquote(path).split("/"))
+    assert not set("?#\\ ") & set(path)
+    assert not set("\\\0\n") & set(unquote(path))
+
+
+@given(st.binary(max_size=60))
+def test_what_is_asked_for_is_what_was_sent(path: bytes) -> None:
+    try:
+        target = target_of(path, b"")
+    except PathError:
+        return
+    assert unquote_to_bytes(target) == unquote_to_bytes(path)
+    assert target_of(target.encode(), b"") == target
 
 
 def test_a_very_long_path_is_no_fault_of_ours(app: str) -> None:
