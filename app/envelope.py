@@ -15,6 +15,7 @@ ASKED_AT: Final = 6  # the offset of `asked_s`, for the script that compares two
 _HEAD: Final = struct.Struct(">4sHdddIII")
 _HEAD_SIZE: Final = _HEAD.size
 _STORED: Final = frozenset((200, 404, 410))
+_EARLIEST_S: Final = -(2.0**31)  # an `Age` may be as large (RFC 9111, section 1.2.2)
 _LATEST_S: Final = 253_402_300_800.0  # the year 10000
 _UNSENDABLE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -68,7 +69,7 @@ def opened(data: bytes) -> Envelope | None:
     if magic != MAGIC or status not in _STORED or body_at + body_size != len(data):
         return None
     # A number that is none compares as false.
-    if not (0.0 <= generated_s <= fresh_until_s < _LATEST_S and 0.0 <= asked_s < _LATEST_S):
+    if not (_EARLIEST_S <= generated_s <= fresh_until_s < _LATEST_S and 0.0 <= asked_s < _LATEST_S):
         return None
     head = data[head_at:body_at]
     if head and (not head.endswith(b"\r\n") or b"\r\n\r\n" in head or head.startswith(b"\r\n")):

@@ -160,8 +160,7 @@ class Fills:
             head += self._vary
         ttl_s = self._ttl_s(status)
         # What is under way ages, too (RFC 9111, section 4.2.3); its lifetime begins when it is here.
-        generated_s = max(asked_s - fetched.age_s, 0.0)
-        return Envelope(status, asked_s, generated_s, now_s + ttl_s, head, body, source), ttl_s
+        return Envelope(status, asked_s, asked_s - fetched.age_s, now_s + ttl_s, head, body, source), ttl_s
 
     def _validator(self, resource: Resource, expired: Envelope | None, now_s: float) -> Validator | None:
         """Return what a conditional call names, and where that means something, if one is wanted."""

@@ -23,6 +23,7 @@ _SAFE: Final = "!$&'()*+,;=:@-._~/"
 _SAFE_IN_VALUES: Final = "!$&'()*+,;=:@-._~/*\""
 _ENCODED: Final = re.compile(rb"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 _LONE_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_UNRESERVED: Final = re.compile(r"%(?:2D|2E|3\d|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
 _TEXT: Final = re.compile(rb"[\t\x20-\x7e]*")
 _ANY: Final = {b"accept": b"*/*", b"accept-language": b"*"}  # the same as no header at all
 
@@ -138,6 +139,11 @@ def target_of(path: bytes, query: bytes) -> str:
         raise PathError("a path has no backslash and no control characters")
     target = quote(_LONE_PERCENT.sub(b"%25", path), safe=_SAFE + "%")
     return f"{target}?{quote(query, safe=_SAFE + '?%')}" if query else target
+
+
+def plain(path: str) -> str:
+    """Return a path without the encoding of what needs none: the same by RFC 3986, section 6.2.2.2."""
+    return _UNRESERVED.sub(lambda found: chr(int(found[0][1:], 16)), path)
 
 
 def _origin(settings: Settings) -> tuple[bytes, bytes]:

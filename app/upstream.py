@@ -16,7 +16,7 @@ from app.connections import Connector
 from app.envelope import lines
 from app.governor import Governor, whole_number
 from app.metrics import Metrics
-from app.names import Resource, target_of
+from app.names import Resource, plain, target_of
 from app.settings import Settings
 
 TIMEOUT_S: Final = 30.0
@@ -204,7 +204,7 @@ class Upstream:
             below = base.raw_path.rstrip("/") + "/"
             if not (same and to.raw_path.startswith(below)):
                 return None
-            return target_of(to.raw_path[len(below) :].encode(), to.raw_query_string.encode())
+            return target_of(plain(to.raw_path[len(below) :]).encode(), to.raw_query_string.encode())
         except ValueError:
             return None
 
