@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
 
-_SWITCH: Final = {
-    "on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False,
-}  # fmt: skip
-
-_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
-# Secrets, conditions, parts and codings of a body, and what is the connection's.
-_NEVER_SELECT: Final = (
-    "authorization", "cookie", "range", "accept-encoding", "host", "connection", "keep-alive",
-    "transfer-encoding", "te", "trailer", "upgrade", "expect",
-)  # fmt: skip
-_NEVER_SELECT_BEGINNINGS: Final = ("proxy-", "if-", "content-")
-
-
-class ConfigurationError(ValueError):
-    """The environment does not make sense; the message names the variable."""
+from app.environment import ConfigurationError as ConfigurationError
+from app.environment import Reader
 
 
 @dataclass(frozen=True)
@@ -52,6 +36,9 @@ class Settings:
     redis_port: int = 6379
     redis_socket: str | None = None
     redis_tls: bool = False
+    redis_tls_ca: str | None = None
+    redis_tls_cert: str | None = None
+    redis_tls_key: str | None = None
     redis_user: str | None = None
     redis_password: str | None = field(default=None, repr=False)
     upstream_token: str | None = field(default=None, repr=False)
@@ -68,19 +55,14 @@ class Settings:
         Raises:
             ConfigurationError: a variable is missing or cannot be read.
         """
-        url = environment.get("UPSTREAM_URL", "").rstrip("/")
-        if not url.startswith(("http://", "https://")):
-            raise ConfigurationError(
-                "UPSTREAM_URL: name the API whose answers are cached, such as https://api.github.com"
-            )
-        read = _Reader(environment)
+        read = Reader(environment)
         jitter = read.number("CACHE_TTL_JITTER", cls.ttl_jitter)
         if jitter >= 1:
             raise ConfigurationError(
                 f"CACHE_TTL_JITTER: {jitter:g} is no share of the TTL, from 0 to below 1"
             )
-        return cls(
-            upstream_url=url,
+        found = cls(
+            upstream_url=read.base_url("UPSTREAM_URL", "https://api.github.com"),
             ttl_s=read.number("CACHE_TTL", cls.ttl_s, above_zero=True),
             ttl_jitter=jitter,
             single_flight=read.switch("CACHE_SINGLE_FLIGHT", cls.single_flight),
@@ -93,70 +75,35 @@ class Settings:
             stale_if_error_s=read.number("CACHE_STALE_IF_ERROR", cls.stale_if_error_s),
             negative_ttl_s=read.number("CACHE_NEGATIVE_TTL", cls.negative_ttl_s),
             l1_s=read.number("CACHE_L1", cls.l1_s),
-            most_bytes=int(read.number("CACHE_MAX_BODY", cls.most_bytes, above_zero=True)),
+            most_bytes=read.whole("CACHE_MAX_BODY", cls.most_bytes, 1),
             vary=read.headers("CACHE_VARY"),
-            upstream_concurrency=int(
-                read.number("UPSTREAM_CONCURRENCY", cls.upstream_concurrency, above_zero=True)
-            ),
-            upstream_reserve=int(read.number("UPSTREAM_RESERVE", cls.upstream_reserve)),
-            redis_host=environment.get("REDIS_HOST") or None,
-            redis_port=int(read.number("REDIS_PORT", cls.redis_port, above_zero=True)),
-            redis_socket=environment.get("REDIS_SOCKET") or None,
+            upstream_concurrency=read.whole("UPSTREAM_CONCURRENCY", cls.upstream_concurrency, 1),
+            upstream_reserve=read.whole("UPSTREAM_RESERVE", cls.upstream_reserve, 0),
+            redis_host=read.host("REDIS_HOST"),
+            redis_port=read.whole("REDIS_PORT", cls.redis_port, 1, 65_535),
+            redis_socket=read.socket("REDIS_SOCKET"),
             redis_tls=read.switch("REDIS_TLS", cls.redis_tls),
+            redis_tls_ca=read.file("REDIS_TLS_CA"),
+            redis_tls_cert=read.file("REDIS_TLS_CERT"),
+            redis_tls_key=read.file("REDIS_TLS_KEY"),
             redis_user=environment.get("REDIS_USER") or None,
             redis_password=read.secret("REDIS_PWD"),
-            upstream_token=read.secret("UPSTREAM_TOKEN"),
+            upstream_token=read.token("UPSTREAM_TOKEN"),
         )
+        found.check()
+        return found
 
+    def check(self) -> None:
+        """Check what must fit together.
 
-@dataclass(frozen=True)
-class _Reader:
-    """Reads variables; every error names the one that is at fault."""
-
-    environment: Mapping[str, str]
-
-    def number(self, name: str, default: float, *, above_zero: bool = False) -> float:
-        text = self.environment.get(name)
-        if not text:
-            return default
-        try:
-            number = float(text)
-        except ValueError:
-            number = -1.0
-        if not 0 <= number < float("inf") or (above_zero and number == 0):
-            wanted = "above zero" if above_zero else "of zero or more"
-            raise ConfigurationError(f"{name}: {text!r} is not a number {wanted}")
-        return number
-
-    def switch(self, name: str, default: bool) -> bool:
-        text = self.environment.get(name)
-        if not text:
-            return default
-        if text.lower() not in _SWITCH:
-            raise ConfigurationError(f"{name}: {text!r} is neither on nor off")
-        return _SWITCH[text.lower()]
-
-    def headers(self, name: str) -> tuple[str, ...]:
-        """Read a list of request headers that select a representation."""
-        found: list[str] = []
-        for text in self.environment.get(name, "").split(","):
-            header = text.strip().lower()
-            if header and not _HEADER.fullmatch(header):
-                raise ConfigurationError(f"{name}: {text.strip()!r} is not the name of a header")
-            if header in _NEVER_SELECT or header.startswith(_NEVER_SELECT_BEGINNINGS):
-                raise ConfigurationError(
-                    f"{name}: {header} cannot select what is cached; name headers such as accept"
-                )
-            if header and header not in found:
-                found.append(header)
-        return tuple(found)
-
-    def secret(self, name: str) -> str | None:
-        """Read a secret from its variable, or from the file that `NAME_FILE` names."""
-        path = self.environment.get(f"{name}_FILE")
-        if path:
-            try:
-                return Path(path).read_text(encoding="utf-8").strip() or None
-            except OSError as error:
-                raise ConfigurationError(f"{name}_FILE: {path} cannot be read ({error.strerror})") from error
-        return self.environment.get(name) or None
+        Raises:
+            ConfigurationError: it does not.
+        """
+        if self.redis_user and not self.redis_password:
+            raise ConfigurationError("REDIS_USER: give its password, as REDIS_PWD or REDIS_PWD_FILE")
+        if self.redis_tls and self.redis_socket:
+            raise ConfigurationError("REDIS_TLS: a Unix socket (REDIS_SOCKET) has no TLS; leave one out")
+        if (self.redis_tls_cert is None) != (self.redis_tls_key is None):
+            raise ConfigurationError("REDIS_TLS_CERT, REDIS_TLS_KEY: give both, or neither")
+        if not self.redis_tls and (self.redis_tls_ca or self.redis_tls_cert):
+            raise ConfigurationError("REDIS_TLS: switch it on, or leave REDIS_TLS_CA and REDIS_TLS_CERT out")
