@@ -65,7 +65,6 @@ class Fills:
         self._store = store
         # A name is tried anew as often as it would be if it had been fetched, and every few seconds at least.
         self._troubles = Troubles(min(settings.ttl_s, _SPARED_S))
-        self._vary = lines([(b"vary", ", ".join(settings.vary).encode())]) if settings.vary else b""
 
     async def fill(self, resource: Resource, reason: str | None, expired: Envelope | None) -> Kept:
         """Bring a resource up to date.
@@ -133,7 +132,9 @@ class Fills:
         said = forward + b"; fwd-status=%d" % fetched.status
         # By one clock: the other may be set while a call is under way.
         now_s = asked_s + time.monotonic() - began_s
-        envelope, ttl_s = self._enveloped(resource, fetched, expired, asked_s, now_s)
+        envelope = enveloped(self._settings, resource, fetched, asked_s, expired)
+        ttl_s = self._ttl_s(envelope.status)
+        envelope = envelope._replace(fresh_until_s=now_s + ttl_s)  # its lifetime begins when it is here
         outcome = "error" if envelope.status >= 500 else "miss"
         if reason:
             said += b"; detail=" + reason.encode()
@@ -147,20 +148,6 @@ class Fills:
         if fetched.status == 304 and (validator is None or fetched.target != validator.target):
             raise UpstreamError("upstream-304")
         return fetched
-
-    def _enveloped(
-        self, resource: Resource, fetched: Fetched, expired: Envelope | None, asked_s: float, now_s: float
-    ) -> tuple[Envelope, float]:
-        """Return what was fetched as it may be stored, and for how long it is fresh in seconds."""
-        source = b"" if fetched.target == resource.target else fetched.target.encode()
-        status, head, body = fetched.status, fetched.head, fetched.body
-        if status == 304 and expired is not None:
-            status, head, body = expired.status, updated(expired.head, head), expired.body
-        elif self._vary:
-            head += self._vary
-        ttl_s = self._ttl_s(status)
-        # What is under way ages, too (RFC 9111, section 4.2.3); its lifetime begins when it is here.
-        return Envelope(status, asked_s, asked_s - fetched.age_s, now_s + ttl_s, head, body, source), ttl_s
 
     def _validator(self, resource: Resource, expired: Envelope | None, now_s: float) -> Validator | None:
         """Return what a conditional call names, and where that means something, if one is wanted."""
@@ -195,7 +182,7 @@ class Fills:
         over = expired is not None and not keep and status < 500 and status not in _TROUBLE
         if store is None or not (keep or over):
             return b""
-        data, keep_s = envelope.pack(), ttl_s + self._grace_s(envelope)
+        data, keep_s = envelope.pack(), ttl_s + grace_s(self._settings, envelope)
         if over:
             data, keep_s = tombstone(envelope.asked_s), _LEASE_S  # as long as an older call may take to come
         try:
@@ -209,18 +196,40 @@ class Fills:
 
     def _ttl_s(self, status: int) -> float:
         """Return for how long a response is fresh: spread a little, so that what came together goes apart."""
-        settings = self._settings
-        if status == 200:
-            return settings.ttl_s * (1 + settings.ttl_jitter * random.uniform(-1, 1))
-        return settings.negative_ttl_s if status in _NOT_FOUND else 0.0
+        ttl_s = lifetime_s(self._settings, status)
+        return ttl_s * (1 + self._settings.ttl_jitter * random.uniform(-1, 1)) if status == 200 else ttl_s
 
-    def _grace_s(self, envelope: Envelope) -> float:
-        """Return for how long an expired response is still of use."""
-        settings = self._settings
-        if envelope.status != 200:
-            return 0.0
-        revalidate_s = settings.revalidate_s if envelope.header(b"etag") else 0.0
-        return max(revalidate_s, settings.stale_while_revalidate_s, settings.stale_if_error_s)
+
+def enveloped(
+    settings: Settings, resource: Resource, fetched: Fetched, asked_s: float, expired: Envelope | None = None
+) -> Envelope:
+    """Return what was fetched as it may be stored, expired at once: `lifetime_s` says for how long it is not.
+
+    `asked_s` is when the call began, `expired` what a 304 says is still good.
+    """
+    source = b"" if fetched.target == resource.target else fetched.target.encode()
+    status, head, body = fetched.status, fetched.head, fetched.body
+    if status == 304 and expired is not None:
+        status, head, body = expired.status, updated(expired.head, head), expired.body
+    elif settings.vary:
+        head += lines([(b"vary", ", ".join(settings.vary).encode())])
+    generated_s = asked_s - fetched.age_s  # what is under way ages, too (RFC 9111, section 4.2.3)
+    return Envelope(status, asked_s, generated_s, generated_s, head, body, source)
+
+
+def lifetime_s(settings: Settings, status: int) -> float:
+    """Return for how long a response of a status is fresh on average; 0: it is not stored."""
+    if status == 200:
+        return settings.ttl_s
+    return settings.negative_ttl_s if status in _NOT_FOUND else 0.0
+
+
+def grace_s(settings: Settings, envelope: Envelope) -> float:
+    """Return for how long a response is still of use, and so stored, once it has expired."""
+    if envelope.status != 200:
+        return 0.0
+    revalidate_s = settings.revalidate_s if envelope.header(b"etag") else 0.0
+    return max(revalidate_s, settings.stale_while_revalidate_s, settings.stale_if_error_s)
 
 
 def _fresh(data: bytes | None) -> Envelope | None:

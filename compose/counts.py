@@ -126,12 +126,14 @@ def set_upstream(url: str, settings: Mapping[str, object]) -> None:
     """Change how the stub upstream answers.
 
     Raises:
-        StackError: it does not answer.
+        StackError: it does not answer, or refuses.
     """
     try:
-        get(url, "/_stub/settings", "PUT", json.dumps(settings).encode())
+        status, said = get(url, "/_stub/settings", "PUT", json.dumps(settings).encode())
     except OSError as error:
         raise StackError(f"the upstream at {url} does not take new settings: {error}") from error
+    if status != 200:
+        raise StackError(f"the upstream at {url} refuses the settings: {said.decode(errors='replace')}")
 
 
 def upstream_counts(url: str) -> UpstreamCounts:

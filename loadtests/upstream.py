@@ -44,6 +44,10 @@ class StubSettings(Strict):
     rate_limit: int | None = Field(None, ge=0)
     rate_limit_status: Literal[403, 429] = 403
     stalled: bool = False
+    filling: bool = Field(
+        False,
+        description="Caches are being filled: answer at once, without errors, and count nothing.",
+    )
     log: Path | None = None
 
     @classmethod
@@ -98,34 +102,38 @@ class Stub:
 
     async def _answer(self, scope: dict[str, Any], send: Send) -> None:
         settings = self._settings
+        if settings.filling:
+            await _respond(send, *self._resource(scope, settings))
+            return
         await self._delay(settings)
         status, headers, body = self._outcome(scope, settings)
         self._by_status[status] += 1
         await _respond(send, status, headers, body)
 
     def _outcome(self, scope: dict[str, Any], settings: StubSettings) -> tuple[int, dict[str, str], bytes]:
-        asked = dict(scope["headers"])
         if self._left(settings) == 0:
             return settings.rate_limit_status, self._limit_headers(settings, refused=True), b""
         if settings.error_ratio and self._random.random() < settings.error_ratio:
             self._use_one()
             return 502, self._limit_headers(settings), b""
+        status, headers, body = self._resource(scope, settings)
+        # GitHub does not count 304 answers to callers that say who they are.
+        if status != 304 or b"authorization" not in dict(scope["headers"]):
+            self._use_one()
+        return status, headers | self._limit_headers(settings), body
+
+    def _resource(self, scope: dict[str, Any], settings: StubSettings) -> tuple[int, dict[str, str], bytes]:
+        """Return what a path stands for, whatever the upstream's state."""
         raw = scope["raw_path"].decode("latin-1").lstrip("/")
         query = scope["query_string"].decode("latin-1")
         path = f"{raw}?{query}" if query else raw
-        digest = hashlib.blake2b(f"{settings.seed}/{path}".encode(), digest_size=16).digest()
-        if int.from_bytes(digest[8:]) < settings.missing_ratio * 2**64:
-            self._use_one()
-            return 404, {"content-type": "application/json"} | self._limit_headers(settings), _NOT_FOUND
-        tag, body = self._content(path, digest, settings)
+        if is_missing(path, settings.seed, settings.missing_ratio):
+            return 404, {"content-type": "application/json"}, _NOT_FOUND
+        tag, body = self._content(path, _digest(path, settings.seed), settings)
         status = 200
-        if tag.encode() in asked.get(b"if-none-match", b""):
+        if tag.encode() in dict(scope["headers"]).get(b"if-none-match", b""):
             status, body = 304, b""
-        # GitHub does not count 304 answers to callers that say who they are.
-        if status == 200 or b"authorization" not in asked:
-            self._use_one()
-        headers = {"etag": tag, "content-type": "text/plain; charset=utf-8"}
-        return status, headers | self._limit_headers(settings), body
+        return status, {"etag": tag, "content-type": "text/plain; charset=utf-8"}, body
 
     async def _delay(self, settings: StubSettings) -> None:
         latency_ms = settings.latency_ms
@@ -169,6 +177,15 @@ class Stub:
         size = min(max(size, 1), LARGEST)
         start = digest[0] % 95
         return f'"{digest.hex()}"', _TEXT[start : start + size]
+
+
+def is_missing(path: str, seed: int, missing_ratio: float) -> bool:
+    """Tell whether the stub answers a path (with its query, without a slash in front) with 404."""
+    return int.from_bytes(_digest(path, seed)[8:]) < missing_ratio * 2**64
+
+
+def _digest(path: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}/{path}".encode(), digest_size=16).digest()
 
 
 def _sizes(log: Path) -> dict[str, int]:

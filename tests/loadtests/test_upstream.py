@@ -208,6 +208,25 @@ def test_settings_can_be_changed_while_it_runs(stub) -> None:
     assert server.counts()["by_status"] == {"502": 1, "200": 1}, "counts survive"
 
 
+def test_while_caches_are_filled_it_answers_at_once_and_nothing_of_it_counts(stub) -> None:
+    troubled = {"error_ratio": 0.5, "missing_ratio": 0.3, "seed": 8, "rate_limit": 250}
+    server, undisturbed = stub(latency_ms=500, filling=True, **troubled), stub(**troubled)
+    began = time.monotonic()
+    filled = {path: server.ask(path) for path in (f"/{number}" for number in range(100))}
+    assert time.monotonic() - began < 25, "the latency is left out"
+    server.change(filling=False, latency_ms=0)
+    assert server.counts() == {"calls": 0, "by_status": {}}
+    for path, (status, _, body) in filled.items():
+        told, expected = server.ask(path), undisturbed.ask(path)
+        assert (told[0], told[2]) == (expected[0], expected[2]), (
+            "the errors are those of a stub that filled nothing"
+        )
+        assert told[1]["x-ratelimit-remaining"] == expected[1]["x-ratelimit-remaining"]
+        if told[0] != 502:
+            assert (status, body) == (told[0], told[2])
+    assert {status for status, _, _ in filled.values()} == {200, 404}
+
+
 @pytest.mark.parametrize("wrong", [{"latency_ms": -1}, {"latncy_ms": 1}, [1], 3])
 def test_wrong_settings_are_refused_and_change_nothing(stub, wrong) -> None:
     server = stub(body=100, body_spread=0)
