@@ -62,9 +62,16 @@ def draw(keys: Keys, count: int, seed: int) -> NDArray[np.int32]:
     random = np.random.default_rng([seed, 2])
     if keys.distribution == "uniform":
         return random.integers(0, keys.count, count, dtype=np.int32)
-    weights = np.arange(1, keys.count + 1, dtype=np.float64) ** -keys.exponent
-    cumulated = np.cumsum(weights / weights.sum())
+    cumulated = np.cumsum(shares(keys))
     return np.minimum(np.searchsorted(cumulated, random.random(count)), keys.count - 1).astype(np.int32)
+
+
+def shares(keys: Keys) -> NDArray[np.float64]:
+    """Return each key's share of the requests, by its number."""
+    if keys.distribution == "uniform":
+        return np.full(keys.count, 1 / keys.count)
+    weights = np.arange(1, keys.count + 1, dtype=np.float64) ** -keys.exponent
+    return np.asarray(weights / weights.sum())
 
 
 def path_of(key: int) -> str:
