@@ -70,13 +70,13 @@ def expected(demand: Demand, caches: Caches, window: tuple[float, float], start:
     steady one for any, because the counts depend on the window's length alone.
     """
     cycle = _cycle(demand, caches)
-    until, before = (_counts(cycle, caches, start, time) for time in reversed(window))
+    until, before = (_counts(cycle, caches.fill_s, start, time) for time in reversed(window))
     span_s = window[1] - window[0]
     requests = demand.total * span_s
     calls, delayed = until.calls - before.calls, until.delayed - before.delayed
     error = None
     if start == "steady" or window[0] == 0:
-        error = _error(cycle, until if window[0] == 0 else _counts(cycle, caches, start, span_s))
+        error = _error(cycle, until if window[0] == 0 else _counts(cycle, caches.fill_s, start, span_s))
     miss, late = calls / requests, delayed / requests
     return Expected(requests, calls, error, 1 - miss - late, late, miss)
 
@@ -89,7 +89,7 @@ def _error(cycle: _Cycle, counts: _Counts) -> float:
 def calls_by(demand: Demand, caches: Caches, times: Sequence[float], start: Start = "cold") -> Array:
     """Return the expected upstream calls from the start until each of these times (seconds)."""
     cycle = _cycle(demand, caches)
-    return np.array([_counts(cycle, caches, start, time).calls for time in times])
+    return np.array([_counts(cycle, caches.fill_s, start, time).calls for time in times])
 
 
 def steady(demand: Demand, caches: Caches) -> Expected:
@@ -153,20 +153,18 @@ class _Counts:
     delayed: float
 
 
-def _counts(cycle: _Cycle, caches: Caches, start: Start, until: float) -> _Counts:
+def _counts(cycle: _Cycle, fill_s: float, start: Start, until: float) -> _Counts:
     """Count by a time: first misses, and what came within the fill time behind each of them.
 
     What comes x seconds after the first miss is counted where that began by t − x: the integral
     ∫₀ᴸ after(x)·E[N(t − x)] dx, by Gauss's quadrature.
     """
-    fill_s = caches.fill_s
-    held_s = caches.ttl_s + fill_s if start == "steady" else None
-    fills = renewals(cycle.rates, cycle.dead_s, until, held_s)
+    fills = renewals(cycle.rates, cycle.dead_s, until, start)
     calls, delayed = float(fills.mean @ cycle.weights), 0.0
     if fill_s > 0 and until > 0:
         for node, weight in zip(_NODES, _WEIGHTS, strict=True):
             after = (node + 1) * fill_s / 2
-            begun = renewals(cycle.rates, cycle.dead_s, until - after, held_s).mean
+            begun = renewals(cycle.rates, cycle.dead_s, until - after, start).mean
             earlier = begun * cycle.weights * weight * fill_s / 2
             calls += float(earlier @ cycle.calls_after(after))
             delayed += float(earlier @ cycle.delayed_after(after))

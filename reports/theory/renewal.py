@@ -7,13 +7,13 @@ comes after n gaps and n − 1 times D:
 
     m(t) = E[N(t)] = Σ_{n≥1} P(Gamma(n, λ) ≤ t − (n − 1)·D),     in the long run: λ / (1 + λ·D) per second
 
-A steady start is the cache of a long-running service at a random moment: it holds the key with probability
-p = λH / (1 + λH), for a remaining time uniform on (0, H), where H is the time for which one fill serves. Then
+A steady start is a cache of a long-running service at a random moment: it holds the key with probability λD /
+(1 + λD), for a remaining time uniform on (0, D). Fills are then an equilibrium renewal process (D. R. Cox,
+"Renewal Theory", 1962) of mean interval μ = D + 1/λ:
 
-    E[N(t)] = (1 − p)·m(t) + p/H · ∫ m(t − u) du  over u from 0 to H,
+    E[N(t)] = t/μ exactly, for any t,     Var[N(t)] = t/μ + 2/μ · ∫₀ᵗ m(u − D) du − (t/μ)²
 
-which is t·λ / (1 + λD) exactly, for any t, where H = D: the equilibrium renewal process (D. R. Cox, "Renewal
-Theory", 1962). E[N²(t)] follows likewise. The integrals have a closed form:
+where m(u − D) are the fills within u after one. Its integral has a closed form:
 
     ∫₀ˣ P(Gamma(n, λ) ≤ s) ds = x·P(Gamma(n, λ) ≤ x) − n/λ · P(Gamma(n + 1, λ) ≤ x)
 """
@@ -28,6 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc
 
+from scenarios.model import Start
+
 Array = NDArray[np.float64]
 _NEGLIGIBLE: Final = 1e-14
 
@@ -40,42 +42,40 @@ class Renewals:
     variance: Array
 
 
-def renewals(rates: Array, dead_s: Array, until_s: float, held_s: float | None = None) -> Renewals:
-    """Return mean and variance of the number of fills begun by a time (seconds after the start).
+def renewals(rates: Array, dead_s: Array, until_s: float, start: Start = "cold") -> Renewals:
+    """Return mean and variance of the number of fills begun by a time (seconds after the start), for each
+    rate.
 
-    `dead_s` is D for each rate. `held_s` is H, the time for which one fill serves, of a steady start; None: a
-    cold start.
+    `dead_s` is D, the time for which one fill serves.
     """
-    mean, square = _moments(rates, dead_s, until_s)
-    if held_s is not None:
-        held = rates * held_s / (1 + rates * held_s)
-        areas = zip(_areas(rates, dead_s, until_s), _areas(rates, dead_s, until_s - held_s), strict=True)
-        means, squares = ((until - before) / held_s for until, before in areas)
-        mean, square = ((1 - held) * cold + held * late for cold, late in ((mean, means), (square, squares)))
+    if start == "steady":
+        per_s, until_s = rates / (1 + rates * dead_s), max(until_s, 0.0)
+        mean = until_s * per_s
+        square = mean + 2 * per_s * _area(rates, dead_s, until_s - dead_s)
+    else:
+        mean, square = _moments(rates, dead_s, until_s)
     return Renewals(mean, np.maximum(square - mean**2, 0))
 
 
 def _moments(rates: Array, dead_s: Array, until_s: float) -> tuple[Array, Array]:
     """Return E[N] = Σ P(S_n ≤ t) and E[N²] = Σ (2n − 1) P(S_n ≤ t) from a cold start."""
     mean, square = np.zeros_like(rates), np.zeros_like(rates)
-    for n, at, _, reached in _terms(rates, dead_s, until_s):
+    for n, at, _, reached in _terms(rates, dead_s, np.full_like(rates, until_s)):
         mean[at] += reached
         square[at] += (2 * n - 1) * reached
     return mean, square
 
 
-def _areas(rates: Array, dead_s: Array, until_s: float) -> tuple[Array, Array]:
-    """Return the integrals of both moments from 0 to a time."""
-    mean, square = np.zeros_like(rates), np.zeros_like(rates)
+def _area(rates: Array, dead_s: Array, until_s: Array) -> Array:
+    """Return the integral of E[N] from a cold start, from 0 to a time for each rate."""
+    area = np.zeros_like(rates)
     for n, at, free_s, reached in _terms(rates, dead_s, until_s):
-        area = free_s * reached - n / rates[at] * gammainc(n + 1, rates[at] * free_s)
-        mean[at] += area
-        square[at] += (2 * n - 1) * area
-    return mean, square
+        area[at] += free_s * reached - n / rates[at] * gammainc(n + 1, rates[at] * free_s)
+    return area
 
 
 def _terms(
-    rates: Array, dead_s: Array, until_s: float
+    rates: Array, dead_s: Array, until_s: Array
 ) -> Iterator[tuple[int, NDArray[np.int64], Array, Array]]:
     """Yield n, the rates that can have n fills by a time, their t − (n − 1)·D, and P(S_n ≤ t).
 
@@ -84,7 +84,7 @@ def _terms(
     """
     left, n = np.arange(rates.size), 1
     while left.size:
-        free_s = until_s - (n - 1) * dead_s[left]
+        free_s = until_s[left] - (n - 1) * dead_s[left]
         left, free_s = left[free_s > 0], free_s[free_s > 0]
         reached: Array = gammainc(n, rates[left] * free_s)
         yield n, left, free_s, reached

@@ -45,7 +45,7 @@ def test_mean_and_variance_are_those_of_the_equilibrium_renewal_process(
 ) -> None:
     """D. R. Cox, Renewal Theory, 1962: t/μ, and t/μ + 2/μ · ∫ m(u) du − (t/μ)², m the ordinary process."""
     rates, dead, mean_s = np.array([rate]), np.array([dead_s]), dead_s + 1 / rate
-    found = renewals(rates, dead, until_s, held_s=dead_s)
+    found = renewals(rates, dead, until_s, "steady")
     assert found.mean[0] == pytest.approx(until_s / mean_s, rel=1e-6)
 
     def ordinary(time_s: float) -> float:  # the first fill comes one whole cycle after time 0
@@ -61,7 +61,7 @@ def test_mean_and_variance_are_those_of_the_equilibrium_renewal_process(
 @settings(deadline=None)
 def test_fills_scatter_no_more_than_independent_events_do(rate: float, dead_s: float, until_s: float) -> None:
     """Which makes an interval of Poisson's for the calls of steady trials a cautious one."""
-    found = renewals(np.array([rate]), np.array([dead_s]), until_s, held_s=dead_s)
+    found = renewals(np.array([rate]), np.array([dead_s]), until_s, "steady")
     assert found.variance[0] <= found.mean[0] * (1 + 1e-6)
 
 
@@ -119,12 +119,26 @@ def simulate(demand: Demand, caches: Caches, until_s: float, seed: int) -> tuple
 def steady_start(
     rates: NDArray[np.float64], caches: Caches, random: np.random.Generator
 ) -> dict[tuple[int, int], float]:
+    """Draw what the caches hold at a random moment, by key and cache, and until when."""
     copies = 1 if caches.shared else caches.replicas
-    serves_s = caches.ttl_s + caches.fill_s
-    busy = rates / copies * serves_s
-    present = random.random((rates.size, copies)) < (busy / (1 + busy))[:, None]
-    remaining = random.uniform(0, serves_s, present.shape)
-    return {(int(key), int(at)): float(remaining[key, at]) for key, at in np.argwhere(present)}
+    held: dict[tuple[int, int], float] = {}
+    for key, rate in enumerate(rates / copies):
+        for cache in range(copies):
+            serves_s = caches.ttl_s + caches.fill_s + last_start(rate, caches, random)
+            if random.random() < rate * serves_s / (1 + rate * serves_s):
+                held[key, cache] = random.uniform(0, serves_s)
+    return held
+
+
+def last_start(rate: float, caches: Caches, random: np.random.Generator) -> float:
+    """Draw when the last call for a key begins that lands after the first, seconds after that one began."""
+    if caches.joined and not caches.shared:
+        return 0.0
+    begun = random.uniform(0, caches.fill_s, random.poisson(rate * caches.fill_s))
+    if not caches.joined:
+        return float(begun.max(initial=0.0))
+    replicas = random.integers(caches.replicas, size=begun.size)  # the first call is replica 0's
+    return max((begun[replicas == replica].min() for replica in {*replicas.tolist()} - {0}), default=0.0)
 
 
 def test_constant_arrivals_have_an_expectation_and_no_standard_error(scenario_of: Any) -> None:
