@@ -13,6 +13,7 @@ from rich.text import Text
 import reports
 from bench.store import RunFolder
 from reports import refusals
+from reports.calls import sentences
 from reports.metrics import BY_NAME, Metric
 from reports.summary import Comparison, Summary, VariantSummary
 from reports.verdict import findable, open_threshold
@@ -57,6 +58,8 @@ def found(console: Console, summary: Summary) -> None:
     console.print(_by_metric(summary) if few else _by_variant(summary))
     if not few and summary.comparisons:
         console.print(_compared(summary))
+    for variant in summary.variants:
+        console.print(sentences.of_variant(variant), highlight=False, markup=False)
     for result in summary.thresholds:
         far = f": {far} to decide" if (far := open_threshold(result)) else ""
         console.print(f"{_KEPT[result.outcome]} {result.text} ({result.variant}){far}", highlight=False)

@@ -82,23 +82,25 @@ def analyse(folder: Path) -> Analysis:
     refused = refusals.grouped(trials)
     attributions = [attribute(found.pair, measures) for found in compared]
     hits = [attribute_hits(found.pair, measures) for found in compared]
+    variants = [summaries.of_variant(variant, values, measures) for variant in scenario.variants]
+    said = verdict.sentence(
+        compared,
+        len(set.union(*blocks.values())),
+        len(measures),
+        without=[kind for kind in KINDS if not blocks[kind]],
+        refused=refused,
+    )
     summary = Summary(
         run_id=run.record.run_id,
         scenario=scenario.name,
-        verdict=verdict.sentence(
-            compared,
-            len(set.union(*blocks.values())),
-            len(measures),
-            without=[kind for kind in KINDS if not blocks[kind]],
-            refused=refused,
-        ),
+        verdict=" ".join(filter(None, (said, verdict.long_run(compared, variants)))),
         stack=run.record.stack.name,
         started=run.record.started,
         command=run.record.command,
         reduction_baseline="none" if any(v.topology == "none" for v in scenario.variants) else "requests",
         blocks=len(set.union(*blocks.values())),
         stopping=_stopping(decided),
-        variants=[summaries.of_variant(variant, values, measures) for variant in scenario.variants],
+        variants=variants,
         comparisons=[comparison for found in compared for comparison in found.comparisons],
         attributions=[
             summaries.attribution(*each) for each in zip(compared, attributions, hits, strict=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from reports import quota, theory
+from reports.calls import hourly, longrun, quota
 from reports.measures import Measures
 from reports.prices import Prices
 from scenarios.fargate import fargate_size
@@ -60,7 +60,7 @@ class Cost:
         return self.app + self.redis + self.between_zones
 
     def quota_share(self, quota: int) -> float:
-        """Calls made over calls allowed an hour; above 1 the quota is broken."""
+        """Calls made over calls allowed an hour; above 1 the quota is exceeded."""
         return self.calls_per_hour / quota
 
 
@@ -119,25 +119,31 @@ def _between_zones(variant: Variant, prices: Prices, traffic: Traffic) -> float:
 
 
 def expected_traffic(variant: Variant) -> Traffic | None:
-    """Return what theory expects of a variant in the long run; None where it has nothing to say."""
-    rate, body_bytes = variant.workload.rate, mean_body_bytes(variant)
-    if variant.topology == "none":
-        return Traffic(rate, 0.0, 1.0, body_bytes)
-    found = theory.steady_of(variant)
+    """Return what a variant does in the long run; None where nothing computes it."""
+    found = longrun.of_variant(variant)
     if found is None:
         return None
-    return Traffic(rate, 1 - found.miss_ratio, found.miss_ratio, body_bytes)
+    return Traffic(found.rate, 1 - found.miss_ratio, found.miss_ratio, mean_body_bytes(variant))
 
 
 def measured_traffic(variant: Variant, trials: Sequence[Measures]) -> Traffic | None:
-    """Return what went through a variant in its trials; None where none counts."""
+    """Return a variant's long run with the bodies of its trials; None where it is not known.
+
+    Where nothing computes it, it is what trials with a steady start have measured. Those of a cold start do
+    not show it.
+    """
     requests = sum(trial.requests for trial in trials)
     if not requests:
         return None
-    calls = sum(trial.upstream_calls for trial in trials) / requests
+    body_bytes = sum(trial.body_bytes * trial.requests for trial in trials) / requests
+    computed = expected_traffic(variant)
+    if computed is not None:
+        return replace(computed, body_bytes=body_bytes)
+    if not hourly.stationary(variant, trials):
+        return None
     return Traffic(
         requests_per_s=quota.requests_per_hour(variant, trials) / 3600,
         hit_ratio=sum(trial.outcomes.get("hit", 0) for trial in trials) / requests,
-        calls_per_request=calls,
-        body_bytes=sum(trial.body_bytes * trial.requests for trial in trials) / requests,
+        calls_per_request=sum(trial.upstream_calls for trial in trials) / requests,
+        body_bytes=body_bytes,
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reports.analysis import Analysis
+from reports.calls import quota
 from reports.cost import Architecture, Cost, Tasks, Traffic, cost, expected_traffic, measured_traffic
 from reports.prices import Prices, read_prices
-from reports.quota import QUOTAS
 from reports.tables import Cell, Table
 from scenarios.document import ScenarioError
 from scenarios.model import Scenario
@@ -23,7 +23,7 @@ def of_run(analysis: Analysis) -> dict[str, Traffic]:
 
 
 def of_scenario(scenario: Scenario) -> dict[str, Traffic]:
-    """Return what theory expects of each variant that it has something to say of."""
+    """Return the long run of each variant of which it is computed."""
     found = {variant.id: expected_traffic(variant) for variant in scenario.variants}
     return {name: traffic for name, traffic in found.items() if traffic is not None}
 
@@ -40,11 +40,11 @@ def table(
         ResultsError: the built-in prices cannot be read.
         ScenarioError: a task is larger than Fargate has them.
     """
-    prices = prices or read_prices()
+    prices, quotas = prices or read_prices(), quota.quotas(scenario.variants)
     total = f"Total, {prices.currency}"
     heads = ["Variant", "Tasks", "App", "Redis", "Between zones", total, "Calls an hour"]
     rows = [
-        _row(variant.id, cost(variant, prices, traffic[variant.id], architecture))
+        _row(variant.id, cost(variant, prices, traffic[variant.id], architecture), quotas)
         for variant in scenario.variants
         if variant.id in traffic
     ]
@@ -62,7 +62,7 @@ def of_report(analysis: Analysis) -> Table:
         return empty
 
 
-def _row(name: str, found: Cost) -> list[Cell]:
+def _row(name: str, found: Cost, quotas: Sequence[int]) -> list[Cell]:
     app = _size(found.app_tasks, "app")
     redis = _size(found.redis_tasks, "Redis") if found.redis_tasks else ""
     return [
@@ -72,14 +72,14 @@ def _row(name: str, found: Cost) -> list[Cell]:
         Cell(f"{found.redis:,.2f}" if found.redis_tasks else "–"),
         Cell(f"{found.between_zones:,.2f}" if found.between_zones else "–"),
         Cell(f"{found.total:,.2f}"),
-        Cell(f"{found.calls_per_hour:,.0f}", ", ".join(_share(found, quota) for quota in QUOTAS)),
+        Cell(f"{found.calls_per_hour:,.0f}", ", ".join(_share(found, each) for each in quotas)),
     ]
 
 
-def _share(found: Cost, quota: int) -> str:
-    share = found.quota_share(quota)
+def _share(found: Cost, allowed: int) -> str:
+    share = found.quota_share(allowed)
     used = f"{share:.0%} of" if share <= 1 else f"{share:,.0f} ×"
-    return f"{used} the quota of {quota:,}"
+    return f"{used} the quota of {allowed:,}"
 
 
 def _size(tasks: Tasks, of: str) -> str:

@@ -15,7 +15,7 @@ from reports.analysis import Analysis
 from reports.ink import INK, MUTED, Picture, canvas, picture
 from reports.looks import Looks, legend, legend_height
 from reports.measures import LOG_EDGES_US
-from scenarios.model import Variant
+from scenarios.model import Start, Variant
 
 
 def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
@@ -92,7 +92,9 @@ def _ecdf(axis: Axes, analysis: Analysis, variants: Sequence[Variant], name: str
 
 def over_time(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
     """Draw the upstream calls of each second since the start of a trial, and what theory expects."""
-    looks, start = Looks(variants), "the cold start" if analysis.deployed else "the start of the trial"
+    looks = Looks(variants)
+    cold = analysis.deployed and analysis.scenario.schedule.start == "cold"
+    start = "the cold start" if cold else "the start of the trial"
 
     def draw(narrow: bool) -> Figure:
         figure, axes = canvas(narrow, (260 if narrow else 300) + legend_height(variants, narrow))
@@ -120,7 +122,8 @@ def over_time(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
         legend(figure, variants, looks, narrow)
         return figure
 
-    caches = "Every trial begins with empty caches. Dots: what theory expects."
+    held = "empty caches" if cold else "the caches of a long-running service"
+    caches = f"Every trial begins with {held}. Dots: what theory expects."
     if not analysis.deployed:
         caches = "Every trial begins with the caches that earlier ones left."
     return picture(
@@ -137,5 +140,7 @@ def _expected_per_second(analysis: Analysis, variant: Variant, seconds: int) -> 
     if summary.theory is None:
         return None
     joined = any(trial.joined for trial in analysis.counted(variant.id))
-    calls = theory.calls_of(variant, range(seconds + 1), summary.theory.fill_time_ms / 1000, joined)
+    fill_s = summary.theory.fill_time_ms / 1000
+    start: Start = "steady" if summary.start == "steady" else "cold"
+    calls = theory.calls_of(variant, range(seconds + 1), fill_s, joined, start)
     return np.diff(calls) if calls is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from reports.calls import sentences
 from reports.metrics import METRICS, Metric
 from reports.refusals import sentence, tally
 from reports.summary import Comparison, MetricValue, Summary, ThresholdResult
@@ -22,6 +23,7 @@ def render(summary: Summary) -> str:
     ]
     if len(summary.variants) != 2 and summary.comparisons:
         parts.append(_comparisons(summary))
+    parts.extend(_escaped(sentences.of_variant(variant)) for variant in summary.variants)
     if summary.thresholds:
         rows = [
             [f"`{result.text}`", _escaped(result.variant), _kept(result)] for result in summary.thresholds

@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from reports import causes, comparisons, costs, evidence, refusals, tables
 from reports.analysis import Analysis
+from reports.calls import sentences
+from reports.calls import tables as calls
 from reports.figures import pictures
 from reports.prices import read_prices
 from scenarios.model import Variant
@@ -47,7 +49,12 @@ def content(analysis: Analysis) -> dict[str, Any]:
         "compared": tables.compared(analysis) if len(analysis.compared) > 1 else None,
         "percentiles": tables.percentiles(analysis),
         "theory": causes.theory(analysis),
-        "quotas": tables.quotas(analysis),
+        "hourly": calls.hourly(analysis),
+        "agreement": sentences.of_all(summary.variants),
+        "beginning": beginning(analysis),
+        "began": sentences.start_of(summary.variants),
+        "quotas": calls.quotas(analysis),
+        "hangs_on": calls.hangs_on(analysis.scenario.variants) if analysis.deployed else "",
         "costs": costs.of_report(analysis),
         "priced": costs.assumptions(read_prices()),
         "usage": tables.usage(analysis),
@@ -69,6 +76,12 @@ def content(analysis: Analysis) -> dict[str, Any]:
     }
 
 
+def beginning(analysis: Analysis) -> str:
+    """Say what caches hold at the beginning of a trial."""
+    steady = analysis.scenario.schedule.start == "steady"
+    return "the caches of a long-running service" if steady else "empty caches"
+
+
 def settings(analysis: Analysis) -> list[tuple[str, str]]:
     """Say what was run, as names and values."""
     scenario = analysis.scenario
@@ -80,7 +93,10 @@ def settings(analysis: Analysis) -> list[tuple[str, str]]:
         ("Replicas", ", ".join(str(count) for count in dict.fromkeys(v.replicas for v in scenario.variants))),
         ("TTL", ", ".join(f"{ttl:g} s" for ttl in dict.fromkeys(v.cache.ttl for v in scenario.variants))),
         ("Upstream latency", f"{first.upstream.latency_ms:g} ms"),
-        ("Trial", f"{schedule.warmup:g} s of warm-up, {schedule.duration:g} s measured, from empty caches"),
+        (
+            "Trial",
+            f"{schedule.warmup:g} s of warm-up, {schedule.duration:g} s measured, from {beginning(analysis)}",
+        ),
         ("Blocks", str(schedule.blocks)),
         ("Seed", str(scenario.seed)),
     ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from reports import statistics, theory
 from reports import summary as published
 from reports.attribution import KEYS, Attribution, HitAttribution
+from reports.calls import hourly, longrun
 from reports.effects import Compared, Values
 from reports.gate import KINDS, Gate
 from reports.measures import Measures
@@ -28,6 +29,7 @@ from reports.summary import (
 from reports.theory import Expected
 from scenarios.model import Variant
 
+Start = Literal["steady", "cold", "unknown"]
 _NOT_DEPLOYED: Final = "caches were as earlier requests had left them"
 
 
@@ -50,12 +52,22 @@ def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -
         times_trials=len(timed),
         metrics=Metrics(**{metric.name: _value(metric, values, variant.id) for metric in METRICS}),
         theory=_theory(variant, trials),
-        theory_silence=_silence(variant, trials) if deployed else _NOT_DEPLOYED,
+        theory_silence=_no_prediction(variant, trials) if deployed else _NOT_DEPLOYED,
         fills=_fills(trials) if cached else None,
+        start=start_of(trials),
+        upstream_calls_per_hour=hourly.of_variant(variant, trials, longrun.of_variant(variant))
+        if deployed
+        else None,
     )
 
 
-def _silence(variant: Variant, trials: Sequence[Measures]) -> str | None:
+def start_of(trials: Sequence[Measures]) -> Start:
+    """Return how trials began; `unknown` where nothing was deployed, or they differ."""
+    starts = {trial.record.start if trial.record.deployed else "unknown" for trial in trials}
+    return starts.pop() if len(starts) == 1 else "unknown"
+
+
+def _no_prediction(variant: Variant, trials: Sequence[Measures]) -> str | None:
     if any(trial.record.evicted_keys for trial in trials):
         return "Redis evicted copies before their time"
     return theory.no_prediction(variant)
@@ -70,12 +82,13 @@ def _value(metric: Metric, values: Values, variant: str) -> MetricValue | None:
 
 
 def _theory(variant: Variant, trials: Sequence[Measures]) -> Theory | None:
-    if not trials or not trials[0].record.deployed:
+    started = start_of(trials)
+    if started == "unknown":
         return None
     load = trials[0].record.load
     fill_s = sum(trial.fill_s for trial in trials) / len(trials)
     window = (load.warmup_s, load.warmup_s + load.duration_s)
-    expected = theory.of_variant(variant, window, fill_s, any(trial.joined for trial in trials))
+    expected = theory.of_variant(variant, window, fill_s, any(trial.joined for trial in trials), started)
     if expected is None or any(trial.record.evicted_keys for trial in trials):
         return None
     return Theory(
@@ -118,16 +131,18 @@ def _estimated(estimate: Estimate) -> MetricValue:
 
 
 def whole_trial(trial: Measures, variant: Variant) -> Expected | None:
-    """Return what theory expects of a trial from its cold start to its end.
+    """Return what theory expects of a trial from its start to its end.
 
-    None where it had no cold start, copies were evicted before their time, or requests failed that the
-    scenario did not ask for: what failed is not kept.
+    None where nothing is known of its start, copies were evicted before their time, or requests failed that
+    the scenario did not ask for: what failed is not kept.
     """
     failed = any(gate.name == "errors" and not gate.passed for gate in trial.gates)
-    if failed or not trial.record.deployed or trial.record.evicted_keys:
+    started = start_of([trial])
+    if failed or started == "unknown" or trial.record.evicted_keys:
         return None
     load = trial.record.load
-    return theory.of_variant(variant, (0.0, load.warmup_s + load.duration_s), trial.fill_s, trial.joined)
+    window = (0.0, load.warmup_s + load.duration_s)
+    return theory.of_variant(variant, window, trial.fill_s, trial.joined, started)
 
 
 def of_trial(trial: Measures, variant: Variant) -> TrialSummary:

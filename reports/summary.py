@@ -74,6 +74,33 @@ class FillCauses(Part):
     shared: float = Field(description="Calls that one cache for all replicas would have made.")
 
 
+class MeasuredCalls(Part):
+    """Upstream calls per hour as trials with a steady start counted them."""
+
+    value: float
+    ci95: Interval = Field(description="95% interval; docs/statistics.md tells how it is made.")
+    ci95_from: Literal["blocks", "counts"] = Field(
+        description="What makes it so wide. blocks: the spread between blocks. counts: so few calls were "
+        "counted that chance alone makes it wider, as a Poisson count's (or there is one block)."
+    )
+
+
+class CallsPerHour(Part):
+    """Upstream calls per hour in the long run, at the workload's own rate."""
+
+    value: float
+    basis: Literal["computed", "measured"] = Field(
+        description="computed: by a formula, or a simulation of the traffic. measured: by trials that began "
+        "with the caches of a long-running service; nothing is extrapolated from a cold start."
+    )
+    measured: MeasuredCalls | None = Field(
+        description="Null where trials began cold, or with caches of which nothing is known."
+    )
+    z: float | None = Field(
+        description="Measured less computed, in standard errors; null where one of them is not known."
+    )
+
+
 class VariantSummary(Part):
     """One variant, over its valid trials."""
 
@@ -95,6 +122,14 @@ class VariantSummary(Part):
         None, description="Why theory has nothing to say of this variant; null where it has."
     )
     fills: FillCauses | None = Field(description="Null without a cache, and with targets.")
+    start: Literal["steady", "cold", "unknown"] = Field(
+        "cold",
+        description="What its caches held when a trial began: what those of a long-running service hold, "
+        "nothing, or what running services had.",
+    )
+    upstream_calls_per_hour: CallsPerHour | None = Field(
+        None, description="Null where nothing computes them and no trial had a steady start."
+    )
 
 
 class Comparison(Part):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import quota, refusals
+from reports import refusals
 from reports.analysis import Analysis
 from reports.measures import QUANTILES, Measures
 from reports.metrics import BY_NAME, METRICS, Metric
@@ -139,39 +139,6 @@ def _percentile(trials: Sequence[Measures], name: str, at: str) -> Cell:
         return Cell("–", "too few samples")
     metric = BY_NAME["p50_ms"]
     return Cell(metric.text(estimate.value), _interval(metric, estimate.interval(least=0.0), sign=False))
-
-
-def quotas(analysis: Analysis) -> Table:
-    """Return what each hourly quota allows at the user's traffic."""
-    rows = []
-    for variant in analysis.scenario.variants:
-        trials = analysis.counted(variant.id)
-        if not trials:
-            continue
-        per_request = sum(trial.upstream_calls for trial in trials) / sum(trial.requests for trial in trials)
-        allowances = quota.allowances(per_request, quota.requests_per_hour(variant, trials))
-        row = [Cell(variant.id), Cell(f"{allowances[0].calls_per_hour:,.0f}")]
-        rows.append(row + [_allowance(allowance) for allowance in allowances])
-    heads = ["Variant", "Calls an hour", *(f"Quota of {allowed:,} an hour" for allowed in quota.QUOTAS)]
-    return Table("quotas", heads, rows)
-
-
-def _allowance(allowance: quota.Allowance) -> Cell:
-    most = allowance.most_requests_per_hour
-    if most is None:
-        return Cell("never reached", kind="better")
-    bears = f"bears {_figures(most)} requests an hour"
-    if allowance.share <= 1:
-        return Cell(f"kept: {allowance.share:.0%} of it used", bears, kind="better")
-    minutes = allowance.lasts_minutes
-    lasts = f"after {minutes:.0f} min" if minutes >= 2 else f"after {60 * minutes:.0f} s"
-    lasts = lasts if 60 * minutes >= 1 else "within a second"
-    return Cell(f"broken: {_figures(allowance.share)} times over", f"spent {lasts}; {bears}", kind="worse")
-
-
-def _figures(value: float) -> str:
-    """Show a number in two significant figures, without an exponent."""
-    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def usage(analysis: Analysis) -> Table:

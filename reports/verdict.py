@@ -6,11 +6,12 @@ from collections.abc import Callable, Container, Sequence
 from typing import Final
 
 from reports import refusals
+from reports.calls import sentences
 from reports.comparisons import Pair
 from reports.effects import LEAST_BLOCKS, Compared
 from reports.gate import Kind
 from reports.metrics import BY_NAME, DECISIVE, Metric
-from reports.summary import Comparison, Decision, Refused, ThresholdResult
+from reports.summary import Comparison, Decision, Refused, ThresholdResult, VariantSummary
 
 # What the sentence speaks of, in this order; the other metrics are in the table. Hits apart, because the
 # median of all requests mixes hits with misses; not the hit ratio, which says what the calls say.
@@ -44,6 +45,17 @@ def _found(compared: Sequence[Compared], blocks: int, without: Container[Kind]) 
         return f"Nothing is decided: it takes {LEAST_BLOCKS} valid blocks, and this run has {blocks}."
     main = _placements(compared)
     return _of_one(main[0], without) if len(main) == 1 else _of_many(main, without)
+
+
+def long_run(compared: Sequence[Compared], variants: Sequence[VariantSummary]) -> str:
+    """Say how many upstream calls an hour two variants make in the long run; empty where there are more "
+    "pairs."""
+    main = _placements(compared)
+    if len(main) != 1:
+        return ""
+    by_id = {variant.id: variant for variant in variants}
+    pair = main[0].pair
+    return sentences.headline(by_id[pair.a.id], by_id[pair.b.id], name(pair))
 
 
 def _missing(kind: Kind, trials: int, refused: Sequence[Refused]) -> str:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.theory.demand import Demand
 from reports.theory.renewal import Renewals, renewals
 from scenarios.model import Start
+from traffic.demand import Demand
 
 Array = NDArray[np.float64]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.theory.demand import Demand
 from reports.theory.expectation import Caches, Expected, calls_by, expected, steady
 from scenarios.model import Start, Variant
+from traffic.demand import Demand
 
 Array = NDArray[np.float64]
 _LARGEST_BODY: Final = 1_048_576  # bytes that the stub sends at most
@@ -48,7 +48,7 @@ def steady_of(variant: Variant) -> Expected | None:
     There only the mean lifetime and the mean time of a fill matter, so that they may vary. A quota is left
     out of account: these are the calls that it would have to bear. So is a limit of memory.
     """
-    if _unlike_the_model(variant) is not None:
+    if no_long_run(variant) is not None:
         return None
     fill_s = variant.upstream.latency_ms / 1000
     return steady(_demand(variant), _caches(variant, fill_s, variant.cache.single_flight))
@@ -62,10 +62,11 @@ def no_prediction(variant: Variant) -> str | None:
     """
     if variant.upstream.rate_limit is not None:
         return "the upstream's quota may be spent"
-    return _unlike_the_model(variant) or _uneven(variant)
+    return no_long_run(variant) or _uneven(variant)
 
 
-def _unlike_the_model(variant: Variant) -> str | None:
+def no_long_run(variant: Variant) -> str | None:
+    """Say why there is no prediction for a variant's long run; None where there is one."""
     cache, upstream = variant.cache, variant.upstream
     if variant.topology == "none":
         return "there is no cache"

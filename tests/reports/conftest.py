@@ -25,7 +25,7 @@ from reports.records import (
 )
 from scenarios import plan
 from scenarios.document import Document, build
-from scenarios.model import Scenario, Variant
+from scenarios.model import Scenario, Start, Variant
 from scenarios.plan import Trial
 
 FIELDS: dict[str, Any] = {
@@ -42,8 +42,10 @@ FIELDS: dict[str, Any] = {
 
 
 def scenario_of(**fields: Any) -> Scenario:
-    """Return a scenario, changed in the fields given."""
-    return build(Document("made-up.yaml", {**FIELDS, **fields}))
+    """Return a scenario, changed in the fields given; its trials start cold by default."""
+    changed = {**FIELDS, **fields}
+    changed["schedule"] = {"start": "cold", **changed["schedule"]}
+    return build(Document("made-up.yaml", changed))
 
 
 @dataclass(frozen=True)
@@ -103,15 +105,19 @@ def _write_trial(
     folder: Path, trial: Trial, scenario: Scenario, change: Callable[[TrialRecord], TrialRecord] | None
 ) -> None:
     variant = scenario.variant(trial.variant)
-    rows = requests(variant, scenario.schedule.warmup + scenario.schedule.duration, trial.seed, trial.block)
+    schedule = scenario.schedule
+    rows = requests(variant, schedule.warmup + schedule.duration, trial.seed, trial.block, schedule.start)
     folder.mkdir()
     rows.to_parquet(folder / "requests.parquet", index=False)
-    record = record_of(trial, variant, rows, scenario.schedule.warmup, scenario.schedule.duration)
+    record = record_of(trial, variant, rows, schedule.warmup, schedule.duration)
+    record = record.model_copy(update={"start": schedule.start})
     record = change(record) if change else record
     (folder / "trial.json").write_text(record.model_dump_json(indent=2))
 
 
-def requests(variant: Variant, until_s: float, seed: int, block: int = 1) -> pd.DataFrame:
+def requests(
+    variant: Variant, until_s: float, seed: int, block: int = 1, start: Start = "cold"
+) -> pd.DataFrame:
     """Return the rows of one trial; a fill takes the upstream's latency, concurrent misses each call."""
     traffic = np.random.default_rng(seed)
     noise = np.random.default_rng([seed, sum(variant.id.encode())])
@@ -122,7 +128,8 @@ def requests(variant: Variant, until_s: float, seed: int, block: int = 1) -> pd.
     keys = traffic.choice(workload.keys.count, count, p=weights / weights.sum())
     replica = traffic.integers(variant.replicas, size=count)
     fill_s = variant.upstream.latency_ms / 1000
-    hits = _hits(variant, intended, keys, replica, fill_s)
+    held = _steady(variant, weights / weights.sum(), fill_s, seed) if start == "steady" else {}
+    hits = _hits(variant, intended, keys, replica, fill_s, held)
     hop_s = variant.link.rtt_ms / 1000 if variant.topology == "separate" else 0.03e-3
     speed = noise.lognormal(0, 0.05)
     service = 0.6e-3 * speed * noise.lognormal(0, 0.35, count) + hop_s
@@ -145,10 +152,22 @@ def requests(variant: Variant, until_s: float, seed: int, block: int = 1) -> pd.
     )
 
 
-def _hits(variant: Variant, times: Any, keys: Any, replica: Any, fill_s: float) -> Any:
+def _steady(variant: Variant, shares: Any, fill_s: float, seed: int) -> dict[tuple[int, int], Any]:
+    """Draw what the caches of a long-running service hold, by key and cache: since when, and until when."""
+    random = np.random.default_rng([seed, 99])
+    caches = variant.replicas if variant.topology == "sidecar" else 1
+    serves_s = variant.cache.ttl + fill_s
+    busy = variant.workload.rate * shares / caches * serves_s
+    present = random.random((shares.size, caches)) < (busy / (1 + busy))[:, None]
+    until = random.uniform(0, serves_s, present.shape)
+    return {(int(key), int(at)): [(0.0, until[key, at])] for key, at in np.argwhere(present)}
+
+
+def _hits(
+    variant: Variant, times: Any, keys: Any, replica: Any, fill_s: float, held: dict[tuple[int, int], Any]
+) -> Any:
     if variant.topology == "none":
         return np.zeros(len(times), bool)
-    held: dict[tuple[int, int], list[tuple[float, float]]] = {}
     hits = []
     for time, key, at in zip(times, keys, replica, strict=True):
         cached = held.setdefault((key, at if variant.topology == "sidecar" else 0), [])
