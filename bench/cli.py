@@ -40,7 +40,8 @@ from reports.records import RunRecord, TargetsChoice
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.model import Scenario
-from traffic.access_log import LogError, read_log
+from traffic.keys import read as read_log
+from traffic.logs import LogError
 
 FAILED: Final = 4  # the exit code of a run that itself failed
 

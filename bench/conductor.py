@@ -32,6 +32,8 @@ from reports.validity import gates, implied_calls
 from scenarios import plan
 from scenarios.model import Scenario, Variant
 from scenarios.plan import Trial
+from scenarios.tried import as_tried
+from traffic.logs.handing import with_stored_log
 
 if TYPE_CHECKING:
     from reports.stopping import Decision
@@ -175,7 +177,8 @@ class _Attempt:
 
     def record(self) -> TrialRecord:
         """Deploy, load, count, tear down: whatever fails, nothing of the deployment is left."""
-        trial, variant = self.trial, self.scenario.variant(self.trial.variant)
+        trial, run = self.trial, self.folder.parents[1]
+        variant = with_stored_log(as_tried(self.scenario.variant(trial.variant)), run / "logs")
         started, began = datetime.now(UTC), time.monotonic()
         self.listener.stage("deploying")
         with (
@@ -224,6 +227,8 @@ class _Attempt:
         self.listener.stage("loading")
         watch = Watch(schedule.warmup)
         for event in generator.events(order):
+            if event["event"] == "started" and variant.workload.log is not None:
+                deployment.begins(event["origin_s"])
             watch.see(event)
             self.listener.progress(event)
         return generator.facts(), watch.facts()

@@ -10,7 +10,9 @@ from typing import Any, Final
 from compose.app_environment import app_environment
 from compose.credentials import ACL, PASSWORD, USER
 from compose.stack import StackError
+from compose.stub_log import stub_log
 from scenarios.model import Resources, Variant
+from traffic.logs.handing import answers_of
 
 PARTS: Final = Path(__file__).with_name("parts.yaml")
 RUN_LABEL: Final = "sidecar-bench.run"
@@ -20,6 +22,7 @@ CONTROL: Final = "link.sock"  # by which the relay takes commands, in the folder
 _CLOSED: Final = {"internal": True, "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"}}
 _MOST_FILLED: Final = 0.8  # of a task's memory, by Redis's data: buffers and the app need the rest
 _REDIS_PORT: Final = 6379
+_ANSWERS: Final = Path("/srv/answers")
 _SOCKET: Final = "/run/redis/redis.sock"
 
 Service = dict[str, Any]
@@ -128,12 +131,12 @@ def _upstream(variant: Variant, seed: int) -> Service:
         "UPSTREAM_ERROR_RATIO": settings.error_ratio,
         "UPSTREAM_MISSING_RATIO": settings.missing_ratio,
         "UPSTREAM_RATE_LIMIT": settings.rate_limit,
-        "UPSTREAM_LOG": "/srv/access.log" if log else None,
+        **({} if log is None else stub_log(variant.workload, _ANSWERS)),
     }
     return _part("upstream") | {
         "environment": {name: str(value) for name, value in environment.items() if value is not None},
         "networks": ["outside"],
-        "volumes": [f"{log.absolute()}:/srv/access.log:ro"] if log else None,
+        "volumes": [f"{answers_of(log).absolute()}:{_ANSWERS}:ro"] if log else None,
     }
 
 

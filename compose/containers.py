@@ -39,6 +39,7 @@ from compose.proxies import place_proxies
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
 from compose.waiting import await_condition
 from scenarios.model import Variant
+from traffic.logs.handing import with_stored_log
 
 IMAGES: Final = ("app", "upstream", "link")
 _READY_S: Final = 30.0
@@ -66,7 +67,7 @@ class DockerStack(Stack):
         run_compose("-f", str(PARTS), "build", "--quiet", *IMAGES, within_s=600)
 
     def deploy(self, variant: Variant, *, seed: int, folder: Path) -> DockerDeployment:
-        deployment = DockerDeployment(self, variant, seed, folder)
+        deployment = DockerDeployment(self, with_stored_log(variant, folder), seed, folder)
         try:
             deployment.up()
         except BaseException:

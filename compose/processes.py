@@ -23,6 +23,7 @@ from compose.process_faults import ProcessFaults
 from compose.servers import Address, RedisServer, Replica, Servers
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
 from scenarios.model import Resources, Variant
+from traffic.logs.handing import with_stored_log
 
 FOLDER_PREFIX: Final = "sidecar-bench-"
 _PINGS: Final = (50, 300)  # as many as take _PING_MS, within these bounds
@@ -42,7 +43,7 @@ class ProcessStack(Stack):
         self.budgets = Budgets(run_id, "cgroupfs")
 
     def deploy(self, variant: Variant, *, seed: int, folder: Path) -> ProcessDeployment:
-        deployment = ProcessDeployment(self, variant, folder)
+        deployment = ProcessDeployment(self, with_stored_log(variant, folder), folder)
         try:
             deployment.up(seed)
         except BaseException:

@@ -16,7 +16,9 @@ from compose.children import Child, Children, free_port, joined, listening, pref
 from compose.control import LinkControl
 from compose.redis_binary import RedisBinary
 from compose.stack import StackError
+from compose.stub_log import stub_log
 from scenarios.model import Variant
+from traffic.logs.handing import answers_of
 
 _READY_S: Final = 20.0
 _TRIES: Final = 5
@@ -108,7 +110,7 @@ class Servers:
             "UPSTREAM_ERROR_RATIO": upstream.error_ratio,
             "UPSTREAM_MISSING_RATIO": upstream.missing_ratio,
             "UPSTREAM_RATE_LIMIT": upstream.rate_limit,
-            "UPSTREAM_LOG": log and log.absolute(),
+            **({} if log is None else stub_log(self._variant.workload, answers_of(log).absolute())),
         }
         return self._http("upstream", "loadtests.upstream:app", "httptools", joined(environment))
 

@@ -106,6 +106,14 @@ class Deployment(ABC):
             StackError: it does not answer.
         """
 
+    def begins(self, origin_s: float) -> None:
+        """Tell a stub that answers as a log does when the schedule begins, by this machine's monotonic clock.
+
+        Raises:
+            StackError: it does not answer.
+        """
+        self.set_upstream(log_origin_s=origin_s)
+
     @abstractmethod
     def measure_link(self) -> LinkReport:
         """Measure the way to Redis now; meaningless in the topology without a cache.

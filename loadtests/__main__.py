@@ -32,8 +32,8 @@ from loadtests.process import (
 )
 from loadtests.recorder import Recorder
 from loadtests.users import OpenLoopUser
-from traffic.access_log import LogError
 from traffic.keys import requests
+from traffic.logs import LogError
 
 
 def main(order_path: str) -> int:

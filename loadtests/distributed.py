@@ -117,6 +117,8 @@ def share(plan: Requests, worker: int, workers: int) -> Requests:
         plan.replicas[mine].copy(),
         plan.paths,
         plan.span_s,
+        None if plan.statuses is None else plan.statuses[mine].copy(),
+        None if plan.heads is None else plan.heads[mine].copy(),
     )
 
 
@@ -130,6 +132,7 @@ def fingerprint(plan: Requests) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for column, kind in ((plan.at_us, "<i8"), (plan.keys, "<i4"), (plan.replicas, "<i2")):
         digest.update(column.astype(kind).tobytes())
+    digest.update(b"" if plan.heads is None else plan.heads.tobytes())
     for key, path in sorted(plan.paths.items()):
         digest.update(f"{key} {path}\n".encode())
     return digest.hexdigest()

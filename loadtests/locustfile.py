@@ -21,8 +21,8 @@ from loadtests.recorder import Recorder
 from loadtests.users import OpenLoopUser
 from scenarios.model import Keys, Workload
 from scenarios.outcomes import ERROR, OUTCOMES, REASONS
-from traffic.access_log import LogError
 from traffic.keys import Requests, requests
+from traffic.logs import LogError
 
 _USERS: Final = 64
 _SPAWN_RATE: Final = 100

@@ -36,8 +36,8 @@ from loadtests.distributed import (
 )
 from loadtests.order import Order, Part
 from loadtests.process import EVERY_S, beside, facts, make_ready, say, stop
-from traffic.access_log import LogError
 from traffic.keys import Requests, requests
+from traffic.logs import LogError
 
 _GATHER_S: Final = 120.0
 _STEP_S: Final = 120.0

@@ -57,8 +57,10 @@ class OpenLoop:
         self._keys = array("i", requests.keys.tobytes())
         self._replicas = array("h", requests.replicas.tobytes())
         self._lines = {
-            key: f"GET {contract.path_of(path)} HTTP/1.1\r\n".encode() for key, path in requests.paths.items()
+            key: f" {contract.path_of(path)} HTTP/1.1\r\n".encode() for key, path in requests.paths.items()
         }
+        heads = bytes(len(self._at_us)) if requests.heads is None else requests.heads.tobytes()
+        self._methods = [(b"GET", b"HEAD")[head] for head in heads]
         self._read = Reader(contract).read
         self._targets = [Target.of(url) for url in targets]
         self._tails = [_tail(target, headers or {}) for target in self._targets]
@@ -165,7 +167,7 @@ class OpenLoop:
         replica = self._replicas[index]
         connections = self._connections[replica]
         connection = connections.pop() if connections else Connection(self._targets[replica])
-        request = self._lines[self._keys[index]] + self._tails[replica]
+        request = self._methods[index] + self._lines[self._keys[index]] + self._tails[replica]
         busy, under_way = self._busy, self._under_way
         sent_ns = time.perf_counter_ns()
         under_way.changes(len(busy), sent_ns)

@@ -21,13 +21,14 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from scenarios.model import Strict
-from traffic.access_log import read_log
+from traffic.answer_table import AnswerTable, Told
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 LARGEST: Final = 1_048_576
-_TEXT: Final = bytes(range(32, 127)) * (LARGEST // 95 + 1)
+_TEXT: Final = bytes(range(32, 127)) * (LARGEST // 95 + 2)  # a body begins at any of 95 places
 _NOT_FOUND: Final = b'{"message": "Not Found"}'
+_JSON: Final = {"content-type": "application/json"}
 _WINDOW_S: Final = 3600
 
 
@@ -48,7 +49,17 @@ class StubSettings(Strict):
         False,
         description="Caches are being filled: answer at once, without errors, and count nothing.",
     )
-    log: Path | None = None
+    log: Path | None = Field(None, description="A table of answers (traffic.answer_table).")
+    log_from_s: float = Field(0.0, ge=0, description="Where in the log the trial begins.")
+    log_speedup: float | None = Field(
+        None,
+        gt=0,
+        description="How much faster than its own times the log is replayed; None: not at its times.",
+    )
+    log_origin_s: float | None = Field(
+        None,
+        description="When the trial's schedule begins, by this machine's monotonic clock; None: not yet.",
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> StubSettings:
@@ -64,7 +75,7 @@ class Stub:
         self._by_status: Counter[int] = Counter()
         self._window = (time.monotonic(), 0)
         self._going = asyncio.Event()
-        self._sizes = _sizes(settings.log) if settings.log else {}
+        self._log = AnswerTable(settings.log) if settings.log else None
         self._use(settings)
 
     def _use(self, settings: StubSettings) -> None:
@@ -124,16 +135,29 @@ class Stub:
 
     def _resource(self, scope: dict[str, Any], settings: StubSettings) -> tuple[int, dict[str, str], bytes]:
         """Return what a path stands for, whatever the upstream's state."""
-        raw = scope["raw_path"].decode("latin-1").lstrip("/")
+        raw = scope["raw_path"].decode("latin-1").removeprefix("/")
         query = scope["query_string"].decode("latin-1")
         path = f"{raw}?{query}" if query else raw
         if is_missing(path, settings.seed, settings.missing_ratio):
-            return 404, {"content-type": "application/json"}, _NOT_FOUND
-        tag, body = self._content(path, _digest(path, settings.seed), settings)
+            return 404, _JSON, _NOT_FOUND
+        told = self._told(path)
+        if told is not None and told.status != 200:
+            return told.status, _JSON, _NOT_FOUND if told.status == 404 else b'{"message": "as logged"}'
+        tag, body = self._content(told.size if told else None, _digest(path, settings.seed), settings)
         status = 200
         if tag.encode() in dict(scope["headers"]).get(b"if-none-match", b""):
             status, body = 304, b""
         return status, {"etag": tag, "content-type": "text/plain; charset=utf-8"}, body
+
+    def _told(self, path: str) -> Told | None:
+        """Return what the log says of a path now."""
+        if self._log is None:
+            return None
+        settings, at_us = self._settings, None
+        if settings.log_speedup is not None:
+            passed_s = 0.0 if settings.log_origin_s is None else time.monotonic() - settings.log_origin_s
+            at_us = round((settings.log_from_s + passed_s * settings.log_speedup) * 1e6)
+        return self._log.look_up(f"/{path}".encode("latin-1"), at_us)
 
     async def _delay(self, settings: StubSettings) -> None:
         latency_ms = settings.latency_ms
@@ -169,12 +193,12 @@ class Stub:
         }
         return headers | {"retry-after": str(left_s)} if refused else headers
 
-    def _content(self, path: str, digest: bytes, settings: StubSettings) -> tuple[str, bytes]:
-        size = self._sizes.get(path)
+    def _content(self, size: int | None, digest: bytes, settings: StubSettings) -> tuple[str, bytes]:
+        """Return ETag and body: of the log's size, where it has one."""
         if size is None:
             normal = random.Random(digest).gauss(0, 1)
-            size = round(settings.body * math.exp(settings.body_spread * normal))
-        size = min(max(size, 1), LARGEST)
+            size = max(round(settings.body * math.exp(settings.body_spread * normal)), 1)
+        size = min(size, LARGEST)
         start = digest[0] % 95
         return f'"{digest.hex()}"', _TEXT[start : start + size]
 
@@ -186,11 +210,6 @@ def is_missing(path: str, seed: int, missing_ratio: float) -> bool:
 
 def _digest(path: str, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed}/{path}".encode(), digest_size=16).digest()
-
-
-def _sizes(log: Path) -> dict[str, int]:
-    """Return what the answers in a log weigh; the last of a path's tells."""
-    return {request.path: request.size for request in read_log(log).requests if request.size}
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
@@ -213,7 +232,9 @@ async def _body(receive: Receive) -> bytes:
 
 async def _respond(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    if status != 304:
+    if status in (204, 304):
+        body = b""
+    else:
         pairs.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})

@@ -29,8 +29,8 @@ from loadtests.order import Part
 from loadtests.process import EVERY_S, Stopwatch, beside, keep_still, make_ready, progress, stop
 from loadtests.recorder import Recorder
 from loadtests.users import TrialUser
-from traffic.access_log import LogError
 from traffic.keys import requests
+from traffic.logs import LogError
 
 # Locust's master answers each heartbeat, one a second.
 _SILENCE_S: Final = 5.0

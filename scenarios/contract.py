@@ -63,8 +63,16 @@ class Contract(BaseModel):
         return path
 
     def path_of(self, key: str) -> str:
-        """Return the request target of a key, which may begin with a slash or not."""
-        return self.path.replace(KEY, key.lstrip("/") if f"/{KEY}" in self.path else key)
+        """Return the request target of a key, which may begin with a slash or not.
+
+        A log's targets begin with one; where they begin with two, the second is the key's own.
+        """
+        return self.path.replace(KEY, key.removeprefix("/") if f"/{KEY}" in self.path else key)
+
+    @property
+    def prefix(self) -> str:
+        """What comes before the key in a request target."""
+        return self.path.partition(KEY)[0]
 
 
 OURS: Final = Contract()

@@ -24,6 +24,7 @@ _UNUSED: Final[dict[Topology, tuple[str, ...]]] = {
     "none": ("link.", "cache."),
 }
 
+_ATTRIBUTES: Final = {"from": "from_"}  # a word of Python's
 Path_ = tuple[str, ...]
 _Model = TypeVar("_Model", RunSettings, Settings)
 
@@ -276,7 +277,7 @@ def _known_fields(model: type[RunSettings] | type[Settings], path: Sequence[str]
     for part in path:
         annotation = fields[part].annotation if part in fields else None
         fields = getattr(annotation, "model_fields", {})
-    return sorted(fields)
+    return sorted(field.alias or name for name, field in fields.items())
 
 
 def _leaves(fields: Mapping[str, Any], path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
@@ -304,7 +305,7 @@ def _with_levels(fields: Mapping[str, Any], levels: Mapping[Path_, Any]) -> dict
 def _value_at(settings: Settings, path: Path_) -> Any:
     value: Any = settings
     for part in path:
-        value = getattr(value, part)
+        value = getattr(value, _ATTRIBUTES.get(part, part))
     return str(value) if isinstance(value, Path) else value
 
 

@@ -38,6 +38,8 @@ class Keys(Strict):
 class Workload(Strict):
     """The requests: how often, when, and for which paths."""
 
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
     rate: float = Field(200.0, gt=0, le=100_000, description="Requests per second, over all replicas.")
     arrivals: Literal["poisson", "constant", "log"] = Field(
         "poisson", description="When requests are sent; `log`: at the access log's own times."
@@ -48,6 +50,13 @@ class Workload(Strict):
         description="An access log (Common or Combined Log Format, plain or .gz) to take requests from.",
     )
     speedup: float = Field(1.0, gt=0, description="How much faster than its own times a log is replayed.")
+    from_: Seconds = Field(
+        0.0,
+        alias="from",
+        ge=0,
+        description="Where in the log a trial begins: seconds, or a duration such as 3h, from its first "
+        "request, in the log's own time.",
+    )
     users: int = Field(256, ge=1, le=5000, description="The most requests that can be under way at once.")
 
     @model_validator(mode="after")
@@ -56,6 +65,10 @@ class Workload(Strict):
             raise ValueError(
                 "`arrivals: log` needs an access log: name it with workload.log (on the command line: "
                 "--set workload.log=access.log)"
+            )
+        if self.from_ and self.log is None:
+            raise ValueError(
+                "`from` says where in a log a trial begins, and there is none: name it with `log`"
             )
         if self.speedup != 1.0 and self.arrivals != "log":
             raise ValueError(

@@ -29,16 +29,3 @@ def arrivals(process: Literal["poisson", "constant"], rate: float, span_s: float
         last_s = float(times_s[-1])
     times_s = np.concatenate(chunks)
     return (times_s[times_s < span_s] * 1e6).astype(np.int64)
-
-
-def log_arrivals(at_s: NDArray[np.float64], speedup: float) -> Times:
-    """Return a log's own times in µs from its first request, sped up.
-
-    Logs tell whole seconds: the requests of one second are spread evenly over it, in their order.
-    """
-    seconds = np.floor(at_s - at_s[0])
-    _, first, count = np.unique(seconds, return_index=True, return_counts=True)
-    place = np.arange(at_s.size) - np.repeat(first, count)
-    spread = seconds + place / np.repeat(count, count)
-    times: Times = (spread / speedup * 1e6).astype(np.int64)
-    return times

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.contract import OURS
 from scenarios.model import Keys, Workload
-from traffic.access_log import AccessLog, read_log
-from traffic.arrivals import Times, arrivals, log_arrivals
+from traffic import logs
+from traffic.arrivals import Times, arrivals
+from traffic.logs import AccessLog, answers, replay
 
 
 @dataclass(frozen=True)
 class Requests:
     """Every request of a trial: when (µs from the start), which key, of which replica.
 
-    `paths` has those of the keys that are asked for; there may be millions that are not.
+    `paths` has those of the keys that are asked for; there may be millions that are not. A log tells more:
+    `statuses`, what the upstream answers to the call that each request makes if it is no hit; `heads`, which
+    of them are HEAD requests. Both are None where the requests come from no log.
     """
 
     at_us: Times
@@ -25,6 +31,8 @@ class Requests:
     replicas: NDArray[np.int16]
     paths: Mapping[int, str]
     span_s: float
+    statuses: NDArray[np.int16] | None = None
+    heads: NDArray[np.bool_] | None = None
 
 
 def requests(workload: Workload, replicas: int, span_s: float, seed: int) -> Requests:
@@ -39,22 +47,72 @@ def requests(workload: Workload, replicas: int, span_s: float, seed: int) -> Req
     if workload.log is None:
         keys = draw(workload.keys, at_us.size, seed)
         paths = {key: path_of(key) for key in np.unique(keys).tolist()}
-    else:
-        numbers, paths = _numbered(read_log(workload.log))
-        keys = np.resize(numbers, at_us.size)  # a log shorter than the trial begins anew
-    return Requests(at_us, keys, _replicas(replicas, at_us.size, seed), paths, span_s)
+        return Requests(at_us, keys, _replicas(replicas, at_us.size, seed), paths, span_s)
+    log = read(workload.log)
+    whole, _ = replay.window(log, workload.from_, log.end_us / 1e6, 1.0)
+    place = np.arange(at_us.size) % whole.keys.size  # a log shorter than the trial begins anew
+    keys = whole.keys[place]
+    return Requests(
+        at_us,
+        keys,
+        _replicas(replicas, at_us.size, seed),
+        replay.paths(log, keys),
+        span_s,
+        answers.usual(log)[keys],
+        whole.heads[place],
+    )
+
+
+def history(workload: Workload, replicas: int, seed: int) -> Requests:
+    """Return what a log's earlier lines ask for, before a trial's window.
+
+    `at_us` is negative, in the trial's time; `span_s` is how long it lasts. Keys have the same numbers as in
+    `requests`. Workloads that do not replay a log's own times have none.
+
+    Raises:
+        LogError: the workload's log cannot be used.
+    """
+    if workload.arrivals != "log" or workload.log is None:
+        none = np.empty(0, np.int64)
+        return Requests(none, none.astype(np.int32), none.astype(np.int16), {}, 0.0)
+    log = read(workload.log)
+    part = replay.history(log, workload.from_, workload.speedup)
+    # Another stream than the trial's own, so that these do not move those.
+    asked = np.random.default_rng([seed, 4]).integers(0, replicas, part.keys.size, dtype=np.int16)
+    paths = replay.paths(log, part.keys)
+    return Requests(
+        part.at_us, part.keys, asked, paths, workload.from_ / workload.speedup, part.statuses, part.heads
+    )
+
+
+def read(log: Path) -> AccessLog:
+    """Return a workload's log. A process asks for the same one several times, and reads it once.
+
+    A stored one is as it is replayed; any other is taken as for our own app.
+
+    Raises:
+        LogError: it cannot be used.
+    """
+    try:
+        stamp = log.stat().st_mtime_ns
+    except OSError:
+        stamp = 0
+    return _read(str(log), stamp)
+
+
+@lru_cache(maxsize=2)
+def _read(name: str, _: int) -> AccessLog:
+    return replay.own(logs.read([name]), OURS.prefix)
 
 
 def _replay(workload: Workload, replicas: int, span_s: float, seed: int) -> Requests:
     """Lay out a log's requests at the log's own times; a log that is over ends the trial."""
     assert workload.log is not None, "the model sees to it"
-    log = read_log(workload.log)
-    numbers, paths = _numbered(log)
-    at_us = log_arrivals(np.array([request.at_s for request in log.requests]), workload.speedup)
-    at_us = at_us[at_us < span_s * 1e6]
-    if at_us.size == numbers.size:
-        span_s = min(span_s, (float(at_us[-1]) + 1) / 1e6)
-    return Requests(at_us, numbers[: at_us.size], _replicas(replicas, at_us.size, seed), paths, span_s)
+    log = read(workload.log)
+    part, span_s = replay.window(log, workload.from_, span_s, workload.speedup)
+    asked = _replicas(replicas, part.keys.size, seed)
+    paths = replay.paths(log, part.keys)
+    return Requests(part.at_us, part.keys, asked, paths, span_s, part.statuses, part.heads)
 
 
 def draw(keys: Keys, count: int, seed: int) -> NDArray[np.int32]:
@@ -81,9 +139,3 @@ def path_of(key: int) -> str:
 
 def _replicas(replicas: int, count: int, seed: int) -> NDArray[np.int16]:
     return np.random.default_rng([seed, 3]).integers(0, replicas, count, dtype=np.int16)
-
-
-def _numbered(log: AccessLog) -> tuple[NDArray[np.int32], dict[int, str]]:
-    numbers: dict[str, int] = {}
-    keys = [numbers.setdefault(request.path, len(numbers)) for request in log.requests]
-    return np.array(keys, dtype=np.int32), {number: path for path, number in numbers.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import http.client
 import json
 import statistics
@@ -13,9 +12,11 @@ from math import log
 
 import pytest
 import uvicorn
+from access_logs import line, written
 from pydantic import ValidationError
 
 from loadtests.upstream import LARGEST, Stub, StubSettings
+from traffic.logs.handing import answers_of, handed_on
 
 pytestmark = pytest.mark.served
 
@@ -96,14 +97,47 @@ def test_sizes_without_spread_are_all_the_same_and_have_a_largest(stub) -> None:
     assert len(server.ask("/a")[2]) == LARGEST
 
 
-def test_sizes_come_from_a_log_where_there_is_one(stub, tmp_path) -> None:
-    path = tmp_path / "access.log.gz"
-    line = 'h - - [17/May/2015:10:05:03 +0000] "GET {} HTTP/1.1" 200 {}\n'
-    path.write_bytes(gzip.compress((line.format("/a?x=1", 777) + line.format("/b", "-")).encode()))
-    server = stub(log=path, body=10, body_spread=0)
-    assert len(server.ask("/a?x=1")[2]) == 777
-    assert len(server.ask("/a")[2]) == 10
-    assert len(server.ask("/b")[2]) == 10
+def answers_of_log(tmp_path, *lines: bytes):
+    return answers_of(handed_on(written(tmp_path, *lines), tmp_path / "stored"))
+
+
+def test_sizes_come_from_the_whole_answers_in_a_log(stub, tmp_path) -> None:
+    answers = answers_of_log(
+        tmp_path,
+        line("/a?x=1", 0, size=700), line("/a?x=1", 1, size=777), line("/a?x=1", 2, size=900),
+        line("/a?x=1", 3, status=206, size=5), line("/a?x=1", 4, status=304, size=0),
+        line("/a?x=1", 5, method="HEAD", size=0), line("/b", 6, size="-"), line("/c", 7, size=0),
+        line("/d", 8, size=10**15), line("/e", 9, size=3_000_000), line("/%7Eu[1]", 10, size=50),
+        line("//f", 11, size=60), line("/f", 12, size=70),
+        line("/g", 13, size=80, before="b.example:443 192.0.2.1 - -"),
+    )  # fmt: skip
+    server = stub(log=answers, body=10, body_spread=0)
+    sizes = {
+        "/a?x=1": 777, "/a": 10, "/b": 10, "/c": 0, "/d": 10, "/e": LARGEST, "/%7Eu%5B1%5D": 50, "//f": 60,
+        "/f": 70, "/g": 10, "/b.example:443/g": 80,
+    }  # fmt: skip
+    assert {path: len(server.ask(path)[2]) for path in sizes} == sizes
+
+
+def test_statuses_are_those_that_the_log_tells_of_the_time(stub, tmp_path) -> None:
+    answers = answers_of_log(
+        tmp_path,
+        line("/a", 0), line("/a", 100, status=404), line("/a", 200, status=304), line("/b", 0, status=301),
+        line("/c", 0, status=499), line("/c", 1, status=503), line("/d", 300, status=410),
+        line("/e", 0, status=204),
+    )  # fmt: skip
+    server = stub(log=answers, log_speedup=10, log_from_s=50)
+
+    def asked_at(log_s: float) -> list[int]:
+        server.change(log_origin_s=time.monotonic() - (log_s - 50) / 10)
+        return [server.ask(path)[0] for path in ("/a", "/b", "/c", "/d", "/e", "/unknown")]
+
+    assert [server.ask("/a")[0] for _ in range(2)] == [200, 200], "before it begins it is the beginning"
+    assert asked_at(60) == [200, 301, 503, 410, 204, 200]
+    assert asked_at(150)[0] == 404
+    assert asked_at(250)[0] == 200
+    assert stub(log=answers).ask("/a")[0] == 200, "without times it is what it mostly is"
+    assert len(server.ask("/a")[2]) == 1000
 
 
 def test_an_etag_that_still_holds_is_answered_with_304(stub) -> None:

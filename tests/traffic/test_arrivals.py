@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from traffic.arrivals import arrivals, log_arrivals
+from traffic.arrivals import arrivals
 
 RATES = st.floats(1, 5000)
 SPANS = st.floats(0.01, 5)
@@ -55,18 +55,3 @@ def test_constant_arrivals_come_like_a_clock() -> None:
 )
 def test_constant_arrivals_are_as_many_as_fit(rate: float, span_s: float, count: int) -> None:
     assert arrivals("constant", rate, span_s, seed=1).size == count
-
-
-def test_a_log_s_whole_seconds_are_filled_evenly() -> None:
-    at_s = np.array([100.0, 100.0, 101.0, 103.0, 103.0, 103.0, 103.0])
-    assert log_arrivals(at_s, 1.0).tolist() == [
-        0, 500_000, 1_000_000, 3_000_000, 3_250_000, 3_500_000, 3_750_000,
-    ]  # fmt: skip
-
-
-@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=200).map(sorted), st.floats(0.1, 1000))
-def test_speeding_up_divides_a_log_s_times(seconds, speedup) -> None:
-    at_s = np.array(seconds, dtype=np.float64)
-    fast, own = log_arrivals(at_s, speedup), log_arrivals(at_s, 1.0)
-    assert np.all(np.diff(own) >= 0)
-    assert np.all(np.abs(fast - own / speedup) <= 1 + 1 / speedup)

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from scenarios.contract import OURS
 from scenarios.model import Keys, Workload
-from traffic.keys import draw, path_of, requests
+from traffic.keys import draw, history, path_of, requests
+from traffic.logs import LogError
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.7, 1.0, 1.5])
@@ -68,7 +70,7 @@ def log_of(tmp_path: Path, *seconds_and_paths: tuple[int, str]) -> Path:
 
 
 def asked(laid_out) -> list[str]:
-    return [laid_out.paths[key] for key in laid_out.keys]
+    return [laid_out.paths[key].removeprefix("/") for key in laid_out.keys.tolist()]
 
 
 def test_a_log_is_replayed_in_its_order_at_its_times(tmp_path: Path) -> None:
@@ -76,7 +78,42 @@ def test_a_log_is_replayed_in_its_order_at_its_times(tmp_path: Path) -> None:
     laid_out = requests(Workload(arrivals="log", log=log, speedup=2), 1, 60.0, seed=1)
     assert asked(laid_out) == ["a", "b", "a", "c"]
     assert laid_out.at_us.tolist() == [0, 500_000, 750_000, 2_000_000]
-    assert laid_out.span_s == pytest.approx(2.0, abs=1e-5), "the trial ends with the log"
+    assert laid_out.span_s == pytest.approx(2.5), "the trial ends with the log's last second"
+
+
+def test_a_trial_begins_where_it_is_told_to_and_the_rest_is_history(tmp_path: Path) -> None:
+    log = log_of(tmp_path, (0, "a"), (1, "b"), (1, "a"), (4, "c"), (9, "b"))
+    workload = Workload.model_validate({"arrivals": "log", "log": log, "speedup": 2, "from": "4s"})
+    laid_out, before = requests(workload, 2, 1.0, seed=1), history(workload, 2, seed=1)
+    assert asked(laid_out) == ["c"]
+    assert laid_out.at_us.tolist() == [0]
+    assert asked(before) == ["a", "b", "a"]
+    assert before.at_us.tolist() == [-2_000_000, -1_500_000, -1_250_000]
+    whole = requests(workload.model_copy(update={"from_": 0.0}), 2, 60.0, seed=1)
+    assert whole.keys[:3].tolist() == before.keys.tolist(), "keys have the same numbers"
+    assert history(workload.model_copy(update={"from_": 0.0}), 2, seed=1).keys.size == 0
+    assert history(Workload(), 2, seed=1).keys.size == 0
+
+
+def test_an_empty_window_is_refused_with_its_cause(tmp_path: Path) -> None:
+    log = log_of(tmp_path, (0, "a"), (50, "b"))
+    for start, cause in ((10, "no request is in the trial's window"), (51, "the log ends 51 s after")):
+        workload = Workload.model_validate({"arrivals": "log", "log": log, "from": start})
+        with pytest.raises(LogError, match=cause):
+            requests(workload, 1, 5.0, seed=1)
+    with pytest.raises(LogError, match=r"lower workload\.speedup: 5\.1 makes a trial of 10 s"):
+        requests(Workload(arrivals="log", log=log, speedup=1000), 1, 10.0, seed=1)
+
+
+def test_a_service_s_own_log_is_given_no_second_prefix(tmp_path: Path) -> None:
+    log = log_of(tmp_path, (0, "content/a"), (1, "content//b?c"), (2, "healthz"), (3, "content/content/a"))
+    laid_out = requests(Workload(arrivals="log", log=log), 1, 60.0, seed=1)
+    sent = [OURS.path_of(laid_out.paths[key]) for key in laid_out.keys.tolist()]
+    assert sent == ["/content/a", "/content//b?c", "/content/content/a"]
+    other = log_of(tmp_path, (0, "content/a"), (1, "b"), (2, "//c"))
+    laid_out = requests(Workload(arrivals="log", log=other), 1, 60.0, seed=1)
+    sent = [OURS.path_of(laid_out.paths[key]) for key in laid_out.keys.tolist()]
+    assert sent == ["/content/content/a", "/content/b", "/content///c"]
 
 
 def test_a_trial_ends_before_a_log_that_is_longer(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+r"""A line in Common or Combined Log Format, or in what servers and collectors make of it.
+
+What is looked for is a time in brackets and, after it, a request in quotes and a status. What stands before
+and behind them differs from server to server: virtual hosts, syslog's and Kubernetes' prefixes, a user with
+blanks, a field more, quotes around the whole line, fields after the agent. (Apache's LogFormat: `%h %l %u %t
+\"%r\" %>s %b`, https://httpd.apache.org/docs/2.4/mod/mod_log_config.html)
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from traffic.logs.request_line import Asked, asked
+from traffic.logs.times import Clock
+
+MOST_BYTES: Final = 1 << 40  # no answer is larger than a TiB: such a size is none
+UNREADABLE: Final = "not in the log's format"
+# A quote that a user name imitates is escaped, and so no quote that follows a blank.
+_BEFORE: Final = re.compile(rb'\[([^\[\]"]{6,64})\](?: [^"\s]+)* "')
+_REQUEST: Final = re.compile(rb'((?:[^"\\]|\\.)*)" (\d{3}|-)(?: (\S*))?(?= |$)', re.DOTALL)
+# Servers that do not escape: the request ends where a status follows.
+_RAW_REQUEST: Final = re.compile(rb'([A-Za-z]+ .*?)" (\d{3}|-)(?: (\S*))?(?= |$)', re.DOTALL)
+_COLLECTED: Final = re.compile(
+    rb"(?:<\d{1,3}>)?(?:1 )?(?:"
+    rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ [^\s\[:]+(?:\[\d+\])?: "  # syslog, RFC 3164
+    rb"|\d{4}-\d\d-\d\dT\S+ \S+ \S+ (?:\d+|-) \S+ (?:-|\[[^\]]*\]) "  # syslog, RFC 5424
+    rb"|\d{4}-\d\d-\d\dT\S+ (?:std(?:out|err) [FP] )?"  # Kubernetes' runtime; `docker logs --timestamps`
+    rb"|\[pod/[^\]]+\] "
+    rb"|\S+ +\| )"  # docker compose logs
+)
+_HOST: Final = re.compile(rb'"?([A-Za-z0-9_*][A-Za-z0-9_.*-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?"? (\S+) (\S+)')
+_IPV4: Final = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}")
+_EPHEMERAL: Final = 32_768
+
+
+class Entry(NamedTuple):
+    """A line that is a request: µs since the epoch, status (0: none that HTTP has), bytes (-1: unknown)."""
+
+    at_us: int
+    method: str
+    host: bytes
+    target: bytes
+    status: int
+    size: int
+
+
+def parse(line: bytes, clock: Clock) -> Entry | str:
+    """Read one line; text says why it is no request for a resource."""
+    timed = False
+    for before in _BEFORE.finditer(line):
+        at_us = clock.read(before[1])
+        if at_us is None:
+            continue
+        timed = True
+        found = _REQUEST.match(line, before.end()) or _RAW_REQUEST.match(line, before.end())
+        if found is not None:
+            return _entry(line[: before.start()], at_us, found)
+    return "a request without a status" if timed else UNREADABLE
+
+
+def _entry(prefix: bytes, at_us: int, found: re.Match[bytes]) -> Entry | str:
+    request = asked(found[1])
+    if isinstance(request, str):
+        return request
+    if found[2] == b"-":
+        return "a request without a status"
+    return Entry(
+        at_us, request.method, _host(prefix, request), request.target, int(found[2]), _size(found[3])
+    )
+
+
+def _size(text: bytes | None) -> int:
+    digits = (text or b"").rstrip(b'"')
+    if not digits.isdigit() or len(digits) > 13 or int(digits) > MOST_BYTES:
+        return -1
+    return int(digits)
+
+
+def _host(prefix: bytes, request: Asked) -> bytes:
+    """Return the host that a request is for: the target's own, else the virtual host before the client."""
+    if request.host:
+        return request.host
+    found = _HOST.match(_uncollected(prefix))
+    if found is None:
+        return b""
+    name, port, client, third = found.groups()
+    if _IPV4.fullmatch(name) or name.startswith(b"["):  # a client with its port looks like this, too
+        served = port is not None and int(port[1:]) < _EPHEMERAL and is_address(client)
+    elif is_address(client):
+        served = True
+    else:  # two names: a virtual host and a client that has been looked up
+        served = b"." in client and (port is not None or third == b"-")
+    return (name + (port or b"")).lower() if served else b""
+
+
+def _uncollected(prefix: bytes) -> bytes:
+    """Return a line's beginning without what a collector has put before it."""
+    prefix = prefix.lstrip(b'"\x00 \t')
+    found = _COLLECTED.match(prefix)
+    return prefix[found.end() :] if found else prefix
+
+
+def is_address(text: bytes) -> bool:
+    """Tell whether a word is an IP address."""
+    return bool(_IPV4.fullmatch(text)) or (
+        text.count(b":") >= 2 and not text.strip(b"0123456789abcdefABCDEF:.%")
+    )

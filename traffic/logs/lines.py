@@ -1,0 +1,178 @@
+"""The lines of a block, read at once where they are plain, and one by one where they are not."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from traffic.logs import clf
+from traffic.logs.clf import Entry
+from traffic.logs.formats import Format, shown
+from traffic.logs.times import Clock
+
+EMPTY: Final = "an empty line"
+CUT: Final = "cut off at the end of the file"
+CACHEABLE: Final = ("GET", "HEAD")
+COLUMNS: Final = {
+    "at_us": np.int64,
+    "keys": np.int32,
+    "status": np.int16,
+    "size": np.int64,
+    "heads": np.bool_,
+}
+# What is read at once: lines of which nothing is open. `clf.parse` reads them to the same result, in many
+# times the time. Groups: virtual host, time, method, target, status with size; all empty in other lines.
+_PLAIN: Final = re.compile(
+    rb"^(?:(?:([a-z0-9][a-z0-9.-]*[a-z][a-z0-9.-]*(?::\d{1,5})?) (?=\d{1,3}(?:\.\d{1,3}){3} ))?"
+    rb'[^\s"\[\]\\\x00]+ - [^\s"\[\]\\\x00]+ \[(\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] '
+    rb'"(GET|HEAD) (/[!#-\[\]-~]{0,65000}) HTTP/\d\.\d" (\d{3} (?:\d{1,12}|-))(?:[ \r].*)?|.*)$',
+    re.MULTILINE,
+)
+
+
+@dataclass
+class Counted:
+    """Lines of one kind: the first, and how many there are."""
+
+    first: str
+    lines: int = 0
+
+
+class Numbers(dict[bytes, int]):
+    """The number of each resource: as many as there were before it was first asked for."""
+
+    def __missing__(self, resource: bytes) -> int:
+        self[resource] = number = len(self)
+        return number
+
+
+class _Times(dict[bytes, int | None]):
+    """Times by their text."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def __missing__(self, text: bytes) -> int | None:
+        self[text] = found = self.clock.read(text)
+        return found
+
+
+class _Answers(dict[bytes, tuple[int, int]]):
+    """Status and size by their text."""
+
+    def __missing__(self, text: bytes) -> tuple[int, int]:
+        size = -1 if text[4:] == b"-" else int(text[4:])
+        found = int(text[:3]), size if size <= clf.MOST_BYTES else -1
+        if len(self) < 1_000_000:
+            self[text] = found
+        return found
+
+
+@dataclass
+class Lines:
+    """What the lines of one file hold, as far as it has been read."""
+
+    numbers: Numbers
+    clock: Clock
+    methods: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, Counted] = field(default_factory=dict)
+    lines: int = 0
+    blocks: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._times, self._answers = _Times(self.clock), _Answers()
+
+    def take(self, block: bytes, form: Format) -> None:
+        """Read a block of whole lines, the last of which may lack its end."""
+        text = block.removesuffix(b"\n")
+        if form.parse is clf.parse:
+            found = _PLAIN.findall(text)
+            plain = [at for at, line in enumerate(found) if line[1] and self._times[line[1]] is not None]
+            self.lines += len(found)
+            odd = len(plain) < len(found)
+            taken = self._plain([found[at] for at in plain] if odd else found)
+        else:
+            plain, odd, taken = [], True, self._plain([])
+            self.lines += text.count(b"\n") + 1
+        if odd:
+            cut = not block.endswith(b"\n")
+            places, entries = self._odd(text.split(b"\n"), set(plain), form, cut)
+            order = np.argsort(np.array(plain + places), kind="stable")
+            taken = {name: np.concatenate((taken[name], entries[name]))[order] for name in COLUMNS}
+        self.blocks.append(taken)
+
+    def _plain(self, found: Sequence[tuple[bytes, ...]]) -> dict[str, NDArray[Any]]:
+        hosts, times, methods, targets, answers = zip(*found, strict=True) if found else ((),) * 5
+        resources = targets
+        if any(hosts):
+            resources = tuple(
+                b"http://" + host + target if host else target
+                for host, target in zip(hosts, targets, strict=True)
+            )
+        heads = [method == b"HEAD" for method in methods]
+        self.methods["HEAD"] += sum(heads)
+        self.methods["GET"] += len(heads) - sum(heads)
+        status, size = zip(*map(self._answers.__getitem__, answers), strict=True) if answers else ((), ())
+        return _columns(
+            [self._times[text] for text in times],
+            [self.numbers[name] for name in resources],
+            status,
+            size,
+            heads,
+        )
+
+    def _odd(
+        self, lines: Sequence[bytes], plain: set[int], form: Format, cut: bool
+    ) -> tuple[list[int], dict[str, NDArray[Any]]]:
+        """Read the other lines one by one; return where those stand that are requests to replay."""
+        places, entries = [], []
+        for place, line in enumerate(lines):
+            if place in plain:
+                continue
+            entry = self._entry(line.removesuffix(b"\r"), form)
+            if isinstance(entry, str):
+                last = cut and place == len(lines) - 1 and entry == clf.UNREADABLE
+                self._leave_out(CUT if last else entry, line)
+            else:
+                places.append(place)
+                entries.append(entry)
+        resources = [self.numbers[_resource(entry)] for entry in entries]
+        return places, _columns(
+            [entry.at_us for entry in entries],
+            resources,
+            [entry.status for entry in entries],
+            [entry.size for entry in entries],
+            [entry.method == "HEAD" for entry in entries],
+        )
+
+    def _entry(self, line: bytes, form: Format) -> Entry | str:
+        """Read one line; text says why it is left out."""
+        assert form.parse is not None, "a format that is not read is refused before"
+        if not line.strip(b"\x00 \t\r"):
+            return EMPTY
+        entry = form.parse(line, self.clock)
+        if isinstance(entry, str):
+            return entry
+        self.methods[entry.method] += 1
+        return entry if entry.method in CACHEABLE else f"method {entry.method}: not cached"
+
+    def _leave_out(self, reason: str, line: bytes) -> None:
+        counted = self.left_out.setdefault(reason, Counted(shown(line)))
+        counted.lines += 1
+
+
+def _resource(entry: Entry) -> bytes:
+    return b"http://" + entry.host + entry.target if entry.host else entry.target
+
+
+def _columns(*values: Sequence[Any]) -> dict[str, NDArray[Any]]:
+    return {
+        name: np.array(column, kind) for (name, kind), column in zip(COLUMNS.items(), values, strict=True)
+    }

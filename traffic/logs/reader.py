@@ -1,0 +1,148 @@
+"""Reads logs: files in, one `AccessLog` out. Whatever is left out is counted by kind."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from traffic.logs import clf, sources, stored
+from traffic.logs.errors import LogError
+from traffic.logs.formats import recognized
+from traffic.logs.lines import COLUMNS, CUT, Counted, Lines, Numbers
+from traffic.logs.log import AccessLog, Blob, Facts, LeftOut, apart, spread
+from traffic.logs.times import Clock
+from traffic.logs.unpack import blocks
+
+_UNREADABLE: Final = (clf.UNREADABLE, CUT)
+
+
+def read(names: Sequence[str | Path]) -> AccessLog:
+    """Read one log, which may be several files: they are put together in the order of their times.
+
+    A name is a file's, a pattern, or `-` for standard input. Each file is read once, to its end.
+
+    Raises:
+        LogError: it cannot be read, is in no format that is known, or holds no GET or HEAD request.
+    """
+    files = sources.named([str(name) for name in names])
+    if len(files) == 1 and stored.is_stored(files[0]):
+        return stored.load(Path(files[0]))
+    numbers, clock = Numbers(), Clock()
+    found = [_file(name, numbers, clock) for name in files]
+    remarks = [remark for one in found for remark in one.remarks]
+    kept: dict[bytes, _File] = {}
+    for one in found:
+        if one.digest in kept and one.lines.lines:
+            remarks.append(f"{one.name}: holds the same lines as {kept[one.digest].name}: read once")
+        else:
+            kept[one.digest] = one
+    return _together(list(kept.values()), numbers, clock, remarks)
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file, read to its end."""
+
+    name: str
+    format: str
+    lines: Lines
+    digest: bytes
+    remarks: list[str]
+
+    @property
+    def begins_us(self) -> int:
+        """When its first request came; after all others, where it has none."""
+        return min(
+            (int(block["at_us"].min()) for block in self.lines.blocks if block["at_us"].size), default=2**62
+        )
+
+
+def _file(name: str, numbers: Numbers, clock: Clock) -> _File:
+    remarks: list[str] = []
+    digest, form, lines = hashlib.blake2b(digest_size=16), None, Lines(numbers, clock)
+    with sources.opened(name) as file:
+        for block in blocks(name, file, remarks):
+            digest.update(block)
+            if form is None:
+                form = recognized(name, block[:65_536].split(b"\n"))
+            lines.take(block, form)
+    if form is None:
+        raise LogError(f"{name}: is empty: it has no line")
+    return _File(name, form.name, lines, digest.digest(), [f"{name}: {remark}" for remark in remarks])
+
+
+def _together(files: list[_File], numbers: Numbers, clock: Clock, remarks: list[str]) -> AccessLog:
+    files.sort(key=lambda one: one.begins_us)  # rotated logs: those of one second stay in their order
+    left_out = _left_out(one.lines.left_out for one in files)
+    columns = {
+        name: _joined(name, (block for one in files for block in one.lines.blocks)) for name in COLUMNS
+    }
+    lines = sum(one.lines.lines for one in files)
+    if not columns["at_us"].size:
+        raise LogError(_nothing(files, lines, left_out))
+    order = np.argsort(columns["at_us"], kind="stable")
+    columns = {name: column[order] for name, column in columns.items()}
+    at_us, keys = columns["at_us"], columns["keys"]
+    near = apart(at_us)
+    counts = np.bincount(keys)
+    facts = Facts(
+        names=tuple(one.name for one in files),
+        format=", ".join(dict.fromkeys(one.format for one in files)),
+        lines=lines,
+        requests=at_us.size,
+        resources=len(numbers),
+        left_out=left_out,
+        unreadable=sum(kind.lines for kind in left_out if kind.reason in _UNREADABLE),
+        first_us=int(at_us[near][0]),
+        last_us=int(at_us[near][-1]),
+        methods=dict(sum((one.lines.methods for one in files), Counter()).most_common()),
+        statuses={
+            str(status): int(n)
+            for status, n in zip(*np.unique(columns["status"], return_counts=True), strict=True)
+        },
+        asked_once=int((counts == 1).sum()),
+        far=int(at_us.size - at_us[near].size),
+        remarks=(*clock.remarks(), *remarks),
+    )
+    return _log({name: column[near] for name, column in columns.items()}, numbers, clock, facts)
+
+
+def _log(columns: dict[str, NDArray[Any]], numbers: Numbers, clock: Clock, facts: Facts) -> AccessLog:
+    at_us = columns["at_us"]
+    if clock.fractions:
+        end_us = int(at_us[-1] - at_us[0]) + 1
+    else:
+        end_us = int(at_us[-1] - at_us[0]) + 1_000_000  # its last second lasts a second
+        columns["at_us"] = spread(at_us)
+    columns["at_us"] = columns["at_us"] - at_us[0]
+    return AccessLog(**columns, resources=Blob.of(numbers), end_us=end_us, facts=facts)
+
+
+def _joined(name: str, blocks_of_all: Iterable[dict[str, NDArray[Any]]]) -> NDArray[Any]:
+    return np.concatenate([np.empty(0, COLUMNS[name]), *(block[name] for block in blocks_of_all)])
+
+
+def _left_out(of_files: Iterable[dict[str, Counted]]) -> tuple[LeftOut, ...]:
+    together: dict[str, Counted] = {}
+    for left_out in of_files:
+        for reason, counted in left_out.items():
+            together.setdefault(reason, Counted(counted.first)).lines += counted.lines
+    kinds = [LeftOut(reason=reason, lines=kind.lines, first=kind.first) for reason, kind in together.items()]
+    return tuple(sorted(kinds, key=lambda kind: -kind.lines))
+
+
+def _nothing(files: list[_File], lines: int, left_out: Sequence[LeftOut]) -> str:
+    """Say why no request was found."""
+    name = ", ".join(one.name for one in files)
+    kinds = "; ".join(f"{kind.lines} × {kind.reason}, first: {kind.first or '(empty)'}" for kind in left_out)
+    return (
+        f"{name}: none of its {lines} lines is a GET or HEAD request in Common or Combined Log Format "
+        f"({kinds}); check that workload.log names an access log"
+    )
