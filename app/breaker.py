@@ -30,14 +30,14 @@ class Breaker:
         self._closed_s = -STEADY_S
         self.reason: str | None = None
 
-    def trip(self, reason: str) -> None:
-        """Open, and begin to probe; nothing changes if it is open already."""
+    def trip(self, reason: str, cause: str = "") -> None:
+        """Open, and begin to probe; nothing changes if it is open already. `cause` is for the log."""
         if self.reason is not None:
             return
         self.reason = reason
         if time.monotonic() - self._closed_s >= STEADY_S:
             self._pause_s = FIRST_PROBE_S
-        _log.warning("redis is passed by", extra={"reason": reason})
+        _log.warning("redis is passed by", extra={"reason": reason, "cause": cause})
         self._task = asyncio.get_running_loop().create_task(self._recover())
 
     async def close(self) -> None:
@@ -53,7 +53,7 @@ class Breaker:
             try:
                 await self._probe()
             except Exception as error:
-                _log.info("redis still fails", extra={"error": type(error).__name__})
+                _log.info("redis still fails", extra={"error": str(error) or type(error).__name__})
             else:
                 _log.warning("redis is asked again", extra={"reason": self.reason})
                 self.reason, self._closed_s = None, time.monotonic()

@@ -1,35 +1,27 @@
 """A fetch, and what is kept of it: once across replicas where the lease is on, revalidated where it can be.
 
-The lease is Facebook's, without its stale values: who claims a name fetches it, the others wait for what it
-stores, for a bounded time, and then go on alone. (R. Nishtala et al., "Scaling Memcache at Facebook",
-NSDI 2013, section 3.2.1) Where nothing was stored nobody waits for a while: Varnish's hit-for-miss.
-(https://varnish-cache.org/docs/trunk/users-guide/increasing-your-hitrate.html)
+Leases are in app/leases.py.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
-import secrets
 import time
 from dataclasses import dataclass
 from typing import Final
 
-from app.envelope import Envelope, lines, opened, tombstone, updated
+from app.envelope import Envelope, lines, tombstone, updated
 from app.governor import QuotaError
+from app.leases import LEASE_S, Leases
 from app.memory import Troubles
 from app.metrics import Metrics
 from app.names import Resource
 from app.resp import RedisError
 from app.settings import Settings
 from app.store import Store
-from app.upstream import TIMEOUT_S, Fetched, Upstream, UpstreamError, Validator
+from app.upstream import Fetched, Upstream, UpstreamError, Validator
 
-# As long as a call may take, and some more: nobody claims a name while who holds it still fetches.
-_LEASE_S: Final = TIMEOUT_S + 5.0
-_FIRST_LOOK_S: Final = 0.005
-_LAST_LOOK_S: Final = 0.05
 _SPARED_S: Final = 5.0
 _STORED: Final = b"; stored"
 _OUTDATED: Final = b"; detail=outdated"  # another replica has stored what it asked for later
@@ -63,6 +55,7 @@ class Fills:
         self._metrics = metrics
         self._upstream = upstream
         self._store = store
+        self._leases = Leases(store, metrics, settings.lease_wait_s) if settings.lease and store else None
         # A name is tried anew as often as it would be if it had been fetched, and every few seconds at least.
         self._troubles = Troubles(min(settings.ttl_s, _SPARED_S))
 
@@ -71,45 +64,19 @@ class Fills:
 
         `reason` says why Redis could not be asked, if so; `expired` is what it had.
         """
-        if not self._settings.lease or self._store is None or reason is not None:
+        if self._leases is None or reason is not None:
             return await self._fetch(resource, reason, expired)
-        store, token, kept = self._store, secrets.token_bytes(8), None
-        held, filled = await self._turn(store, resource.key, token)
+        turn, kept = await self._leases.turn(resource.key), None
         try:
-            if filled is not None:
-                kept = Kept(filled, _forward(None, expired), "miss", stored=True, another=True)
+            if turn.filled is not None:
+                kept = Kept(turn.filled, _forward(None, expired), "miss", stored=True, another=True)
             else:
                 kept = await self._fetch(resource, None, expired)
             return kept
         finally:
-            if held:
-                await self._release(store, resource.key, token, kept=kept is None or kept.stored)
-
-    async def _turn(self, store: Store, key: bytes, token: bytes) -> tuple[bool, Envelope | None]:
-        """Wait for this replica's turn to fetch what is stored under a key.
-
-        Returns whether the lease is held, and what another replica has stored meanwhile, if any. Whatever
-        Redis does, it lasts no longer than the wait that is allowed.
-        """
-        pause_s, until_s = _FIRST_LOOK_S, time.monotonic() + self._settings.lease_wait_s
-        held, filled = False, None
-        try:
-            while True:
-                held = await store.claim(key, token, _LEASE_S)
-                filled = _fresh(await store.get(key))
-                if held or filled is not None or time.monotonic() >= until_s or await store.passed(key):
-                    break
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, _LAST_LOOK_S)
-        except RedisError as error:
-            self._metrics.redis_errors[error.reason] += 1
-        return held, filled
-
-    async def _release(self, store: Store, key: bytes, token: bytes, *, kept: bool) -> None:
-        try:
-            await store.release(key, token, kept=kept)
-        except RedisError as error:  # then it ends by itself
-            self._metrics.redis_errors[error.reason] += 1
+            if turn.token is not None:
+                stored = kept is None or kept.stored
+                await self._leases.give_back(resource.key, turn.token, kept=stored)
 
     async def _fetch(self, resource: Resource, reason: str | None, expired: Envelope | None) -> Kept:
         asked_s, began_s = time.time(), time.monotonic()
@@ -184,7 +151,7 @@ class Fills:
             return b""
         data, keep_s = envelope.pack(), ttl_s + grace_s(self._settings, envelope)
         if over:
-            data, keep_s = tombstone(envelope.asked_s), _LEASE_S  # as long as an older call may take to come
+            data, keep_s = tombstone(envelope.asked_s), LEASE_S  # as long as an older call may take to come
         try:
             stored = await store.put(resource.key, data, keep_s, now_s)
         except RedisError as error:
@@ -230,11 +197,6 @@ def grace_s(settings: Settings, envelope: Envelope) -> float:
         return 0.0
     revalidate_s = settings.revalidate_s if envelope.header(b"etag") else 0.0
     return max(revalidate_s, settings.stale_while_revalidate_s, settings.stale_if_error_s)
-
-
-def _fresh(data: bytes | None) -> Envelope | None:
-    found = opened(data) if data is not None else None
-    return found if found is not None and time.time() < found.fresh_until_s else None
 
 
 def _forward(reason: str | None, expired: Envelope | None) -> bytes:

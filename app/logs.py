@@ -30,6 +30,22 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class Seldom:
+    """Warns of what goes on and on, each message once in `every_s` seconds."""
+
+    def __init__(self, logger: logging.Logger, every_s: float = 60.0) -> None:
+        self._logger = logger
+        self._every_s = every_s
+        self._until_s: dict[str, float] = {}
+
+    def warning(self, message: str, **extra: Any) -> None:
+        """Log a message, unless it was logged of late."""
+        now_s = time.monotonic()
+        if now_s >= self._until_s.get(message, now_s):
+            self._until_s[message] = now_s + self._every_s
+            self._logger.warning(message, extra=extra)
+
+
 def configure() -> None:
     """Send the app's own records to standard error, once."""
     logger = logging.getLogger("app")

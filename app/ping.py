@@ -9,6 +9,7 @@ import sys
 import time
 
 from app.settings import ConfigurationError, Settings
+from app.tls import cause_of, context_of
 
 
 def _command(*parts: str) -> bytes:
@@ -21,8 +22,10 @@ def measure(settings: Settings, count: int, timeout_s: float = 1.0) -> list[floa
     """Return the round-trip times of PING in µs, in order.
 
     Raises:
+        ConfigurationError: what TLS needs cannot be read.
         OSError: Redis cannot be reached, or refuses.
     """
+    tls = context_of(settings)
     if settings.redis_socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(timeout_s)
@@ -30,6 +33,8 @@ def measure(settings: Settings, count: int, timeout_s: float = 1.0) -> list[floa
     else:
         connection = socket.create_connection((settings.redis_host or "", settings.redis_port), timeout_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            connection = tls.wrap_socket(connection, server_hostname=settings.redis_host)
     with connection:
         if settings.redis_password:
             user = [settings.redis_user] if settings.redis_user else []
@@ -52,10 +57,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m app.ping")
     parser.add_argument("--count", type=int, default=200)
     count = parser.parse_args().count
+    if count < 1:
+        parser.error("--count: ask at least once")
     try:
         times_us = sorted(measure(Settings.from_environment(), count))
-    except (OSError, ConfigurationError) as error:
-        sys.exit(f"Redis does not answer: {error}")
+    except ConfigurationError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        sys.exit(f"Redis does not answer: {cause_of(error)}")
     figures = {
         "samples": count,
         "min_us": times_us[0],

@@ -8,12 +8,15 @@ answer is read and dropped, and no other caller's answer is shifted.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
 
 import hiredis
+
+from app.tls import cause_of
 
 _UNFINISHED: Final = object()
 # Of the timeout: then Redis is under suspicion, and has the rest. A loop that is late itself may have neither
@@ -24,11 +27,15 @@ _LONGEST: Final = 10  # times the timeout: for how long bytes that still come pu
 _REFUSALS: Final = {
     "NOAUTH": "redis-auth",
     "WRONGPASS": "redis-auth",
+    "MASTERDOWN": "redis-masterdown",
     "NOPERM": "redis-denied",
     "LOADING": "redis-loading",
     "READONLY": "redis-readonly",
     "OOM": "redis-full",
 }
+# What Redis refuses on this connection for good: after a failover it is a replica, or knows nobody any more.
+_OUTDATED: Final = ("redis-readonly", "redis-masterdown", "redis-auth")
+_TLS_ALERT: Final = b"\x15\x03"
 
 
 class RedisError(Exception):
@@ -43,22 +50,39 @@ class RefusedError(RedisError):
     """Redis answered with an error; the message is its own."""
 
     def __init__(self, said: str) -> None:
-        super().__init__(_REFUSALS.get(said.split(" ", 1)[0], "redis-error"), said)
+        reason = _REFUSALS.get(said.split(" ", 1)[0], "redis-error")
+        super().__init__("redis-auth" if " AUTH" in said and reason == "redis-error" else reason, said)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether only another connection can make it better."""
+        return self.reason in _OUTDATED
+
+
+def failure_of(error: Exception) -> RedisError:
+    """Return what to say of a connection that failed."""
+    return RedisError("redis-tls" if isinstance(error, ssl.SSLError) else "redis-down", cause_of(error))
 
 
 class Connection(asyncio.Protocol):
     """One connection. It is over once a command has waited, and nothing has come, for `timeout_s`.
 
     `open` tells whether commands can be sent. `failed` is called once if the connection ends while a command
-    waits for its answer, `answered` for each answer with the seconds that it took.
+    waits for its answer, `answered` for each answer with the seconds that it took, `refused` for each that
+    is an error.
     """
 
     def __init__(
-        self, timeout_s: float, failed: Callable[[RedisError], None], answered: Callable[[float], None]
+        self,
+        timeout_s: float,
+        failed: Callable[[RedisError], None],
+        answered: Callable[[float], None],
+        refused: Callable[[RefusedError], None] = lambda _: None,
     ) -> None:
         self._timeout_s = timeout_s
         self._failed = failed
         self._answered = answered
+        self._refused = refused
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(notEnoughData=_UNFINISHED)
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
@@ -101,6 +125,12 @@ class Connection(asyncio.Protocol):
             if not future.done():
                 future.set_exception(error or RedisError("redis-down", "the connection is closed"))
 
+    def retire(self) -> None:
+        """Take no more commands, and end once those that wait are answered; how it ends is told nobody."""
+        self.open, self._failed = False, lambda _: None
+        if not self._waiting:
+            self.close()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
@@ -108,7 +138,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who still waits."""
-        self.close(RedisError("redis-down", "Redis closed the connection"))
+        error = RedisError("redis-down", "Redis closed the connection") if exc is None else failure_of(exc)
+        if self._waiting and not self._heard_s and error.reason == "redis-down":
+            error = RedisError("redis-down", f"{error} before it answered: it may want TLS (REDIS_TLS)")
+        self.close(error)
 
     def data_received(self, data: bytes) -> None:
         """Hand answers out, in the order of the commands."""
@@ -121,11 +154,17 @@ class Connection(asyncio.Protocol):
                 if future.done():
                     continue  # its caller was cancelled
                 if isinstance(answer, hiredis.ReplyError):
-                    future.set_exception(RefusedError(str(answer)))
+                    error = RefusedError(str(answer))
+                    future.set_exception(error)
+                    self._refused(error)
                 else:
                     future.set_result(answer)
         except (hiredis.ProtocolError, IndexError):
-            self.close(RedisError("redis-garbage", "what answers is no Redis"))
+            tls = data.startswith(_TLS_ALERT)
+            said = "it speaks TLS: switch REDIS_TLS on" if tls else "what answers is no Redis"
+            self.close(RedisError("redis-tls" if tls else "redis-garbage", said))
+        if not self.open and not self._waiting:
+            self.close()
 
     def _look_at_the_oldest(self) -> None:
         """Give the connection up if the oldest command has waited too long; one timer serves them all."""

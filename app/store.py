@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
+import time
 from collections.abc import Awaitable
 from typing import Any, Final
 
 from app.breaker import Breaker
+from app.dialing import TIMEOUT_S as TIMEOUT_S
+from app.dialing import Dialer
 from app.envelope import ASKED_AT, MAGIC
+from app.logs import Seldom
 from app.metrics import Metrics
 from app.resp import Connection, RedisError, RefusedError, encode
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
-TIMEOUT_S: Final = 0.1
+_FOLLOW_S: Final = 1.0  # a name is looked up anew no more often than that
 _CONTENT: Final = b"content:"
 _GET: Final = b"*2\r\n$3\r\nGET\r\n$%d\r\n" + _CONTENT + b"%b\r\n"  # as `encode` would, in one step
 _LEASE: Final = b"lease:"
-_PASS: Final = b"pass"  # in a lease's place: what is fetched is not kept, so that nobody need wait for it
+PASS: Final = b"pass"  # in a lease's place: what is fetched is not kept, so that nobody need wait for it
 _PASS_MS: Final = 1000
 # Only its holder gives a lease back: another's may have taken its place since.
 _IF_HELD: Final = b"if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call(%b) end"
 _RELEASE: Final = _IF_HELD % b"'DEL', KEYS[1]"
-_RELEASE_TO_ALL: Final = _IF_HELD % b"'SET', KEYS[1], '%b', 'PX', %d" % (_PASS, _PASS_MS)
+_RELEASE_TO_ALL: Final = _IF_HELD % b"'SET', KEYS[1], '%b', 'PX', %d" % (PASS, _PASS_MS)
 # What was asked for later stays, unless that is later than now: then a clock is ahead, or the value broken.
 # ARGV: the packed response, now (epoch, seconds), its lifetime (ms).
 _PUT: Final = b"""local held = redis.pcall('GET', KEYS[1])
@@ -42,11 +45,12 @@ class Store:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
-        self._answered = metrics.redis_seconds.observe
+        self._dialer = Dialer(settings, self._failed, metrics.redis_seconds.observe, self._outdated)
+        self._follow_s = 0.0
+        self._seldom = Seldom(_log)
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
         self._breaker = Breaker(self.ping)
-        self._said: set[str] = set()
 
     def asked(self, key: bytes) -> asyncio.Future[bytes | None] | None:
         """Ask for what is stored under a key; None, and nothing is asked, where that could not be done now.
@@ -90,7 +94,9 @@ class Store:
         except RefusedError as error:
             if not _without_permission(error):
                 raise
-            self._say_once("redis permits no scripts: an older response may replace a newer one", error)
+            self._seldom.warning(
+                "redis permits no scripts: an older response may replace a newer one", error=str(error)
+            )
             answer = await self._ask(encode(b"SET", where, data, b"PX", keep_ms))
         if answer in (b"OK", 0):
             return bool(answer)
@@ -108,19 +114,22 @@ class Store:
             return taken is not None
         raise self.garbled()
 
-    async def passed(self, key: bytes) -> bool:
-        """Tell whether nobody need wait for the lease of a key, as who held it last kept nothing.
+    async def holder(self, key: bytes) -> bytes | None:
+        """Return the token of who holds the lease of a key; `PASS` where nobody need wait for it.
 
         Raises:
             RedisError: Redis could not be asked.
         """
         try:
-            return bool(await self._ask(encode(b"GET", _LEASE + key)) == _PASS)
+            answer = await self._ask(encode(b"GET", _LEASE + key))
         except RedisError as error:
             if not of_another_type(error):
                 raise
-        await self._ask(encode(b"SET", _LEASE + key, _PASS, b"PX", b"%d" % _PASS_MS))
-        return True
+            await self._pass(key, _PASS_MS)
+            return PASS
+        if answer is None or isinstance(answer, bytes):
+            return answer
+        raise self.garbled()
 
     async def release(self, key: bytes, token: bytes, *, kept: bool) -> None:
         """Give a lease back, if it is still held with this token; for a second to all, if nothing was kept.
@@ -128,8 +137,19 @@ class Store:
         Raises:
             RedisError: Redis could not be asked; the lease ends by itself.
         """
-        script = _RELEASE if kept else _RELEASE_TO_ALL
-        await self._ask(encode(b"EVAL", script, b"1", _LEASE + key, token))
+        try:
+            script = _RELEASE if kept else _RELEASE_TO_ALL
+            await self._ask(encode(b"EVAL", script, b"1", _LEASE + key, token))
+        except RefusedError as error:
+            if not _without_permission(error):
+                raise
+            self._seldom.warning("redis permits no scripts: leases are given back without", error=str(error))
+            # Another's lease may take its place in between, and end early: then there is a call more.
+            if await self.holder(key) == token:
+                await self._pass(key, 1 if kept else _PASS_MS)
+
+    async def _pass(self, key: bytes, for_ms: int) -> None:
+        await self._ask(encode(b"SET", _LEASE + key, PASS, b"PX", b"%d" % for_ms))
 
     async def ping(self) -> None:
         """Ask whether Redis is there, whatever the breaker says.
@@ -140,11 +160,6 @@ class Store:
         connection = await self._connected()
         if await connection.ask(encode(b"PING")) != b"PONG":
             raise self.garbled()
-
-    def _say_once(self, what: str, error: RedisError) -> None:
-        if what not in self._said:
-            self._said.add(what)
-            _log.warning(what, extra={"error": str(error)})
 
     def garbled(self) -> RedisError:
         """Give up a connection whose answer is none to what was asked; returns what to say of it."""
@@ -179,58 +194,37 @@ class Store:
         return await connection.ask(command)
 
     def _failed(self, error: RedisError) -> None:
-        self._breaker.trip(error.reason)
+        self._breaker.trip(error.reason, str(error))
 
     async def _connected(self) -> Connection:
         """Return an open connection; who comes meanwhile waits for the same one."""
         if self._connection is not None and self._connection.open:
             return self._connection
-        if self._connecting is None:
-            self._connecting = asyncio.get_running_loop().create_task(self._connect())
-            self._connecting.add_done_callback(self._connect_ended)
-        return await asyncio.shield(self._connecting)
+        return await asyncio.shield(self._connecting or self._dial())
 
     def _connect_ended(self, task: asyncio.Task[Connection]) -> None:
         self._connecting = None
         if not task.cancelled() and task.exception() is None:
-            self._connection = task.result()
+            former, self._connection = self._connection, task.result()
+            if former is not None:
+                former.retire()
 
-    async def _connect(self) -> Connection:
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                connection = await self._opened()
-                try:
-                    await self._log_in(connection)
-                except BaseException:
-                    connection.close()
-                    raise
-                return connection
-        except TimeoutError as error:
-            raise RedisError("redis-timeout", "Redis could not be reached in time") from error
-        except OSError as error:
-            raise RedisError("redis-down", str(error)) from error
+    def _outdated(self, error: RefusedError) -> None:
+        """Follow the name to where it leads now: whatever Redis refuses for this reason it refuses for good.
 
-    async def _opened(self) -> Connection:
-        settings, loop = self._settings, asyncio.get_running_loop()
+        The connection serves until there is another: reads may still be answered.
+        """
+        now_s = time.monotonic()
+        if not error.outdated or self._connecting is not None or now_s < self._follow_s:
+            return
+        self._follow_s = now_s + _FOLLOW_S
+        self._seldom.warning("redis is looked up anew", reason=error.reason, error=str(error))
+        self._dial()
 
-        def protocol() -> Connection:
-            return Connection(TIMEOUT_S, self._failed, self._answered)
-
-        if settings.redis_socket:
-            _, connection = await loop.create_unix_connection(protocol, settings.redis_socket)
-        else:
-            _, connection = await loop.create_connection(
-                protocol,
-                settings.redis_host or "localhost",
-                settings.redis_port,
-                ssl=ssl.create_default_context() if settings.redis_tls else None,
-            )
-        return connection
-
-    async def _log_in(self, connection: Connection) -> None:
-        if self._settings.redis_password:
-            user = [self._settings.redis_user.encode()] if self._settings.redis_user else []
-            await connection.ask(encode(b"AUTH", *user, self._settings.redis_password.encode()))
+    def _dial(self) -> asyncio.Task[Connection]:
+        self._connecting = asyncio.get_running_loop().create_task(self._dialer.connect())
+        self._connecting.add_done_callback(self._connect_ended)
+        return self._connecting
 
 
 def of_another_type(error: RedisError) -> bool:
@@ -239,4 +233,5 @@ def of_another_type(error: RedisError) -> bool:
 
 
 def _without_permission(error: RefusedError) -> bool:
-    return error.reason == "redis-denied" or "ACL failure" in str(error)
+    said = str(error)
+    return error.reason == "redis-denied" or "ACL failure" in said or said.startswith("ERR unknown command")

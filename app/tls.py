@@ -45,7 +45,7 @@ def context_of(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def cause_of(error: OSError) -> str:
+def cause_of(error: Exception) -> str:
     """Say why a connection failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CAUSES.get(error.verify_code, f"its certificate is not valid: {error.verify_message}")
@@ -63,4 +63,4 @@ def cause_of(error: OSError) -> str:
         if "UNKNOWN_CA" in reason or "BAD_CERTIFICATE" in reason:
             return "it does not trust the client certificate of REDIS_TLS_CERT"
         return f"TLS failed: {reason.replace('_', ' ').lower()}"
-    return error.strerror or str(error) or type(error).__name__
+    return str(error) or type(error).__name__

@@ -1,12 +1,35 @@
 """A real Redis and a real upstream for the app under test."""
 
-from collections.abc import Iterator
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from servers import RedisServer, free_port, serving
 
+from app.logs import JsonFormatter
 from loadtests.upstream import Stub, StubSettings
+
+Logged = Callable[..., list[dict[str, str]]]
+
+
+@pytest.fixture
+def logged() -> Iterator[Logged]:
+    """Read what the app has logged since the test began: all of it, or one message."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger("app")
+    logger.addHandler(handler)
+
+    def read(message: str | None = None) -> list[dict[str, str]]:
+        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+        return [line for line in lines if message in (None, line["message"])]
+
+    yield read
+    logger.removeHandler(handler)
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import io
 import json
-import logging
 import re
 import socket
 import zlib
@@ -18,7 +16,6 @@ import pytest
 from raw_upstreams import RawUpstream, reset, response
 from servers import HITS, Answer, RedisServer, get, serving
 
-from app.logs import JsonFormatter
 from app.main import create_app
 from app.settings import Settings
 from app.upstream import MOST_BYTES
@@ -26,7 +23,7 @@ from app.upstream import MOST_BYTES
 pytestmark = pytest.mark.served
 
 Serve = Callable[..., str]
-Logged = Callable[[], list[dict[str, str]]]
+Logged = Callable[..., list[dict[str, str]]]
 
 
 @pytest.fixture(params=[HITS, "httptools"])
@@ -41,18 +38,6 @@ def serve(redis: RedisServer, request: pytest.FixtureRequest) -> Iterator[Serve]
             return stack.enter_context(serving(app, request.param))
 
         yield serve
-
-
-@pytest.fixture
-def logged() -> Iterator[Logged]:
-    """Read what the app has logged since the test began."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonFormatter())
-    logger = logging.getLogger("app")
-    logger.addHandler(handler)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    logger.removeHandler(handler)
 
 
 def echo(connection: socket.socket, target: str) -> None:

@@ -101,6 +101,65 @@ def test_one_replica_fetches_and_the_others_are_given_what_it_stores(replicas: R
     assert held.calls == 1
 
 
+PLAIN = {"ttl_s": 0.2, "ttl_jitter": 0.0, "stale_if_error_s": 0.0, "revalidate_s": 0.0}
+
+
+def refilled(ask: Ask, held: Held, times: int) -> list[float]:
+    """Ask for what has expired, so often; return how long each took."""
+    took = []
+    for _ in range(times):
+        answer = ask()
+        held.let()
+        took.append(answer.result(10).took_s)
+        until_s = time.monotonic() + 0.25
+        assert eventually(lambda until_s=until_s: time.monotonic() > until_s)
+    return took
+
+
+def test_a_lease_that_redis_did_not_take_back_is_taken_up_again(
+    replicas: Replicas, held: Held, redis: RedisServer, logged: Any
+) -> None:
+    [ask] = replicas(1, lease_wait_s=2, **PLAIN)
+    answer = ask()
+    assert eventually(lambda: held.under_way == 1)
+    redis.hang()
+    held.let()
+    answer.result(10)
+    redis.resume()
+    assert eventually(lambda: "fwd=uri-miss" in said(asked_for(ask, held)), 5)
+    assert int(redis.command("PTTL", held.lease).removeprefix(":")) < 0
+    assert max(refilled(ask, held, 3)) < 1
+    [line] = logged("a lease was not given back")
+    assert line["reason"] == "redis-timeout"
+
+
+def asked_for(ask: Ask, held: Held) -> Future[Answer]:
+    held.let()
+    return ask()
+
+
+@pytest.mark.parametrize("denied", ["-eval", "-del", "-eval -del"])
+def test_a_lease_is_given_back_whatever_redis_permits(
+    replicas: Replicas, held: Held, redis: RedisServer, denied: str, logged: Any
+) -> None:
+    redis.command("ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", *denied.split())
+    [ask] = replicas(1, lease_wait_s=2, redis_user="app", redis_password="pw", **PLAIN)
+    assert max(refilled(ask, held, 3)) < 1
+    held.status = 302  # of what is not kept
+    assert max(refilled(ask, held, 3)) < 1
+    assert len(logged("redis permits no scripts: leases are given back without")) == 1
+
+
+def test_another_replicas_lease_that_is_left_is_waited_for_once(
+    replicas: Replicas, held: Held, redis: RedisServer
+) -> None:
+    [ask] = replicas(1, lease_wait_s=0.5, **PLAIN)
+    redis.command("SET", held.lease, "of-one-that-died", "PX", "35000")
+    took = refilled(ask, held, 4)
+    assert took[0] >= 0.5
+    assert max(took[1:]) < 0.4
+
+
 def test_who_waits_for_what_has_expired_says_so(replicas: Replicas, held: Held) -> None:
     first, second = replicas(2, ttl_s=0.3, ttl_jitter=0.0, stale_if_error_s=0.0, lease_wait_s=10)
     held.let()
