@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
-from rich.console import Console
 
 import reports
 from bench import (
@@ -23,9 +26,11 @@ from bench import (
     machine,
     options,
     progress,
+    remarks,
     selftest,
     show,
     targets,
+    terminal,
     workers,
 )
 from bench.errors import UserError
@@ -43,13 +48,17 @@ from scenarios.model import Scenario
 from traffic.keys import read as read_log
 from traffic.logs import LogError
 
-FAILED: Final = 4  # the exit code of a run that itself failed
+# Exit codes beside 0, 1 and 3, which say what a run has found (`reports.exit_code`).
+INVALID: Final = 2
+FAILED: Final = 4
+INTERRUPTED: Final = 130
+PIPE_CLOSED: Final = 141
 
 cli = typer.Typer(
     help="Where should a FastAPI service's Redis cache live: in its task (sidecar), or in one of its own?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Results = Annotated[Path, typer.Option("--results", help="The folder of all runs.")]
@@ -59,20 +68,27 @@ StackName = Annotated[
 ]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sidecar-bench {metadata.version('sidecar-bench')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
 @cli.command()
+@options.takes_fields()
 def run(
     scenario: Annotated[
         str | None, typer.Argument(help="A scenario of the library (see `list`) or a YAML file.")
     ] = None,
-    topology: options.Topology = None,
-    replicas: options.Replicas = None,
-    ttl: options.Ttl = None,
-    rate: options.Rate = None,
-    rtt: options.Rtt = None,
-    blocks: options.Blocks = None,
-    duration: options.Duration = None,
-    seed: options.Seed = None,
-    assignments: options.Assignments = None,
     stack: StackName = "auto",
     target: targets.Target = None,
     label: targets.Label = None,
@@ -83,30 +99,21 @@ def run(
     expected_workers: workers.Remote = 0,
     bind: workers.Bind = None,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with a run that was interrupted.")
+        str | None, typer.Option(metavar="RUN", help="Resume a run that was interrupted.")
     ] = None,
     results: Results = DEFAULT_ROOT,
     markdown: Annotated[Path | None, typer.Option(help="Write the findings as Markdown, too.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write thresholds and trials as JUnit XML, too.")] = None,
+    *,
+    changed: dict[str, object],
 ) -> None:
     """Compare the variants of a scenario and write a report.
 
-    Exit codes: 0, every threshold is kept, or, where none is stated, something was decided; 1, a threshold
-    is broken; 2, something is to be mended; 3, a threshold is undecided, or nothing could be decided; 4, the
-    run itself failed.
+    Exit codes: 0, every threshold is met, or, where none is stated, something was decided; 1, a threshold
+    is violated; 2, invalid input; 3, a threshold is undecided, or nothing could be decided; 4, the run
+    itself failed.
     """
-    changed = options.overrides(
-        assignments,
-        topology=topology,
-        replicas=replicas,
-        cache__ttl=ttl,
-        workload__rate=rate,
-        link__rtt_ms=rtt,
-        schedule__blocks=blocks,
-        schedule__duration=duration,
-        seed=seed,
-    )
-    console = Console()
+    console = terminal.console()
     crew = workers.asked(local_workers, expected_workers, bind)
     aim = targets.asked(target, label, own, rate_cap, duration_cap)
     if resume is not None:
@@ -127,14 +134,13 @@ def run(
         _check_logs(read)
         guard.check(read, aim.choice)
         record, folder = _begin(read, stack, results, aim.choice)
-    console.print(
-        f"Run {record.run_id} on the {record.stack.name} stack: {record.stack.reason}.", highlight=False
-    )
+    console.print(f"Run {record.run_id} on the {record.stack.name} stack: {record.stack.reason}.")
     with (
+        _hint(folder),
         targets.open_stack(record) as opened,
         progress.listener(console) as listener,
     ):
-        for remark in crew.remarks(opened.load_cpus):
+        for remark in [*remarks.of(record.scenario), *crew.remarks(opened.load_cpus)]:
             listener.says(remark)
         conductor.conduct(folder, record.scenario, opened, listener, crew.start_load())
     summary = show.verdict(console, folder)
@@ -142,6 +148,16 @@ def run(
         if path is not None:
             write_text(path, render(summary))
     sys.exit(reports.exit_code(summary))
+
+
+@contextlib.contextmanager
+def _hint(folder: RunFolder) -> Iterator[None]:
+    """Say with whatever ends a run how to resume it."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"Resume with: sidecar-bench run --resume {shlex.quote(str(folder.path))}")
+        raise
 
 
 def _begin(
@@ -168,14 +184,14 @@ def _check_logs(scenario: Scenario) -> None:
 
 @cli.command()
 def report(name: RunName = "last", results: Results = DEFAULT_ROOT) -> None:
-    """Write a stored run's report anew."""
-    show.verdict(Console(), RunFolder.find(results, name))
+    """Regenerate a stored run's report."""
+    show.verdict(terminal.console(), RunFolder.find(results, name))
 
 
 @cli.command(name="list")
 def list_(results: Results = DEFAULT_ROOT) -> None:
     """Name the scenarios of the library and the runs that are stored."""
-    show.listing(Console(), document.library(), runs(results))
+    show.listing(terminal.console(), document.library(), runs(results))
 
 
 @cli.command(name="show")
@@ -184,7 +200,7 @@ def show_(
     results: Results = DEFAULT_ROOT,
 ) -> None:
     """Show what a scenario compares, or what a run has found."""
-    console = Console()
+    console = terminal.console()
     if name in document.library() or name.endswith((".yaml", ".yml")):
         show.scenario(console, document.build(document.read(document.find(name))))
     else:
@@ -192,20 +208,24 @@ def show_(
 
 
 @cli.command()
+@options.takes_fields()
 def check(
     scenario: Annotated[str, typer.Argument(help="A scenario of the library or a YAML file.")],
-    assignments: options.Assignments = None,
+    *,
+    changed: dict[str, object],
 ) -> None:
     """Check a scenario and show what it would compare, without running it."""
-    read = document.load(scenario, options.overrides(assignments))
+    read = document.load(scenario, changed)
     _check_logs(read)
-    show.scenario(Console(), read)
+    console = terminal.console()
+    show.scenario(console, read)
+    show.remarks(console, remarks.of(read))
 
 
 @cli.command(name="doctor")
 def doctor_() -> None:
     """Say what this machine can do, and what to do about what is missing."""
-    doctor.examine(Console())
+    doctor.examine(terminal.console())
 
 
 @cli.command(name="selftest")
@@ -220,7 +240,7 @@ def selftest_(
     Exit codes: 0, all are answered as expected; 1, one is not; 3, too little was valid to answer them all.
     """
     root = results / f"selftest-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    sys.exit(selftest.selftest(Console(), root, full=full))
+    sys.exit(selftest.selftest(terminal.console(), root, full=full))
 
 
 cli.command(name="export")(export.export)
@@ -249,26 +269,39 @@ def _end_in_order(_: int, __: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run the command; what the user can mend is said in a sentence, with exit code 2."""
+    """Run the command. Whatever goes wrong is a sentence; the exit codes are those of docs/results.md."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end_in_order)
+    terminal.prepare()
     try:
         cli()
+    except SystemExit as ended:
+        # Typer makes 1 of a reader that has gone (`… | head`), and 1 is a violated threshold's.
+        if isinstance(ended.__context__, BrokenPipeError):
+            sys.exit(PIPE_CLOSED)
+        raise
     except (UserError, ScenarioError, StackError, ResultsError, LogError) as error:
-        _say(str(error))
-        sys.exit(2)
+        _end(INVALID, str(error), error)
     except LoadError as error:
-        _say(f"{error}\nThis is a fault of the bench. Trials that ended are stored; go on with --resume last")
-        sys.exit(FAILED)
-    except Interrupted:
-        _say("interrupted. Trials that ended are stored; go on with: sidecar-bench run --resume last")
-        sys.exit(130)
-    except Exception:
-        # Not by itself: Python would exit with 1, which is a threshold's.
-        traceback.print_exc()
-        _say("this is a fault of the bench; what is above tells where. Trials that ended are stored")
-        sys.exit(FAILED)
+        _end(FAILED, f"{error}\nThis is a fault of the bench. Trials that ended are stored", error)
+    except Interrupted as error:
+        _end(INTERRUPTED, "interrupted. Trials that ended are stored", error)
+    except OSError as error:
+        if error.filename is None:
+            _fault(error)
+        _end(INVALID, f"{error.filename}: {error.strerror}", error)
+    except Exception as error:
+        _fault(error)
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"sidecar-bench: {text}\n")
+def _fault(error: Exception) -> NoReturn:
+    # Not by itself: Python would exit with 1, which is a violated threshold's.
+    traceback.print_exc()
+    _end(FAILED, "this is a fault of the bench; see above. Trials that ended are stored", error)
+
+
+def _end(code: int, said: str, error: BaseException) -> NoReturn:
+    notes: list[str] = getattr(error, "__notes__", [])
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write("\n".join([f"sidecar-bench: {said}", *notes]) + "\n")
+    sys.exit(code)

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from bench import options
+from bench import options, terminal
 from bench.errors import UserError
 from bench.store import DEFAULT_ROOT, RunFolder
 from scenarios import document
 
 
+@options.takes_fields()
 def cost(
     scenario: Annotated[
         str | None, typer.Argument(help="A scenario of the library or a YAML file; none with --run.")
@@ -24,20 +24,14 @@ def cost(
     ] = None,
     prices: Annotated[Path | None, typer.Option(help="Prices of your own, like reports/prices.yaml.")] = None,
     arm: Annotated[bool, typer.Option("--arm", help="On ARM instead of x86.")] = False,
-    topology: options.Topology = None,
-    replicas: options.Replicas = None,
-    ttl: options.Ttl = None,
-    rate: options.Rate = None,
-    assignments: options.Assignments = None,
     results: Annotated[Path, typer.Option("--results", help="The folder of all runs.")] = DEFAULT_ROOT,
+    *,
+    changed: dict[str, object],
 ) -> None:
     """Say what each topology costs a month on AWS Fargate, and what it asks of an upstream's quota."""
     from reports import analysis, costs
     from reports.prices import DEFAULT, read_prices
 
-    changed = options.overrides(
-        assignments, topology=topology, replicas=replicas, cache__ttl=ttl, workload__rate=rate
-    )
     known = read_prices(prices or DEFAULT)
     if run is not None:
         if scenario is not None or changed:
@@ -55,12 +49,12 @@ def cost(
             "nothing is known of this traffic: theory says nothing of logs, of an upstream that fails, nor "
             "of a cache in the app's memory; run the scenario, then give --run last"
         )
-    console = Console()
-    console.print(f"{read.name}: a month, {source}", style="bold", highlight=False)
+    console = terminal.console()
+    console.print(f"{read.name}: a month, {source}", style="bold")
     table = Table(box=None, pad_edge=False)
     for place, head in enumerate(found.heads):
         table.add_column(head, overflow="fold", justify="left" if place < 2 else "right")
     for row in found.rows:
         table.add_row(*("\n".join(filter(None, (cell.text, cell.under))) for cell in row))
     console.print(table)
-    console.print(costs.assumptions(known), style="dim", highlight=False)
+    console.print(costs.assumptions(known), style="dim")

@@ -13,12 +13,13 @@ from typing import Final, Literal
 import psutil
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench import awake, machine
 from compose import redis_binary, stacks
 from compose.stack import StackError
 
-_MARKS: Final = {"good": "[green]ok[/]", "poor": "[yellow]poor[/]", "missing": "[red]missing[/]"}
+_MARKS: Final = {"good": ("ok", "green"), "poor": ("poor", "yellow"), "missing": ("missing", "red")}
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def examine(console: Console) -> None:
     for heading in ("", "", "found", "what to do"):
         table.add_column(heading, overflow="fold")
     for finding in findings():
-        table.add_row(_MARKS[finding.state], finding.subject, finding.found, finding.remedy)
+        table.add_row(Text(*_MARKS[finding.state]), finding.subject, finding.found, finding.remedy)
     console.print(table)
 
 

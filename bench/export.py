@@ -18,6 +18,7 @@ from scenarios import document
 _TOPOLOGIES = ("sidecar", "separate")
 
 
+@options.takes_fields(without=["topology"])
 def export(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="ecs, kubernetes or compose.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder that takes the files.")],
@@ -25,10 +26,9 @@ def export(
     topology: Annotated[
         str | None, typer.Option(help="sidecar or separate: which of the two is to be deployed.")
     ] = None,
-    replicas: options.Replicas = None,
-    ttl: options.Ttl = None,
-    assignments: options.Assignments = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
+    *,
+    changed: dict[str, object],
 ) -> None:
     """Write the files that deploy a scenario's service: a template, manifests or Compose files."""
     if target not in TARGETS:
@@ -36,7 +36,6 @@ def export(
     if topology not in _TOPOLOGIES:
         given = f"{topology}: not to be exported" if topology else "which topology?"
         raise UserError(f"{given}; give --topology sidecar or --topology separate")
-    changed = options.overrides(assignments, replicas=replicas, cache__ttl=ttl)
     read = document.load(scenario, changed)
     files = TARGETS[target](service(read, topology))
     for line in write(out, files, force=force):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final
 
 import typer
-import yaml
 
 from scenarios import document
+from scenarios.document import Given
 
 _PANEL = "The scenario's fields (repeat an option, or list values with commas, to compare them)"
 
@@ -28,24 +30,74 @@ Seed = Annotated[int | None, _option("Seeds order, arrivals and keys.", "--seed"
 Assignments = Annotated[
     list[str] | None, _option("Any field: --set upstream.latency_ms=80, --set 'cache.ttl=[5, 1h]'.", "--set")
 ]
+# By argument: its type, and the field that it sets.
+_FIELDS: Final[dict[str, tuple[Any, str]]] = {
+    "topology": (Topology, "topology"),
+    "replicas": (Replicas, "replicas"),
+    "ttl": (Ttl, "cache.ttl"),
+    "rate": (Rate, "workload.rate"),
+    "rtt": (Rtt, "link.rtt_ms"),
+    "blocks": (Blocks, "schedule.blocks"),
+    "duration": (Duration, "schedule.duration"),
+    "seed": (Seed, "seed"),
+}
+
+
+def takes_fields(*, without: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that change a scenario; it gets what they change as `changed`.
+
+    `without` names arguments that the command has for itself.
+    """
+    taken = {name: kind for name, (kind, _) in _FIELDS.items() if name not in without}
+    taken["assignments"] = Assignments
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        own = [
+            parameter
+            for parameter in inspect.signature(command, eval_str=True).parameters.values()
+            if parameter.name != "changed"
+        ]
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in taken.items()
+        ]
+
+        @functools.wraps(command)
+        def called(**given: Any) -> None:
+            fields = {name: given.pop(name) for name in taken}
+            command(**given, changed=overrides(fields.pop("assignments"), **fields))
+
+        signature = inspect.Signature(
+            [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + added
+        )
+        called.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads
+        called.__annotations__ = {name: found.annotation for name, found in signature.parameters.items()}
+        return called
+
+    return decorated
 
 
 def overrides(
-    assignments: Sequence[str] | None = None, **named: Sequence[str] | str | int | None
+    assignments: Sequence[str] | None = None, **arguments: Sequence[str] | str | int | None
 ) -> dict[str, object]:
     """Return what the options change: values by dotted field name; several values make a list.
 
-    `named` has the field's name with `__` for the dot.
-
     Raises:
-        ScenarioError: an assignment cannot be read.
+        ScenarioError: a value or an assignment cannot be read.
     """
     changed: dict[str, object] = {}
-    for name, given in named.items():
+    for name, given in arguments.items():
         if given is None or given == []:
             continue
+        option = f"--{name}"
         written = [str(given)] if isinstance(given, str | int) else list(given)
-        levels = [yaml.safe_load(level.strip()) for item in written for level in item.split(",")]
-        changed[name.replace("__", ".")] = levels[0] if len(levels) == 1 else levels
-    changed.update(document.parse_assignment(assignment) for assignment in assignments or ())
+        levels = [
+            document.parse_value(level.strip(), f"{option} {level.strip()}")
+            for item in written
+            for level in item.split(",")
+        ]
+        changed[_FIELDS[name][1]] = Given(levels[0] if len(levels) == 1 else levels, option)
+    for assignment in assignments or ():
+        field, value = document.parse_assignment(assignment)
+        changed[field] = Given(value, "--set")
     return changed

@@ -100,7 +100,7 @@ class PlainListener:
         self._print(sentence)
 
     def _print(self, line: str) -> None:
-        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+        self._console.print(line, soft_wrap=True)
 
 
 class LiveListener:
@@ -108,11 +108,11 @@ class LiveListener:
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[done]}"),
+            TextColumn("{task.fields[done]}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[live]}"),
+            TextColumn("{task.fields[live]}", markup=False),
             console=console,
             transient=True,
         )
@@ -176,13 +176,11 @@ class LiveListener:
     def trial_ended(self, record: TrialRecord, judged: Sequence[Gate]) -> None:
         """Leave a line on it."""
         self._clock.trial_ended()
-        self._progress.console.print(
-            f"[{self._number}/{self._total}] {_judged(record, judged)}", markup=False, highlight=False
-        )
+        self._progress.console.print(f"[{self._number}/{self._total}] {_judged(record, judged)}")
 
     def says(self, sentence: str) -> None:
         """Leave it above the bar."""
-        self._progress.console.print(sentence, markup=False, highlight=False)
+        self._progress.console.print(sentence)
 
     def _update(self, **fields: Any) -> None:
         if self._task is not None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from bench import awake, questions
 from bench.experiments import EmbeddedExperiments, Experiments, Purse
@@ -53,13 +53,13 @@ def put(console: Console, bench: Experiments, asked: Sequence[Question]) -> int:
     for question in asked:
         with awake.cores():
             answers.append(question.ask(bench))
-        console.print(f"{answers[-1].outcome}: {question.text}", highlight=False, markup=False)
+        console.print(f"{answers[-1].outcome}: {question.text}")
     table = Table(box=None, pad_edge=False)
     for heading in ("", "question", "measured", "expected"):
         table.add_column(heading, overflow="fold")
     for question, answer in zip(asked, answers, strict=True):
-        mark = f"[{_COLOURS[answer.outcome]}]{answer.outcome}[/]"
-        table.add_row(mark, question.text, escape(answer.figure), answer.expected)
+        mark = Text(answer.outcome, _COLOURS[answer.outcome])
+        table.add_row(mark, question.text, answer.figure, answer.expected)
     console.print(table)
     outcomes = {answer.outcome for answer in answers}
     return 1 if "failed" in outcomes else 3 if "unanswered" in outcomes else 0

@@ -19,9 +19,9 @@ from bench.errors import UserError
 from reports.records import RunEnd, RunRecord, TrialRecord
 
 DEFAULT_ROOT: Final = Path("results")
-_RUN: Final = "run.json"
-_TRIAL: Final = "trial.json"
-_END: Final = "end.json"
+RUN: Final = "run.json"
+TRIAL: Final = "trial.json"
+END: Final = "end.json"
 
 
 @contextlib.contextmanager
@@ -87,7 +87,7 @@ class RunFolder:
         folder = cls(root / record.run_id)
         with _disk_errors(folder.path):
             folder.path.mkdir(parents=True)
-        _write(folder.path / _RUN, record)
+        _write(folder.path / RUN, record)
         return folder
 
     @classmethod
@@ -103,11 +103,11 @@ class RunFolder:
                 raise UserError(f"{root}: no run is stored here yet; start one with: sidecar-bench run quick")
             return known[-1]
         for path in (Path(name), root / name):
-            if (path / _RUN).is_file():
+            if (path / RUN).is_file():
                 return cls(path)
             if path.is_dir():
                 raise UserError(
-                    f"{path}: the folder holds no {_RUN}: it is no run, or its beginning was never written; "
+                    f"{path}: the folder holds no {RUN}: it is no run, or its beginning was never written; "
                     "remove it, and run the scenario anew"
                 )
         raise UserError(f"{name}: no such run in {root}; `sidecar-bench list` names those that are stored")
@@ -118,7 +118,7 @@ class RunFolder:
         Raises:
             UserError: the file is damaged.
         """
-        path = self.path / _RUN
+        path = self.path / RUN
         try:
             return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError, UnicodeDecodeError) as error:
@@ -147,7 +147,7 @@ class RunFolder:
         Raises:
             UserError: it cannot be written.
         """
-        _write(self.trial_folder(record.id, record.attempt) / _TRIAL, record)
+        _write(self.trial_folder(record.id, record.attempt) / TRIAL, record)
 
     def go_on(self) -> None:
         """Let the run go on, if it had ended.
@@ -156,7 +156,7 @@ class RunFolder:
             UserError: it cannot be written.
         """
         with _disk_errors(self.path):
-            (self.path / _END).unlink(missing_ok=True)
+            (self.path / END).unlink(missing_ok=True)
 
     def end(self, end: RunEnd) -> None:
         """Store what has ended the run.
@@ -164,7 +164,7 @@ class RunFolder:
         Raises:
             UserError: it cannot be written.
         """
-        _write(self.path / _END, end)
+        _write(self.path / END, end)
 
     def ended(self) -> dict[tuple[str, int], TrialRecord]:
         """Return the trials that ended, by id and attempt; unfinished ones are not among them.
@@ -173,7 +173,7 @@ class RunFolder:
             UserError: a trial's file is damaged.
         """
         ended = {}
-        for path in sorted(self.path.glob(f"trials/*/{_TRIAL}")):
+        for path in sorted(self.path.glob(f"trials/*/{TRIAL}")):
             try:
                 record = TrialRecord.model_validate_json(path.read_text(encoding="utf-8"))
             except (OSError, ValidationError, UnicodeDecodeError) as error:
@@ -186,4 +186,4 @@ class RunFolder:
 
 def runs(root: Path) -> list[RunFolder]:
     """Return the runs that are stored, the oldest first."""
-    return [RunFolder(path.parent) for path in sorted(root.glob(f"*/{_RUN}"))]
+    return [RunFolder(path.parent) for path in sorted(root.glob(f"*/{RUN}"))]

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
-from scenarios import thresholds
+from scenarios import text, thresholds
 from scenarios.model import Precision, RunSettings, Scenario, Settings, Topology, Variant
+from scenarios.written import (
+    Document,
+    Given,
+    Path_,
+    ScenarioError,
+    copied,
+    override,
+    parse_assignment,
+    parse_value,
+    short,
+)
+
+__all__ = [
+    "LIBRARY", "Document", "Given", "ScenarioError", "build", "find", "library", "load", "override",
+    "parse_assignment", "parse_value", "read",
+]  # fmt: skip
 
 LIBRARY: Final = Path(__file__).parent
 MOST_VARIANTS: Final = 64
@@ -25,29 +40,9 @@ _UNUSED: Final[dict[Topology, tuple[str, ...]]] = {
 }
 
 _ATTRIBUTES: Final = {"from": "from_"}  # a word of Python's
-Path_ = tuple[str, ...]
+# Ids are names of folders and words of thresholds, and a log's name may have anything in it.
+_UNNAMEABLE: Final = re.compile(r"[^\w.+]+", re.ASCII)
 _Model = TypeVar("_Model", RunSettings, Settings)
-
-
-class ScenarioError(ValueError):
-    """A scenario that cannot be used. The message names the file, the field and the remedy."""
-
-
-@dataclass(frozen=True)
-class Document:
-    """A scenario as it is written: nested mappings, and the line on which each field stands."""
-
-    source: str
-    fields: dict[str, Any]
-    lines: dict[Path_, int] = field(default_factory=dict)
-
-    def where(self, path: Path_) -> str:
-        """Say where a field stands: `scenarios/quick.yaml, line 7, cache.ttl`."""
-        dotted = ".".join(path)
-        for upto in range(len(path), 0, -1):
-            if path[:upto] in self.lines:
-                return f"{self.source}, line {self.lines[path[:upto]]}, {dotted}"
-        return f"{self.source}, {dotted}" if dotted else self.source
 
 
 def library() -> dict[str, Path]:
@@ -78,66 +73,20 @@ def read(path: Path) -> Document:
         ScenarioError: it cannot be read, or is not a YAML mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        fields = yaml.safe_load(text)
+        read_text = text.read(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: cannot be read ({error})") from error
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ScenarioError(f"{path}{line}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(fields, dict) or root is None:
+    except text.TextError as error:
+        line = f", line {error.line}" if error.line else ""
+        raise ScenarioError(f"{path}{line}: {error.problem}") from error
+    fields = read_text.value
+    if not isinstance(fields, dict):
         raise ScenarioError(f"{path}: a scenario is a mapping of fields, such as `name: mine`")
-    document = Document(str(path), fields, dict(_lines(root)))
+    document = Document(str(path), fields, read_text.lines)
     log = fields.get("workload", {}).get("log") if isinstance(fields.get("workload"), dict) else None
     if isinstance(log, str) and not Path(log).is_absolute():
         fields["workload"]["log"] = str(path.parent / log)
     return document
-
-
-def _lines(node: yaml.Node, path: Path_ = ()) -> Iterator[tuple[Path_, int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*path, str(key.value))
-            yield here, key.start_mark.line + 1
-            yield from _lines(value, here)
-
-
-def override(document: Document, overrides: Mapping[str, object]) -> Document:
-    """Return the document with fields set anew: values by dotted name (`cache.ttl`).
-
-    Raises:
-        ScenarioError: a name goes through something that is not a mapping.
-    """
-    fields = _copied(document.fields)
-    lines = dict(document.lines)
-    for dotted, value in overrides.items():
-        path = tuple(dotted.split("."))
-        parent = fields
-        for part in path[:-1]:
-            parent = parent.setdefault(part, {})
-            if not isinstance(parent, dict):
-                raise ScenarioError(f"--set {dotted}: {part} is a value, it has no fields of its own")
-        parent[path[-1]] = value
-        lines = {known: line for known, line in lines.items() if known[: len(path)] != path}
-    return Document(document.source, fields, lines)
-
-
-def parse_assignment(text: str) -> tuple[str, object]:
-    """Read `cache.ttl=5` or `cache.ttl=[5, 10]`: the value is YAML.
-
-    Raises:
-        ScenarioError: there is no `=`, or the value is not YAML.
-    """
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise ScenarioError(f"--set {text}: write FIELD=VALUE, such as --set cache.ttl=5")
-    try:
-        return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"--set {text}: the value is not valid YAML") from error
 
 
 def build(document: Document) -> Scenario:
@@ -151,7 +100,8 @@ def build(document: Document) -> Scenario:
     variant_fields = {name: value for name, value in document.fields.items() if name not in run_names}
     run = _open_ended(_checked(RunSettings, run_fields, document))
     factors = {path: levels for path, levels in _leaves(variant_fields) if isinstance(levels, list)}
-    cases = list(_cases(run, Document(document.source, variant_fields, document.lines)))
+    named = Document(document.source, variant_fields, document.lines, document.options)
+    cases = list(_cases(run, named))
     _check_factors(factors, len(cases), document)
 
     varied: list[Path_] = [*([("label",)] if run.cases else []), *factors]
@@ -169,7 +119,8 @@ def build(document: Document) -> Scenario:
         }
         identity = tuple(sorted({"topology": settings.topology, **used}.items()))
         if identity not in variants:
-            variants[identity] = Variant(id=_variant_id(settings, used), levels=used, **dict(settings))
+            name = _unlike(_variant_id(settings, used), [known.id for known in variants.values()])
+            variants[identity] = Variant(id=name, levels=used, **dict(settings))
     _check_used(factors, variants.values(), document)
     try:
         thresholds.check(
@@ -218,7 +169,7 @@ def _cases(run: RunSettings, document: Document) -> Iterator[Document]:
             overrides[".".join(path)] = value
             written = {path[:n]: place[: n + 2] for n in range(1, len(path) + 1)}
             lines |= {known: document.lines[at] for known, at in written.items() if at in document.lines}
-        yield Document(document.source, override(document, overrides).fields, lines)
+        yield Document(document.source, override(document, overrides).fields, lines, document.options)
 
 
 def _check_factors(factors: Mapping[Path_, list[Any]], cases: int, document: Document) -> None:
@@ -265,7 +216,7 @@ def _checked(model: type[_Model], fields: dict[str, Any], document: Document) ->
             else:
                 problem = detail["msg"].removeprefix("Value error, ")
                 if detail["type"] != "missing" and not isinstance(detail["input"], dict | Settings):
-                    problem += f" (it is {detail['input']!r})"
+                    problem += f" (it is {short(repr(detail['input']))})"
             problems.append(f"{document.where(path)}: {problem}")
         raise ScenarioError("\n".join(dict.fromkeys(problems))) from error
 
@@ -288,12 +239,8 @@ def _leaves(fields: Mapping[str, Any], path: Path_ = ()) -> Iterator[tuple[Path_
             yield (*path, str(name)), value
 
 
-def _copied(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _copied(value) if isinstance(value, dict) else value for name, value in fields.items()}
-
-
 def _with_levels(fields: Mapping[str, Any], levels: Mapping[Path_, Any]) -> dict[str, Any]:
-    point = _copied(fields)
+    point = copied(fields)
     for path, level in levels.items():
         parent = point
         for part in path[:-1]:
@@ -318,7 +265,14 @@ def _variant_id(settings: Settings, levels: Mapping[str, Any]) -> str:
     return "-".join(parts)
 
 
+def _unlike(name: str, taken: Sequence[str]) -> str:
+    """Number a name that another variant has already: two logs of one name, 0.1234567 and 0.1234568."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(free for free in names if free not in taken)
+
+
 def _level(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return name if value else f"no_{name}"
-    return f"{name}{value:g}" if isinstance(value, float) else f"{name}{str(value).rsplit('/', 1)[-1]}"
+    written = f"{value:g}" if isinstance(value, float) else str(value).rsplit("/", 1)[-1]
+    return name + _UNNAMEABLE.sub("_", written)

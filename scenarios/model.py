@@ -22,7 +22,7 @@ CaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_le
 class Strict(BaseModel):
     """A frozen model that refuses what it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Keys(Strict):

@@ -1,7 +1,9 @@
 """The command, as a user meets it: what it prints, how it exits, what it leaves."""
 
+import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,124 @@ def test_a_run_that_failed_is_no_broken_threshold(
         cli.main()
     assert ended.value.code == cli.FAILED == 4
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--ttl", "5parsecs"], "--ttl, cache.ttl: '5parsecs' is not understood"),
+        (["--set", "cache.ttl=5parsecs"], "--set, cache.ttl: '5parsecs' is not understood"),
+        (["--replicas", "["], "--replicas [: not valid YAML"),
+        (["--rate", "9" * 5000], "--rate 999"),
+        (["--set", "cache.ttl=" + "[" * 5000], "--set cache.ttl=[[["),
+        (["--set", "cache.ttl=.inf"], "cache.ttl: Input should be a finite number"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run", "cost", "export"])
+def test_a_wrong_value_is_blamed_on_its_option_by_every_command(
+    tmp_path: Path, command: str, arguments: list[str], said: str
+) -> None:
+    place = ["ecs", "--topology", "sidecar", "--out", "out", "quick"] if command == "export" else ["quick"]
+    ended = sidecar_bench(command, *place, *arguments, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "quick.yaml" not in ended.stderr
+    assert len(ended.stderr) < 1000
+
+
+def test_the_same_options_change_a_scenario_for_every_command(tmp_path: Path) -> None:
+    options = [
+        "--ttl",
+        "5",
+        "--replicas",
+        "3",
+        "--rtt",
+        "0.8",
+        "--rate",
+        "50",
+        "--blocks",
+        "4",
+        "--duration",
+        "9s",
+    ]
+    for command, place in (
+        ("check", ["quick"]),
+        ("cost", ["quick"]),
+        ("export", ["compose", "--topology", "sidecar", "--out", "out", "quick"]),
+    ):
+        assert sidecar_bench(command, *place, *options, "--seed", "7", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("command", [[], ["run"], ["check"]])
+def test_help_has_a_short_option(tmp_path: Path, command: list[str], option: str) -> None:
+    ended = sidecar_bench(*command, option, cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "Usage" in ended.stdout
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    assert sidecar_bench("--version", cwd=tmp_path).stdout == f"sidecar-bench {version('sidecar-bench')}\n"
+
+
+def test_too_few_blocks_are_said_before_anything_is_deployed(tmp_path: Path) -> None:
+    few = sidecar_bench("check", "quick", "--blocks", "2", cwd=tmp_path).stdout
+    assert "comparing variants takes at least 3" in few
+    assert "takes at least" not in sidecar_bench("check", "quick", "--blocks", "3", cwd=tmp_path).stdout
+
+
+def test_brackets_are_shown_as_they_are_written(tmp_path: Path) -> None:
+    scenario = tmp_path / "[red]mine[-1].yaml"
+    scenario.write_text("name: mine\ndescription: 'a [bold]b[/] [/nothing] c :smile:'\n")
+    told = sidecar_bench("check", scenario.name, cwd=tmp_path)
+    assert (told.returncode, "a [bold]b[/] [/nothing] c :smile:" in told.stdout) == (0, True)
+
+
+def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [str(COMMAND), "check", "quick"], cwd=tmp_path, capture_output=True, timeout=60, check=False,
+        env={"PATH": os.environ["PATH"], "PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.isascii()
+    assert b"5 blocks" in ended.stdout
+
+
+def test_a_reader_that_goes_away_is_no_violated_threshold(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [str(COMMAND), "list"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as listing:
+        assert listing.stdout is not None
+        listing.stdout.close()
+        assert listing.wait(60) == cli.PIPE_CLOSED
+
+
+def test_a_broken_installation_is_no_violated_threshold(tmp_path: Path) -> None:
+    start = "import sys; sys.modules['typer'] = None; from bench.__main__ import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", start], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == cli.FAILED
+    assert ended.stderr.startswith("sidecar-bench: cannot start (")
+
+
+def test_a_folder_that_cannot_be_written_is_the_user_s_to_change(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file where a folder is to be")
+    ended = sidecar_bench("run", "quick", "--stack", "processes", cwd=tmp_path)
+    assert ended.returncode == cli.INVALID
+    assert "results" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_ends_a_run_says_how_to_resume_it_from_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise cli.Interrupted
+
+    monkeypatch.setattr(cli.conductor, "conduct", interrupted)
+    elsewhere = tmp_path / "else where"
+    ended = sidecar_bench("run", "quick", "--stack", "processes", "--results", str(elsewhere), cwd=tmp_path)
+    [run] = elsewhere.iterdir()
+    assert ended.returncode == cli.INTERRUPTED
+    assert f"Resume with: sidecar-bench run --resume '{run}'" in ended.stderr

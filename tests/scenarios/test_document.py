@@ -143,3 +143,18 @@ def test_blocks_are_added_where_it_is_said_what_for_or_for_how_long(
     stated: dict[str, object], most: int | None
 ) -> None:
     assert document.load("ttl-sweep", stated).schedule.most_blocks == most
+
+
+def test_variants_that_would_have_one_name_are_numbered() -> None:
+    near = document.load("quick", {"topology": "sidecar", "cache.ttl": [0.12345671, 0.12345672]})
+    assert [variant.id for variant in near.variants] == ["sidecar-ttl0.123457", "sidecar-ttl0.123457-2"]
+
+
+def test_an_id_is_a_name_for_a_folder_whatever_a_log_is_called(tmp_path: Path) -> None:
+    logs = [str(tmp_path / name) for name in ("a b[1]#\n.log", "{x}/../y.log", "é'$(x).log")]
+    read = document.load("quick", {"topology": "none", "workload.log": logs})
+    assert [variant.id for variant in read.variants] == [
+        "none-loga_b_1_.log",
+        "none-logy.log",
+        "none-log_x_.log",
+    ]

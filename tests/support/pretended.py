@@ -115,6 +115,8 @@ class Pretended:
             variant=variant.id,
             block=block,
             valid=block <= self._valid,
+            counts_valid=block <= self._valid,
+            times_valid=block <= self._valid,
             z=self._score(len(self.found), block),
         )
 
