@@ -23,6 +23,7 @@ from bench import (
     doctor,
     export,
     guard,
+    logs,
     machine,
     options,
     progress,
@@ -45,7 +46,6 @@ from reports.records import RunRecord, TargetsChoice
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.model import Scenario
-from traffic.keys import read as read_log
 from traffic.logs import LogError
 
 # Exit codes beside 0, 1 and 3, which say what a run has found (`reports.exit_code`).
@@ -131,7 +131,7 @@ def run(
                 "which scenario? `sidecar-bench list` names those of the library; `quick` is a start"
             )
         read = targets.load(scenario, changed, stack, aim.choice)
-        _check_logs(read)
+        logs.examine(read, console.print)
         guard.check(read, aim.choice)
         record, folder = _begin(read, stack, results, aim.choice)
     console.print(f"Run {record.run_id} on the {record.stack.name} stack: {record.stack.reason}.")
@@ -142,6 +142,7 @@ def run(
     ):
         for remark in [*remarks.of(record.scenario), *crew.remarks(opened.load_cpus)]:
             listener.says(remark)
+        logs.store(record.scenario, folder.path)
         conductor.conduct(folder, record.scenario, opened, listener, crew.start_load())
     summary = show.verdict(console, folder)
     for path, render in ((markdown, as_markdown), (junit, as_junit)):
@@ -173,13 +174,6 @@ def _begin(
         environment=machine.environment(),
     )
     return record, RunFolder.create(results, record)
-
-
-def _check_logs(scenario: Scenario) -> None:
-    """Refuse a log that holds no request before anything is deployed."""
-    for path in {variant.workload.log for variant in scenario.variants}:
-        if path is not None:
-            read_log(path)
 
 
 @cli.command()
@@ -216,10 +210,10 @@ def check(
 ) -> None:
     """Check a scenario and show what it would compare, without running it."""
     read = document.load(scenario, changed)
-    _check_logs(read)
     console = terminal.console()
     show.scenario(console, read)
     show.remarks(console, remarks.of(read))
+    logs.examine(read, console.print)
 
 
 @cli.command(name="doctor")
@@ -243,6 +237,7 @@ def selftest_(
     sys.exit(selftest.selftest(terminal.console(), root, full=full))
 
 
+cli.command(name="log")(logs.log)
 cli.command(name="export")(export.export)
 cli.command(name="cost")(costs.cost)
 

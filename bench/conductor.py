@@ -33,7 +33,7 @@ from scenarios import plan
 from scenarios.model import Scenario, Variant
 from scenarios.plan import Trial
 from scenarios.tried import as_tried
-from traffic.logs.handing import with_stored_log
+from traffic.logs.handing import FOLDER, with_stored_log
 
 if TYPE_CHECKING:
     from reports.stopping import Decision
@@ -178,7 +178,7 @@ class _Attempt:
     def record(self) -> TrialRecord:
         """Deploy, load, count, tear down: whatever fails, nothing of the deployment is left."""
         trial, run = self.trial, self.folder.parents[1]
-        variant = with_stored_log(as_tried(self.scenario.variant(trial.variant)), run / "logs")
+        variant = with_stored_log(as_tried(self.scenario.variant(trial.variant)), run / FOLDER)
         started, began = datetime.now(UTC), time.monotonic()
         self.listener.stage("deploying")
         with (

@@ -84,9 +84,16 @@ def read(path: Path) -> Document:
         raise ScenarioError(f"{path}: a scenario is a mapping of fields, such as `name: mine`")
     document = Document(str(path), fields, read_text.lines)
     log = fields.get("workload", {}).get("log") if isinstance(fields.get("workload"), dict) else None
-    if isinstance(log, str) and not Path(log).is_absolute():
-        fields["workload"]["log"] = str(path.parent / log)
+    if isinstance(log, str):
+        fields["workload"]["log"] = _beside(path, log)
+    elif isinstance(log, list):
+        fields["workload"]["log"] = [_beside(path, one) for one in log]
     return document
+
+
+def _beside(path: Path, log: object) -> object:
+    """Return a log as a scenario's file names it: beside the file, unless it is `-` or absolute."""
+    return str(path.parent / log) if isinstance(log, str) and log != "-" else log
 
 
 def build(document: Document) -> Scenario:

@@ -6,16 +6,26 @@ is compared. `scenarios.document` reads files into these models, `scenarios.plan
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from scenarios.thresholds import Thresholds
 from scenarios.units import Bytes, Milliseconds, Seconds, Share
 
+
+def _as_written(name: object) -> object:
+    """Refuse what YAML has made a number or a truth of: the file may be named otherwise."""
+    if isinstance(name, bool | int | float | date):
+        raise ValueError("a file's name that YAML reads as something else needs quotes, such as '20250314'")  # noqa: TRY004
+    return name
+
+
 Topology = Literal["sidecar", "separate", "none"]
 Start = Literal["steady", "cold"]
+FileName = Annotated[Path, BeforeValidator(_as_written)]
 CaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=30)]
 
 
@@ -45,9 +55,10 @@ class Workload(Strict):
         "poisson", description="When requests are sent; `log`: at the access log's own times."
     )
     keys: Keys = Keys()
-    log: Path | None = Field(
+    log: FileName | None = Field(
         None,
-        description="An access log (Common or Combined Log Format, plain or .gz) to take requests from.",
+        description="An access log to take requests from: a file, a pattern such as access.log*, or - for "
+        "standard input. Common or Combined Log Format, plain or packed.",
     )
     speedup: float = Field(1.0, gt=0, description="How much faster than its own times a log is replayed.")
     from_: Seconds = Field(

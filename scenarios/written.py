@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from scenarios import text
 
 Path_ = tuple[str, ...]
+_FILES: Final = ("workload.log",)  # fields that name files
 
 
 class ScenarioError(ValueError):
@@ -75,7 +77,23 @@ def parse_assignment(assignment: str) -> tuple[str, object]:
     name, equals, value = assignment.partition("=")
     if not (name and equals):
         raise ScenarioError(f"--set {assignment}: write FIELD=VALUE, such as --set cache.ttl=5")
+    if name.strip() in _FILES:
+        return name.strip(), _file_name(value.strip())
     return name.strip(), parse_value(value, f"--set {assignment}")
+
+
+def _file_name(name: str) -> object:
+    """Read a file's name as it is written, whatever YAML would make of it; a list of names makes a factor."""
+    if Path(name).exists():
+        return name
+    if name.startswith("[") and name.endswith("]"):
+        return [_unquoted(part.strip()) for part in name[1:-1].split(",")]
+    return _unquoted(name)
+
+
+def _unquoted(name: str) -> str:
+    quoted = len(name) > 1 and name[0] == name[-1] and name[0] in "\"'"
+    return name[1:-1] if quoted else name
 
 
 def parse_value(written: str, option: str) -> object:

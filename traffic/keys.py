@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from scenarios.contract import OURS
 from scenarios.model import Keys, Workload
 from traffic import logs
 from traffic.arrivals import Times, arrivals
-from traffic.logs import AccessLog, answers, replay
+from traffic.logs import AccessLog, answers, replay, stored
 
 
 @dataclass(frozen=True)
@@ -86,23 +85,13 @@ def history(workload: Workload, replicas: int, seed: int) -> Requests:
 
 
 def read(log: Path) -> AccessLog:
-    """Return a workload's log. A process asks for the same one several times, and reads it once.
-
-    A stored one is as it is replayed; any other is taken as for our own app.
+    """Return a workload's log: a stored one as it is replayed, any other as it is replayed on our own app.
 
     Raises:
         LogError: it cannot be used.
     """
-    try:
-        stamp = log.stat().st_mtime_ns
-    except OSError:
-        stamp = 0
-    return _read(str(log), stamp)
-
-
-@lru_cache(maxsize=2)
-def _read(name: str, _: int) -> AccessLog:
-    return replay.own(logs.read([name]), OURS.prefix)
+    found = logs.read_once(log)
+    return found if stored.is_stored(str(log)) else replay.own(found, OURS.prefix)
 
 
 def _replay(workload: Workload, replicas: int, span_s: float, seed: int) -> Requests:

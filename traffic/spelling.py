@@ -13,8 +13,15 @@ from urllib.parse import quote, unquote_to_bytes
 
 _SAFE: Final = "!$&'()*+,;=:@-._~/"
 _PLAIN: Final = re.compile(rb"/[A-Za-z0-9_~!$&'()*+,;=:@/-]*(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?%-]+)?")
+_TRIPLE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_UNRESERVED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _LONE_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\\]")
+
+
+def is_plain(path: bytes) -> bool:
+    """Tell whether a path with its query is spelled as it is, and refused by nobody."""
+    return _PLAIN.fullmatch(path) is not None
 
 
 def spelled(path: bytes) -> bytes:
@@ -24,6 +31,16 @@ def spelled(path: bytes) -> bytes:
     name, _, query = path.partition(b"#")[0].partition(b"?")
     target = quote(_LONE_PERCENT.sub(b"%25", name), safe=_SAFE + "%")
     return (f"{target}?{quote(query, safe=_SAFE + '?%')}" if query else target).encode()
+
+
+def normal(path: bytes) -> bytes:
+    """Return what a spelling and all that RFC 3986 (section 6.2.2) calls equal to it have in common."""
+    return _TRIPLE.sub(_one_way, spelled(path))
+
+
+def _one_way(found: re.Match[bytes]) -> bytes:
+    byte = int(found[1], 16)
+    return bytes((byte,)) if byte in _UNRESERVED else b"%%%02X" % byte
 
 
 def refused(path: bytes) -> str | None:

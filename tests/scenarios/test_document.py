@@ -105,6 +105,10 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         ("cache.ttl=5", ("cache.ttl", 5)),
         ("cache.ttl=[5, 1h]", ("cache.ttl", [5, "1h"])),
         ("workload.log=a=b.log", ("workload.log", "a=b.log")),
+        ("workload.log=20250314", ("workload.log", "20250314")),
+        ("workload.log='a.log'", ("workload.log", "a.log")),
+        ("workload.log=[a.log, b.log]", ("workload.log", ["a.log", "b.log"])),
+        ("workload.log=[x].log", ("workload.log", "[x].log")),
     ],
 )
 def test_an_assignment_is_a_name_and_a_yaml_value(text: str, read: tuple[str, object]) -> None:

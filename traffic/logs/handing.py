@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import blake2b
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from traffic.logs import answers, reader, replay, stored
 from traffic.logs.log import AccessLog
 from traffic.logs.paths import sent
 from traffic.spelling import mark
+
+FOLDER: Final = "logs"  # of a run, for its logs
 
 
 def handed_on(log: Path, folder: Path, prefix: str = OURS.prefix) -> Path:
@@ -31,7 +34,7 @@ def handed_on(log: Path, folder: Path, prefix: str = OURS.prefix) -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", log.name)[-60:] or "log"
     there = folder / f"{name}-{blake2b(str(log).encode(), digest_size=4).hexdigest()}{stored.SUFFIX}"
     if not there.exists():
-        read = replay.own(reader.read([log]), prefix)
+        read = replay.own(reader.read_once(log), prefix)
         folder.mkdir(parents=True, exist_ok=True)
         answers_of(there).write_bytes(table(read))
         stored.save(read, there)

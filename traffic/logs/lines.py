@@ -18,6 +18,7 @@ from traffic.logs.times import Clock
 
 EMPTY: Final = "an empty line"
 CUT: Final = "cut off at the end of the file"
+UNREADABLE: Final = (clf.UNREADABLE, CUT)
 CACHEABLE: Final = ("GET", "HEAD")
 COLUMNS: Final = {
     "at_us": np.int64,

@@ -6,21 +6,20 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from traffic.logs import clf, sources, stored
+from traffic.logs import sources, stored
 from traffic.logs.errors import LogError
 from traffic.logs.formats import recognized
-from traffic.logs.lines import COLUMNS, CUT, Counted, Lines, Numbers
+from traffic.logs.lines import COLUMNS, UNREADABLE, Counted, Lines, Numbers
 from traffic.logs.log import AccessLog, Blob, Facts, LeftOut, apart, spread
 from traffic.logs.times import Clock
 from traffic.logs.unpack import blocks
-
-_UNREADABLE: Final = (clf.UNREADABLE, CUT)
 
 
 def read(names: Sequence[str | Path]) -> AccessLog:
@@ -44,6 +43,21 @@ def read(names: Sequence[str | Path]) -> AccessLog:
         else:
             kept[one.digest] = one
     return _together(list(kept.values()), numbers, clock, remarks)
+
+
+def read_once(log: Path) -> AccessLog:
+    """Return a log that this process may have read already: a pipe gives what it holds but once.
+
+    Raises:
+        LogError: it cannot be used.
+    """
+    stamp = log.stat().st_mtime_ns if log.is_file() else 0
+    return _read(str(log), stamp)
+
+
+@lru_cache(maxsize=4)
+def _read(name: str, _: int) -> AccessLog:
+    return read([name])
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,7 @@ def _together(files: list[_File], numbers: Numbers, clock: Clock, remarks: list[
         requests=at_us.size,
         resources=len(numbers),
         left_out=left_out,
-        unreadable=sum(kind.lines for kind in left_out if kind.reason in _UNREADABLE),
+        unreadable=sum(kind.lines for kind in left_out if kind.reason in UNREADABLE),
         first_us=int(at_us[near][0]),
         last_us=int(at_us[near][-1]),
         methods=dict(sum((one.lines.methods for one in files), Counter()).most_common()),

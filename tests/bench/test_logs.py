@@ -1,0 +1,128 @@
+"""`sidecar-bench log`, and what `check` tells of logs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from access_logs import line, written
+from commands import Ended, sidecar_bench
+
+CASES = Path(__file__).parents[3] / "shared" / "cases" / "logs"
+# In formats that are neither Common nor Combined Log Format: refused by their names.
+OTHERS = (
+    "02-json-nginx.log", "03-json-caddy.log", "04-json-caddy-common-log.log", "05-json-traefik.log",
+    "06-json-gcp.log", "07-json-docker-wrapped.log", "08-cloudfront.tsv", "09-alb.log", "10-elb-classic.log",
+    "12-envoy-istio.log", "13-haproxy-http.log", "14-s3.log", "15-squid-native.log",
+    "28-cloudflare-logpush.json",
+)  # fmt: skip
+
+
+def truths() -> list[tuple[str, str, str]]:
+    """Return what is true of each file: its name, requests and resources."""
+    if not CASES.is_dir():
+        return []
+    with (CASES / "TRUTH.tsv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.reader(file, delimiter="\t") if not row[0].startswith("#")]
+    return [(row[0], row[1], row[2].partition(" ")[0]) for row in rows]
+
+
+def figures(*arguments: str | Path, cwd: Path) -> dict:
+    ended = sidecar_bench("log", *map(str, arguments), "--json", cwd=cwd)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not beside the repository: {CASES}")
+@pytest.mark.parametrize(("name", "requests", "resources"), truths())
+def test_a_log_holds_what_is_true_of_it(tmp_path: Path, name: str, requests: str, resources: str) -> None:
+    if name in OTHERS or requests == "refused":
+        ended = sidecar_bench("log", str(CASES / name), "--json", cwd=tmp_path)
+        assert ended.returncode == 2
+        assert name in ended.stderr
+        assert "Traceback" not in ended.stderr
+        return
+    found = figures(CASES / name, cwd=tmp_path)
+    if name == "long/most-bad.log":
+        # The table says 9 and 1; the file has 55 lines in the format, for 6 paths, and 545 that are in none.
+        assert (found["requests"], found["resources"], found["left_out"][0]["lines"]) == (55, 6, 545)
+        return
+    assert str(found["requests"]) == requests
+    assert resources in ("-", str(found["resources"]))
+    assert found["lines"] == found["requests"] + sum(kind["lines"] for kind in found["left_out"])
+
+
+def test_the_figures_of_a_log(tmp_path: Path) -> None:
+    log = written(
+        tmp_path,
+        line("/a", 0), line("/b", 1, status=404), line("/a", 2, method="HEAD"), line("/a", 9, method="POST"),
+        b"nonsense",
+    )  # fmt: skip
+    found = figures(log, cwd=tmp_path)
+    remarks = found.pop("remarks")
+    assert found == {
+        "format": "Combined Log Format",
+        "lines": 5,
+        "requests": 3,
+        "resources": 2,
+        "left_out": [
+            {"reason": "method POST: not cached", "lines": 1, "first": line("/a", 9, method="POST").decode()},
+            {"reason": "not in the log's format", "lines": 1, "first": "nonsense"},
+        ],
+        "first": "2025-03-14T09:00:00Z",
+        "last": "2025-03-14T09:00:02Z",
+        "span_s": 2.0,
+        "methods": {"GET": 2, "HEAD": 1, "POST": 1},
+        "statuses": {"200": 2, "404": 1},
+        "asked_once": 0.5,
+    }
+    assert remarks[0].startswith(
+        "Warning: 1 of 5 lines (20%) are not in Combined Log Format, the first: nonsense"
+    )
+    said = sidecar_bench("log", str(log), cwd=tmp_path).stdout
+    for part in (
+        "3 (GET and HEAD)",
+        "2, 50% of them asked for once",
+        "1 × method POST: not cached, the first:",
+    ):
+        assert part in said
+
+
+def check(log: Path, *more: str, cwd: Path) -> Ended:
+    return sidecar_bench("check", "access-log", "--set", f"workload.log={log}", *more, cwd=cwd)
+
+
+def test_check_tells_what_trials_leave_out(tmp_path: Path) -> None:
+    lines = [line(f"/{n % 9}", n) for n in range(3600)] + [line("/a", 3600, method="POST")]
+    log = written(tmp_path, *lines, line("/b/../c", 3599, status=400), line("/p#x", 9), line("/p", 10))
+    said = check(log, "--set", "workload.speedup=10", "--set", "workload.from=60", cwd=tmp_path).stdout
+    assert "1 × method POST: not cached" in said
+    assert "A trial takes 200 of the log's 3,603 requests: 3 min 20 s of 60 min" in said
+    assert "62 requests come before workload.from" in said
+    assert "--set workload.speedup=177 takes them in" in said
+    assert "2 resources are 1 to our app, which cannot tell them apart" in said
+    assert "1 request our app will refuse (400), as it should: the path has . or .. segments" in said
+    assert "come later" not in check(log, "--set", "workload.speedup=180", cwd=tmp_path).stdout
+
+
+def test_a_log_most_of_which_cannot_be_read_is_refused_with_the_first_line(tmp_path: Path) -> None:
+    good = [line("/a", n) for n in range(50)]
+    log = written(tmp_path, *good, *[b"2025-03-14T09:00:00Z GET /a 200"] * 51)
+    speed = ("--set", "workload.speedup=1")
+    ended = check(log, *speed, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "51 of 101 lines (50%) are not in" in ended.stderr
+    assert "the first: 2025-03-14T09:00:00Z GET /a 200" in ended.stderr
+    assert figures(log, cwd=tmp_path)["requests"] == 50, "but what it holds is told"
+    assert check(written(tmp_path, *good, b"odd"), *speed, cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["20250314", "null", "on", "1e3", "{a}.log", "[x].log", "2025.03", "a #b", "- c"]
+)
+def test_a_log_s_name_stays_a_name(tmp_path: Path, name: str) -> None:
+    written(tmp_path / name, *[line("/a", n) for n in range(9)])
+    ended = check(Path(name), "--set", "workload.speedup=1", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
