@@ -103,7 +103,8 @@ def analyse(folder: Path) -> Analysis:
         variants=variants,
         comparisons=[comparison for found in compared for comparison in found.comparisons],
         attributions=[
-            summaries.attribution(*each) for each in zip(compared, attributions, hits, strict=True)
+            summaries.attribution(*each, deployed=run.record.stack.targets is None)
+            for each in zip(compared, attributions, hits, strict=True)
         ],
         thresholds=judged,
         trials=trials,

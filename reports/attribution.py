@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reports import statistics
+from reports.calls import longrun
 from reports.comparisons import Pair
 from reports.fills import CAUSES, Fills
 from reports.gate import Kind
@@ -110,15 +111,32 @@ def attribute_hits(pair: Pair, trials: Sequence[Measures]) -> HitAttribution | N
     if total is None:
         return None
     sound = all(fills.shares["other"] < _MOST_OTHER for each in both for fills in each)
-    sharing = statistics.mean([_sharing(a) - _sharing(b) for a, b in both]) if sound else None
+    gains = [(_sharing(a), _sharing(b)) for a, b in both]
+    known = [a - b for a, b in gains if a is not None and b is not None]
+    sharing = statistics.mean(known) if sound and len(known) == len(gains) else None
     return HitAttribution(
         pair, total, {cause: part for cause, part in parts.items() if part is not None}, sharing
     )
 
 
-def _sharing(fills: Fills) -> float:
+def attribute_long_run(pair: Pair) -> dict[str, float] | None:
+    """Split the difference b − a in hit ratio of the long run, as computed; None where it is not known.
+
+    In the long run nothing is cold: a copy that is not there has expired, or was evicted.
+    """
+    a, b = (longrun.of_variant(variant) for variant in (pair.a, pair.b))
+    if a is None or b is None or "none" in (pair.a.topology, pair.b.topology):
+        return None
+    return {
+        "expired": (a.miss_ratio - a.evicted_ratio) - (b.miss_ratio - b.evicted_ratio),
+        "concurrent": a.delayed_ratio - b.delayed_ratio,
+        "evicted": a.evicted_ratio - b.evicted_ratio,
+    }
+
+
+def _sharing(fills: Fills) -> float | None:
     """Return the share of requests that were no hits and would be, were the cache a shared one."""
-    return sum(fills.shares.values()) - fills.shared_share
+    return None if fills.shared_share is None else sum(fills.shares.values()) - fills.shared_share
 
 
 def _by_block(

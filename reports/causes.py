@@ -21,21 +21,46 @@ _WORDS: Final = {
     "lost": "Lost: evicted or never stored",
     "other": "Failed, or past Redis",
 }
-_ALWAYS: Final = ("cold", "expired", "concurrent")
+_ALWAYS: Final = ("expired", "concurrent")
+_ABSENT: Final = "Not there at the start"
 
 
 def hits(analysis: Analysis) -> Table:
-    """Return the difference in hit ratio by cause: a column for each comparison."""
+    """Return the difference in hit ratio by cause, as the trials had it: a column for each comparison."""
     found = analysis.hit_attributions
     heads = ["Cause", *(f"{one.pair.b.id} − {one.pair.a.id}" for one in found)]
+    cold = analysis.scenario.schedule.start == "cold"
+    always = ("cold", *_ALWAYS) if cold else _ALWAYS
     rows = [
-        [Cell(label), *(_points(one.parts[cause]) for one in found)]
+        [Cell(label if cold or cause != "cold" else _ABSENT), *(_points(one.parts[cause]) for one in found)]
         for cause, label in _WORDS.items()
-        if cause in _ALWAYS or any(one.parts[cause].value or one.parts[cause].spread for one in found)
+        if cause in always or any(one.parts[cause].value or one.parts[cause].spread for one in found)
     ]
     rows.append([Cell("Hit ratio in all"), *(_points(one.total) for one in found)])
-    rows.append([Cell("What one shared cache would spare"), *(_points(one.sharing) for one in found)])
+    rows.append([Cell("What one shared cache would avoid"), *(_points(one.sharing) for one in found)])
     return Table("hit-causes", heads, rows if found else [])
+
+
+def long_run(analysis: Analysis) -> Table:
+    """Return the same difference in the long run, computed; empty where the trials themselves show it."""
+    known = [
+        (one, one.hit_ratio_long_run)
+        for one in analysis.summary.attributions
+        if one.hit_ratio_long_run is not None and analysis.scenario.schedule.start == "cold"
+    ]
+    rows = [
+        [Cell(_WORDS[cause]), *(_computed(found.parts[cause].value) for _, found in known)]
+        for cause in ("expired", "concurrent", "evicted")
+        if cause != "evicted" or any(found.parts[cause].value for _, found in known)
+    ]
+    rows.append([Cell("Hit ratio in all"), *(_computed(found.total.value) for _, found in known)])
+    return Table(
+        "hit-long-run", ["Cause", *(f"{one.b} − {one.a}" for one, _ in known)], rows if known else []
+    )
+
+
+def _computed(value: float) -> Cell:
+    return Cell(_HITS.text(value, sign=True))
 
 
 def _points(estimate: Estimate | None) -> Cell:

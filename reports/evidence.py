@@ -45,23 +45,16 @@ def _milliseconds(estimate: Estimate) -> Cell:
 
 
 def fills(analysis: Analysis) -> Table:
-    """Return why upstream was called, in the mean trial, and what a shared cache would have called."""
+    """Return why upstream was called, in the average trial, and what a shared cache would have called."""
     rows = []
     for variant in analysis.summary.variants:
         found = variant.fills
         if found is None:
             continue
         calls = found.cold + found.concurrent + found.expired + found.lost
-        counts = (
-            found.cold,
-            found.expired,
-            found.concurrent,
-            found.lost,
-            calls,
-            found.shared,
-            calls - found.shared,
-        )
-        rows.append([Cell(variant.id), *(Cell(f"{count:,.0f}".replace("-", "−")) for count in counts)])
+        counts = (found.cold, found.expired, found.concurrent, found.lost, calls)
+        shared = (None, None) if found.shared is None else (found.shared, calls - found.shared)
+        rows.append([Cell(variant.id), *map(_count, (*counts, *shared))])
     heads = [
         "Variant",
         "Cold",
@@ -70,9 +63,13 @@ def fills(analysis: Analysis) -> Table:
         "Lost",
         "All misses",
         "One shared cache",
-        "Spared by sharing",
+        "Avoided by sharing",
     ]
     return Table("fills", heads, rows)
+
+
+def _count(count: float | None) -> Cell:
+    return Cell("–" if count is None else f"{count:,.0f}".replace("-", "−"))
 
 
 def spread(analysis: Analysis) -> Table:

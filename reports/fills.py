@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scenarios.model import Variant
+from scenarios.model import Start, Variant
+from simulation import start as beginnings
+from simulation.engine import Behaviour, Contents, Trace, replay
+from simulation.kernels import NEVER
+from simulation.outcomes import HIT, MISS
+from traffic.keys import requests
 
 # A copy missed by less than this before its end counts as expired: Redis and the load side keep
 # clocks of their own, and the request travels between them.
@@ -27,10 +33,11 @@ Mask = NDArray[np.bool_]
 class Fills:
     """The misses of one trial by their cause, warm-up included, and those of a shared cache.
 
-    cold: nobody had asked this cache for the key before. concurrent: a call for it was under way at
-    this cache. expired: the copy had outlived its TTL. lost: it had not, so it was evicted or never
-    stored. `shared` is what one cache for all replicas would have called, on the same requests at the
-    same times and with the same TTL (the counterfactual).
+    cold: nobody had asked this cache for the key before. concurrent: a call for it was under way at this
+    cache. expired: the copy had outlived its TTL, before the trial or in it. lost: it had not, so it was
+    evicted or never stored. `shared` is what one cache for all replicas would have called, on the same
+    requests at the same times, with the same TTL and the same kind of start (the counterfactual); None where
+    it is not known what that would have held at the start.
 
     `shares` are of the measured requests, those that were no hit, by cause: a request that waited for a
     call is concurrent, one answered stale is expired, one that failed or went past Redis is other. Where
@@ -42,9 +49,9 @@ class Fills:
     concurrent: int
     expired: int
     lost: int
-    shared: int
+    shared: int | None
     shares: Mapping[str, float]
-    shared_share: float
+    shared_share: float | None
 
     @property
     def calls(self) -> int:
@@ -52,9 +59,33 @@ class Fills:
         return self.cold + self.concurrent + self.expired + self.lost
 
     @property
-    def spared(self) -> int:
-        """Calls that a shared cache would have spared."""
-        return self.calls - self.shared
+    def spared(self) -> int | None:
+        """Calls that a shared cache would have avoided."""
+        return None if self.shared is None else self.calls - self.shared
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What the caches held when a trial began; `own` and `shared`: None where that is not known.
+
+    `own` has the contents of the variant's caches, `shared` those of one cache in their place.
+    """
+
+    start: Start = "cold"
+    own: Contents | None = field(default_factory=Contents.none)
+    shared: Contents | None = field(default_factory=Contents.none)
+
+    @classmethod
+    def of(cls, variant: Variant, start: Start, span_s: float, seed: int) -> Beginning:
+        """Return what a variant's caches held in a trial of this length and seed."""
+        if start == "cold" or variant.topology == "none":
+            return cls()
+        if variant.workload.log is not None or variant.upstream.missing_ratio:
+            return cls(start, None, None)  # it takes the log, or the upstream, to tell
+        asked = requests(variant.workload, variant.replicas, span_s, seed)
+        one = variant.model_copy(update={"topology": "separate"})
+        own, shared = (beginnings.steady(of, asked, seed, lambda _: False) for of in (variant, one))
+        return cls(start, own, shared)
 
 
 def explain(
@@ -64,27 +95,32 @@ def explain(
     joined: bool,
     measured: Mask | None = None,
     evicted: int | None = None,
+    began: Beginning | None = None,
 ) -> Fills:
     """Work out the fills of a trial from its requests.
 
     `fill_s` stands for the time of fills that did not happen; `joined`: concurrent misses of a replica
     make one call. `measured` marks the rows after the warm-up (none: all), `evicted` is how many copies
-    Redis evicted (none: it was not asked).
+    Redis evicted (none: it was not asked), `began` what the caches held (none: nothing).
     """
-    causes = _causes(rows, variant)
+    began = began or Beginning()
+    causes = _causes(rows, variant, began)
     missed = causes[(rows["outcome"] == "miss").to_numpy()]
     counts = {cause: int((missed == cause).sum()) for cause in ("cold", "concurrent", "expired", "lost")}
-    calls, waits = _replayed(rows, variant.cache.ttl * 1e6, fill_s * 1e6, joined, variant.cache.lease)
     counted = np.ones(len(rows), np.bool_) if measured is None else measured
     shares = {cause: float((causes[counted] == cause).mean()) for cause in CAUSES}
     if evicted is not None:
         shares["evicted"] = shares["lost"] * min(evicted / max(counts["lost"], 1), 1.0)
         shares["unstored"] = shares["lost"] - shares["evicted"]
         shares["lost"] = 0.0
-    return Fills(**counts, shared=int(calls.sum()), shares=shares, shared_share=float(waits[counted].mean()))
+    if began.shared is None:
+        return Fills(**counts, shared=None, shares=shares, shared_share=None)
+    of_one = _replayed(rows, variant.cache.ttl * 1e6, fill_s * 1e6, joined, variant.cache.lease, began.shared)
+    waits = float((of_one[counted] != HIT).mean())
+    return Fills(**counts, shared=int((of_one == MISS).sum()), shares=shares, shared_share=waits)
 
 
-def _causes(rows: pd.DataFrame, variant: Variant) -> NDArray[np.str_]:
+def _causes(rows: pd.DataFrame, variant: Variant, began: Beginning) -> NDArray[np.str_]:
     """Tell why each request was no hit; hits have no cause."""
     outcome = np.asarray(rows["outcome"], dtype=np.str_)
     causes = np.full(len(rows), "other", dtype="<U10")
@@ -95,8 +131,10 @@ def _causes(rows: pd.DataFrame, variant: Variant) -> NDArray[np.str_]:
     places = places[np.argsort(rows["sent_us"].to_numpy()[places], kind="stable")]
     missed = rows.iloc[places]
     least_ttl_us = variant.cache.ttl * (1 - variant.cache.ttl_jitter) * 1e6
-    at = np.zeros(len(missed), np.int64) if variant.topology == "separate" else missed["replica"].to_numpy()
-    landings: dict[tuple[int, int], tuple[int, int]] = {}
+    at = _caches(missed, variant)
+    landings = _landed_before(rows, variant, began, least_ttl_us)
+    # In the long run a copy that is not there has expired; only a cold start, or a log, has never had one.
+    never = began.start == "cold" or variant.workload.log is not None
     for place, key, cache, sent, end in zip(
         places.tolist(),
         missed["key"].tolist(),
@@ -106,52 +144,71 @@ def _causes(rows: pd.DataFrame, variant: Variant) -> NDArray[np.str_]:
         strict=True,
     ):
         known = landings.get((key, cache))
-        causes[place] = _cause(known, sent, least_ttl_us)
+        if known is None:
+            causes[place] = "cold" if never else "expired"
+        else:
+            causes[place] = _cause(known, sent, least_ttl_us)
         landings[key, cache] = _landed(known, sent, end)
     return causes
 
 
-def _cause(known: tuple[int, int] | None, sent: int, ttl_us: float) -> str:
-    """Tell a miss's cause from the last fill that had landed and the last to land (µs; −1: none)."""
-    if known is None:
-        return "cold"
+def _caches(rows: pd.DataFrame, variant: Variant) -> NDArray[np.int64]:
+    """Return which cache each request asks."""
+    if variant.topology == "separate":
+        return np.zeros(len(rows), np.int64)
+    return rows["replica"].to_numpy().astype(np.int64)
+
+
+def _landed_before(
+    rows: pd.DataFrame, variant: Variant, began: Beginning, ttl_us: float
+) -> dict[tuple[int, int], tuple[float, float]]:
+    """Return when what the caches held at the start would have landed, by key and cache.
+
+    Where the contents are not known, those keys were there that were hit before any miss; when they expire is
+    not known either, so that a later miss counts as expired.
+    """
+    if began.own is not None:
+        held = began.own
+        landed_us = (held.expires_us - ttl_us).tolist()
+        places = zip(held.keys.tolist(), held.caches.tolist(), strict=True)
+        return dict(zip(places, zip(landed_us, landed_us, strict=True), strict=True))
+    first = rows.assign(cache=_caches(rows, variant)).sort_values("sent_us", kind="stable")
+    first = first.drop_duplicates(["key", "cache"])
+    there = first[first["outcome"] == "hit"]
+    return dict.fromkeys(zip(there["key"].tolist(), there["cache"].tolist(), strict=True), (NEVER, NEVER))
+
+
+def _cause(known: tuple[float, float], sent: int, ttl_us: float) -> str:
+    """Tell a miss's cause from the last fill that had landed and the last to land (µs; `NEVER`: none)."""
     landed, last = known
     if last <= sent:
         landed = last
-    if landed >= 0 and sent < landed + ttl_us - _EDGE_US:
+    if sent < landed + ttl_us - _EDGE_US:
         return "lost"
     return "concurrent" if last > sent else "expired"
 
 
-def _landed(known: tuple[int, int] | None, sent: int, end: int) -> tuple[int, int]:
+def _landed(known: tuple[float, float] | None, sent: int, end: int) -> tuple[float, float]:
     if known is None:
-        return -1, end
+        return NEVER, end
     landed, last = known
     return (last if last <= sent else landed), max(last, end)
 
 
 def shared_calls(rows: pd.DataFrame, ttl_us: float, fill_us: float, joined: bool) -> int:
     """Count the calls of one cache that all replicas share, from a cold start, on these requests."""
-    return int(_replayed(rows, ttl_us, fill_us, joined, lease=False)[0].sum())
+    return int((_replayed(rows, ttl_us, fill_us, joined, False, Contents.none()) == MISS).sum())
 
 
 def _replayed(
-    rows: pd.DataFrame, ttl_us: float, fill_us: float, joined: bool, lease: bool
-) -> tuple[Mask, Mask]:
-    """Mark the requests that would have made a call of one shared cache, and those that would be no hit."""
-    order = np.lexsort((rows["sent_us"].to_numpy(), rows["key"].to_numpy()))
-    times, replicas = rows["sent_us"].to_numpy()[order], rows["replica"].to_numpy()[order]
-    if lease:  # replicas join each other's calls as requests of one replica do
-        replicas = np.zeros_like(replicas)
-    starts = np.flatnonzero(np.diff(rows["key"].to_numpy()[order], prepend=-1))
-    calls, waits = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
-    for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(times)], strict=True):
-        of_key, at = times[begin:end], begin
-        while at < end:
-            landed = begin + int(np.searchsorted(of_key, times[at] + fill_us))
-            during = np.arange(at, max(landed, at + 1))
-            made = during[np.unique(replicas[during], return_index=True)[1]] if joined else during
-            calls[order[made]] = waits[order[during]] = True
-            expires = times[made.max()] + fill_us + ttl_us
-            at = max(begin + int(np.searchsorted(of_key, expires)), at + len(during))
-    return calls, waits
+    rows: pd.DataFrame, ttl_us: float, fill_us: float, joined: bool, lease: bool, held: Contents
+) -> NDArray[np.int8]:
+    """Return what one shared cache would have made of each request (`simulation.outcomes`)."""
+    order = np.argsort(rows["sent_us"].to_numpy(), kind="stable")
+    trace = Trace(*(rows[name].to_numpy()[order] for name in ("sent_us", "key", "replica")))
+    # Times are whole µs: what lands between two of them is found from the later one on.
+    behaviour = Behaviour(round(ttl_us), math.ceil(fill_us), shared=True, joined=joined, lease=lease)
+    replicas = int(trace.replicas.max(initial=0)) + 1
+    outcomes = np.empty(len(rows), np.int8)
+    outcomes[order] = replay(trace, behaviour, replicas, held)
+    return outcomes

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from reports import statistics, theory
 from reports import summary as published
-from reports.attribution import KEYS, Attribution, HitAttribution
+from reports.attribution import KEYS, Attribution, HitAttribution, attribute_long_run
 from reports.calls import hourly, longrun
 from reports.effects import Compared, Values
 from reports.gate import KINDS, Gate
@@ -102,14 +102,16 @@ def _theory(variant: Variant, trials: Sequence[Measures]) -> Theory | None:
 def _fills(trials: Sequence[Measures]) -> FillCauses | None:
     if not trials:
         return None
-    names = ("cold", "concurrent", "expired", "lost", "shared")
+    names = ("cold", "concurrent", "expired", "lost")
+    shared = [trial.fills.shared for trial in trials if trial.fills.shared is not None]
     return FillCauses(
-        **{name: sum(getattr(trial.fills, name) for trial in trials) / len(trials) for name in names}
+        **{name: sum(getattr(trial.fills, name) for trial in trials) / len(trials) for name in names},
+        shared=sum(shared) / len(shared) if len(shared) == len(trials) else None,
     )
 
 
 def attribution(
-    compared: Compared, latency: Attribution | None, hits: HitAttribution | None
+    compared: Compared, latency: Attribution | None, hits: HitAttribution | None, deployed: bool
 ) -> published.Attribution:
     """Sum up where the differences of a pair come from."""
     return published.Attribution(
@@ -117,8 +119,17 @@ def attribution(
         b=compared.pair.b.id,
         mean_ms=_attributed(latency.total, latency.parts, KEYS) if latency else None,
         hit_ratio=_attributed(hits.total, hits.parts, {}) if hits else None,
+        hit_ratio_long_run=_long_run(compared) if deployed else None,
         hit_ratio_sharing=_estimated(hits.sharing) if hits and hits.sharing else None,
     )
+
+
+def _long_run(compared: Compared) -> Attributed | None:
+    parts = attribute_long_run(compared.pair)
+    if parts is None:
+        return None
+    computed = {cause: MetricValue(value=value, ci95=None) for cause, value in parts.items()}
+    return Attributed(total=MetricValue(value=sum(parts.values()), ci95=None), parts=computed)
 
 
 def _attributed(total: Estimate, parts: Mapping[str, Estimate], keys: Mapping[str, str]) -> Attributed:

@@ -65,13 +65,18 @@ class Theory(Part):
 
 
 class FillCauses(Part):
-    """Why misses happened in the mean trial, warm-up included, and what a shared cache would have called."""
+    """Why misses happened in the average trial, warm-up included, and what one shared cache would call."""
 
-    cold: float = Field(description="The cache had never been asked for the key.")
+    cold: float = Field(
+        description="The cache had never been asked for the key; with a log, as far as the trial knows."
+    )
     concurrent: float = Field(description="A call for the key was under way.")
     expired: float = Field(description="The copy had outlived its TTL.")
     lost: float = Field(description="The copy should have been there: evicted, or never stored.")
-    shared: float = Field(description="Calls that one cache for all replicas would have made.")
+    shared: float | None = Field(
+        description="Calls that one cache for all replicas would have made; null where it is not known what "
+        "that would have held at the start."
+    )
 
 
 class MeasuredCalls(Part):
@@ -175,6 +180,11 @@ class Attribution(Part):
     hit_ratio: Attributed | None = Field(
         description="`cold`, `expired`, `concurrent`, `evicted` (at most), `unstored`, `lost` (one or the "
         "other, where Redis does not tell), `other` (failed, or past Redis)."
+    )
+    hit_ratio_long_run: Attributed | None = Field(
+        None,
+        description="The same difference in the long run, computed: `expired`, `concurrent`, `evicted`. Null "
+        "where nothing computes it.",
     )
     hit_ratio_sharing: MetricValue | None = Field(
         description="What of the difference in hit ratio one shared cache in the place of each would spare."

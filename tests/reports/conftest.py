@@ -27,6 +27,8 @@ from scenarios import plan
 from scenarios.document import Document, build
 from scenarios.model import Scenario, Start, Variant
 from scenarios.plan import Trial
+from simulation import start as beginning
+from traffic.keys import requests as drawn
 
 FIELDS: dict[str, Any] = {
     "name": "made-up",
@@ -119,16 +121,14 @@ def requests(
     variant: Variant, until_s: float, seed: int, block: int = 1, start: Start = "cold"
 ) -> pd.DataFrame:
     """Return the rows of one trial; a fill takes the upstream's latency, concurrent misses each call."""
-    traffic = np.random.default_rng(seed)
     noise = np.random.default_rng([seed, sum(variant.id.encode())])
-    workload = variant.workload
-    count = traffic.poisson(workload.rate * until_s)
-    intended = np.sort(traffic.uniform(0, until_s, count))
-    weights = np.arange(1, workload.keys.count + 1) ** -float(workload.keys.exponent)
-    keys = traffic.choice(workload.keys.count, count, p=weights / weights.sum())
-    replica = traffic.integers(variant.replicas, size=count)
+    held: dict[tuple[int, int], Any] = {}
+    if start == "steady":
+        intended, keys, replica, held = _steady(variant, until_s, seed)
+    else:
+        intended, keys, replica = _cold(variant, until_s, seed)
+    count = len(intended)
     fill_s = variant.upstream.latency_ms / 1000
-    held = _steady(variant, weights / weights.sum(), fill_s, seed) if start == "steady" else {}
     hits = _hits(variant, intended, keys, replica, fill_s, held)
     hop_s = variant.link.rtt_ms / 1000 if variant.topology == "separate" else 0.03e-3
     speed = noise.lognormal(0, 0.05)
@@ -152,24 +152,34 @@ def requests(
     )
 
 
-def _steady(variant: Variant, shares: Any, fill_s: float, seed: int) -> dict[tuple[int, int], Any]:
-    """Draw what the caches of a long-running service hold, by key and cache: since when, and until when."""
-    random = np.random.default_rng([seed, 99])
-    caches = variant.replicas if variant.topology == "sidecar" else 1
-    serves_s = variant.cache.ttl + fill_s
-    busy = variant.workload.rate * shares / caches * serves_s
-    present = random.random((shares.size, caches)) < (busy / (1 + busy))[:, None]
-    until = random.uniform(0, serves_s, present.shape)
-    return {(int(key), int(at)): [(0.0, until[key, at])] for key, at in np.argwhere(present)}
+def _cold(variant: Variant, until_s: float, seed: int) -> tuple[Any, Any, Any]:
+    """Draw times, keys and replicas."""
+    traffic, workload = np.random.default_rng(seed), variant.workload
+    count = traffic.poisson(workload.rate * until_s)
+    intended = np.sort(traffic.uniform(0, until_s, count))
+    weights = np.arange(1, workload.keys.count + 1) ** -float(workload.keys.exponent)
+    keys = traffic.choice(workload.keys.count, count, p=weights / weights.sum())
+    return intended, keys, traffic.integers(variant.replicas, size=count)
+
+
+def _steady(variant: Variant, until_s: float, seed: int) -> tuple[Any, Any, Any, dict[tuple[int, int], Any]]:
+    """Draw what the bench would, and what the caches hold: by key and cache, since and until when."""
+    asked = drawn(variant.workload, variant.replicas, until_s, seed)
+    contents = beginning.steady(variant, asked, seed, lambda _: False)
+    places = zip(contents.keys.tolist(), contents.caches.tolist(), strict=True)
+    held = {
+        place: [(0.0, at_us / 1e6)] for place, at_us in zip(places, contents.expires_us.tolist(), strict=True)
+    }
+    return asked.at_us / 1e6, asked.keys, asked.replicas, held
 
 
 def _hits(
-    variant: Variant, times: Any, keys: Any, replica: Any, fill_s: float, held: dict[tuple[int, int], Any]
+    variant: Variant, times: Any, asked: Any, replica: Any, fill_s: float, held: dict[tuple[int, int], Any]
 ) -> Any:
     if variant.topology == "none":
         return np.zeros(len(times), bool)
     hits = []
-    for time, key, at in zip(times, keys, replica, strict=True):
+    for time, key, at in zip(times, asked, replica, strict=True):
         cached = held.setdefault((key, at if variant.topology == "sidecar" else 0), [])
         hit = any(since <= time < until for since, until in cached[-200:])
         if not hit:

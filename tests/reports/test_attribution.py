@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reports import attribution, evidence
+from reports import attribution, evidence, theory
 from reports.analysis import analyse
 from reports.attribution import HOP, LAG, MIX, QUEUEING, REST
 from reports.fills import explain
+from reports.page import page
 
 
 def test_the_parts_add_up_to_the_whole(quick_run: Path) -> None:
@@ -117,3 +118,37 @@ def test_where_requests_failed_nothing_is_said_of_a_shared_cache(made_up: Any) -
 def test_a_trial_against_itself_differs_in_nothing(quick_run: Path) -> None:
     trial = analyse(quick_run).measures[0]
     assert set(attribution.split(trial, trial).values()) == {0.0}
+
+
+def test_reasons_are_given_for_the_long_run_and_for_the_start_apart(made_up: Any) -> None:
+    """In six seconds from empty caches most is cold; in the long run nothing is, and the difference stays."""
+    run = made_up(replicas=6, cache={"ttl": 60}, schedule={"start": "cold", "duration": 6, "blocks": 3})
+    analysis = analyse(run)
+    (told,) = analysis.summary.attributions
+    assert told.hit_ratio is not None
+    assert told.hit_ratio.parts["cold"].value > 0.9 * told.hit_ratio.total.value
+    steady = told.hit_ratio_long_run
+    assert steady is not None
+    assert steady.parts["expired"].value == pytest.approx(steady.total.value, rel=0.1)
+    sidecar, separate = (theory.steady_of(variant) for variant in analysis.scenario.variants)
+    assert sidecar is not None
+    assert separate is not None
+    assert steady.total.value == pytest.approx(separate.hit_ratio - sidecar.hit_ratio)
+    html = page(analysis)
+    assert html.index("Where the hits go in the long run") < html.index(
+        "Where the hits go after a cold start"
+    )
+
+
+def test_from_a_steady_start_no_miss_is_cold(made_up: Any) -> None:
+    schedule = {"start": "steady", "duration": 6, "blocks": 3}
+    analysis = analyse(made_up(replicas=6, cache={"ttl": 60}, schedule=schedule))
+    (told,) = analysis.summary.attributions
+    assert told.hit_ratio is not None
+    assert told.hit_ratio.parts["cold"].value == 0
+    assert told.hit_ratio.parts["expired"].value == pytest.approx(told.hit_ratio.total.value, rel=0.05)
+    assert told.hit_ratio_long_run is not None
+    assert told.hit_ratio_long_run.total.value == pytest.approx(told.hit_ratio.total.value, abs=0.03)
+    html = page(analysis)
+    assert "Cold start" not in html
+    assert "long-running service" in html

@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import ideal_cache
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reports import stored
-from reports.fills import explain, shared_calls
+from reports.fills import Beginning, explain, shared_calls
+from reports.theory import Caches
+from simulation.engine import Contents
 
 
 def rows(requests: Sequence[tuple[float, float, str, int, int]]) -> pd.DataFrame:
@@ -105,3 +110,69 @@ def test_one_replica_has_nothing_to_spare(made_up: Any) -> None:
     trial = next(trial for trial in run.trials if trial.record.variant == "sidecar")
     found = explain(trial.rows(), run.record.scenario.variant("sidecar"), 0.021, joined=False)
     assert abs(found.spared) <= 0.01 * found.calls
+
+
+def contents(*held: tuple[int, int, float]) -> Contents:
+    """Make contents of (cache, key, expires s)."""
+    caches, keys, expires = zip(*held, strict=True)
+    return Contents(np.array(caches), np.array(keys), (np.array(expires) * 1e6).astype(np.int64))
+
+
+def test_from_a_steady_start_a_copy_that_is_not_there_has_expired(sidecar: Any) -> None:
+    began = Beginning("steady", contents((0, 1, 2.0), (0, 3, 2.5)), contents((0, 1, 2.0), (0, 3, 2.5)))
+    found = explain(
+        rows([
+            (0.0, 0.2, "miss", 2, 0),  # not there: it had expired before
+            (0.5, 0.7, "miss", 1, 1),  # nor here; one shared cache would have had it
+            (1.0, 1.0, "hit", 1, 0),
+            (1.5, 1.7, "miss", 3, 0),  # it should have been there until 2.5
+            (2.1, 2.3, "miss", 1, 0),  # it was there until 2.0
+        ]),
+        sidecar, fill_s=0.2, joined=True, began=began,
+    )  # fmt: skip
+    assert (found.cold, found.expired, found.lost) == (0, 3, 1)
+    assert found.shared == 2
+
+
+def test_where_the_contents_are_not_known_a_hit_tells_of_them(scenario_of: Any) -> None:
+    """A log's keys may never have been asked for before; those that are hit first were there."""
+    log = {"workload": {"log": "access.log", "rate": 5}}
+    asked = rows([
+        (0.0, 0.2, "miss", 2, 0), (1.0, 1.0, "hit", 1, 0), (2.1, 2.3, "miss", 1, 0),
+    ])  # fmt: skip
+    for fields, cold, expired in ((log, 1, 1), ({"upstream": {"missing_ratio": 0.1}}, 0, 2)):
+        variant = scenario_of(**fields).variants[0]
+        began = Beginning.of(variant, "steady", 3.0, seed=1)
+        found = explain(asked, variant, 0.2, joined=True, began=began)
+        assert (found.cold, found.expired, found.lost) == (cold, expired, 0)
+        assert (found.shared, found.spared, found.shared_share) == (None, None, None)
+
+
+def test_from_a_steady_start_too_the_counterfactual_is_what_the_separate_cache_did(made_up: Any) -> None:
+    run = stored.read(made_up(replicas=4, schedule={"start": "steady", "duration": 6, "blocks": 2}))
+    of = {(trial.record.block, trial.record.variant): trial for trial in run.trials}
+    for block in (1, 2):
+        sidecar, separate = of[block, "sidecar"], of[block, "separate"]
+        variant = run.record.scenario.variant("sidecar")
+        began = Beginning.of(variant, "steady", 6.0, sidecar.record.seed)
+        found = explain(sidecar.rows(), variant, 0.021, joined=False, began=began)
+        assert found.cold == 0
+        assert found.lost <= 0.01 * found.calls, "fills of these rows land a little sooner than their copies"
+        assert found.shared == pytest.approx(separate.record.upstream.calls, rel=0.02)
+        assert found.calls == sidecar.record.upstream.calls
+
+
+@given(
+    requests=st.lists(
+        st.tuples(st.integers(0, 400), st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40
+    ),
+    ttl=st.integers(1, 80), fill=st.integers(0, 30), joined=st.booleans(),
+)  # fmt: skip
+def test_a_shared_cache_makes_the_calls_of_an_ideal_one(
+    requests: list[tuple[int, int, int]], ttl: int, fill: int, joined: bool
+) -> None:
+    """The ideal cache is an oracle of its own: it knows nothing of the engine. Times are in tenths of a second."""
+    requests.sort(key=lambda request: request[0])
+    asked = rows([(at / 10, at / 10, "miss", key, replica) for at, key, replica in requests])
+    calls, _ = ideal_cache.asked(requests, Caches(ttl, 3, True, fill, joined))
+    assert shared_calls(asked, ttl * 1e5, fill * 1e5, joined) == calls
