@@ -14,7 +14,8 @@ from functools import partial
 from typing import Final, Literal
 
 from bench.experiments import Experiments
-from reports.summary import Comparison, Interval, Summary
+from reports.part import Interval
+from reports.summary import Comparison, Summary
 
 Outcome = Literal["passed", "failed", "unanswered"]
 

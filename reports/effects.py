@@ -9,8 +9,9 @@ from typing import Final
 from reports import sequential, statistics
 from reports.comparisons import Pair, pairs
 from reports.metrics import BY_NAME, METRICS, Metric
+from reports.part import Interval
 from reports.statistics import Estimate
-from reports.summary import Comparison, Decision, Interval
+from reports.summary import Comparison, Decision
 from scenarios.model import Scenario
 
 # The metrics of each variant's valid trials: by variant, block and metric.

@@ -59,7 +59,7 @@ class Fills:
         return self.cold + self.concurrent + self.expired + self.lost
 
     @property
-    def spared(self) -> int | None:
+    def avoided(self) -> int | None:
         """Calls that a shared cache would have avoided."""
         return None if self.shared is None else self.calls - self.shared
 

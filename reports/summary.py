@@ -1,6 +1,6 @@
 """`summary.json`: what a run has found, as an interface for scripts (docs/results.md).
 
-`python -m reports.summary` writes the JSON Schema `reports/summary.schema.json` anew; a test keeps the
+`python -m reports.summary` regenerates the JSON Schema `reports/summary.schema.json`; a test keeps the
 two in step. Fields may be added under the same `schema`; what a field means never changes.
 """
 
@@ -10,9 +10,11 @@ import json
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from reports.calls.model import CallsPerHour
 from reports.gate import Kind
+from reports.part import Interval, Part
 
 SCHEMA: Final = "sidecar-bench/summary/1"
 SCHEMA_PATH: Final = Path(__file__).with_name("summary.schema.json")
@@ -20,13 +22,6 @@ SCHEMA_PATH: Final = Path(__file__).with_name("summary.schema.json")
 Decision = Literal["better", "worse", "equivalent", "undecided"]
 Kept = Literal["pass", "fail", "undecided"]
 GateOutcome = Literal["passed", "failed", "not applicable"]
-Interval = tuple[float, float]
-
-
-class Part(BaseModel):
-    """A frozen part of the summary."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class MetricValue(Part):
@@ -79,33 +74,6 @@ class FillCauses(Part):
     )
 
 
-class MeasuredCalls(Part):
-    """Upstream calls per hour as trials with a steady start counted them."""
-
-    value: float
-    ci95: Interval = Field(description="95% interval; docs/statistics.md tells how it is made.")
-    ci95_from: Literal["blocks", "counts"] = Field(
-        description="What makes it so wide. blocks: the spread between blocks. counts: so few calls were "
-        "counted that chance alone makes it wider, as a Poisson count's (or there is one block)."
-    )
-
-
-class CallsPerHour(Part):
-    """Upstream calls per hour in the long run, at the workload's own rate."""
-
-    value: float
-    basis: Literal["computed", "measured"] = Field(
-        description="computed: by a formula, or a simulation of the traffic. measured: by trials that began "
-        "with the caches of a long-running service; nothing is extrapolated from a cold start."
-    )
-    measured: MeasuredCalls | None = Field(
-        description="Null where trials began cold, or with caches of which nothing is known."
-    )
-    z: float | None = Field(
-        description="Measured less computed, in standard errors; null where one of them is not known."
-    )
-
-
 class VariantSummary(Part):
     """One variant, over its valid trials."""
 
@@ -122,9 +90,9 @@ class VariantSummary(Part):
     counts_trials: int = Field(0, description="Trials behind hit ratios, calls and errors, one a block.")
     times_trials: int = Field(0, description="Trials behind latencies, one a block.")
     metrics: Metrics
-    theory: Theory | None = Field(description="Null where theory is silent.")
+    theory: Theory | None = Field(description="Null where there is no prediction.")
     theory_silence: str | None = Field(
-        None, description="Why theory has nothing to say of this variant; null where it has."
+        None, description="Why there is no prediction for this variant's trials; null where there is one."
     )
     fills: FillCauses | None = Field(description="Null without a cache, and with targets.")
     start: Literal["steady", "cold", "unknown"] = Field(
@@ -187,7 +155,7 @@ class Attribution(Part):
         "where nothing computes it.",
     )
     hit_ratio_sharing: MetricValue | None = Field(
-        description="What of the difference in hit ratio one shared cache in the place of each would spare."
+        description="What of the difference in hit ratio one shared cache in the place of each would avoid."
     )
 
 

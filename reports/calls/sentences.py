@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from reports.summary import CallsPerHour, VariantSummary
+from reports.calls.model import CallsPerHour
+from reports.summary import VariantSummary
 
 # Standard errors from which on measured and computed calls do not agree: chance alone goes so far in one of
 # 370.

@@ -46,7 +46,7 @@ def test_each_miss_has_one_cause(sidecar: Any) -> None:
     assert (found.cold, found.concurrent, found.lost, found.expired) == (2, 1, 1, 1)
     assert found.calls == 5
     assert found.shared == 3
-    assert found.spared == 2
+    assert found.avoided == 2
 
 
 def test_whatever_is_no_hit_has_a_cause_and_the_shares_are_of_what_was_measured(sidecar: Any) -> None:
@@ -109,7 +109,7 @@ def test_one_replica_has_nothing_to_spare(made_up: Any) -> None:
     run = stored.read(made_up(replicas=1, schedule={"warmup": 0, "duration": 5, "blocks": 1}))
     trial = next(trial for trial in run.trials if trial.record.variant == "sidecar")
     found = explain(trial.rows(), run.record.scenario.variant("sidecar"), 0.021, joined=False)
-    assert abs(found.spared) <= 0.01 * found.calls
+    assert abs(found.avoided) <= 0.01 * found.calls
 
 
 def contents(*held: tuple[int, int, float]) -> Contents:
@@ -145,7 +145,7 @@ def test_where_the_contents_are_not_known_a_hit_tells_of_them(scenario_of: Any) 
         began = Beginning.of(variant, "steady", 3.0, seed=1)
         found = explain(asked, variant, 0.2, joined=True, began=began)
         assert (found.cold, found.expired, found.lost) == (cold, expired, 0)
-        assert (found.shared, found.spared, found.shared_share) == (None, None, None)
+        assert (found.shared, found.avoided, found.shared_share) == (None, None, None)
 
 
 def test_from_a_steady_start_too_the_counterfactual_is_what_the_separate_cache_did(made_up: Any) -> None:
@@ -171,7 +171,7 @@ def test_from_a_steady_start_too_the_counterfactual_is_what_the_separate_cache_d
 def test_a_shared_cache_makes_the_calls_of_an_ideal_one(
     requests: list[tuple[int, int, int]], ttl: int, fill: int, joined: bool
 ) -> None:
-    """The ideal cache is an oracle of its own: it knows nothing of the engine. Times are in tenths of a second."""
+    """The ideal cache knows nothing of the engine. Times are in tenths of a second."""
     requests.sort(key=lambda request: request[0])
     asked = rows([(at / 10, at / 10, "miss", key, replica) for at, key, replica in requests])
     calls, _ = ideal_cache.asked(requests, Caches(ttl, 3, True, fill, joined))

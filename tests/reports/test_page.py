@@ -41,8 +41,9 @@ def test_the_page_says_everything(analysis: Analysis, html: str) -> None:
         assert f"{trial.id}: valid" in html
     for text in (
         "AMD EPYC", "sidecar-bench run quick", "no Docker engine", "Quota of 5,000 an hour", "by theory",
-        "Where the time goes", "The Redis hop", "Why upstream was called", "Spared by sharing",
-        "Where the hits go", "What one shared cache would spare", "furthest",
+        "Where the time goes", "The Redis hop", "Why upstream was called", "Avoided by sharing",
+        "Where the hits go in the long run", "Upstream calls per hour", "after a cold start",
+        "What one shared cache would avoid", "furthest",
         "Smallest effect found", "Books: upstream calls", "standard errors from the expected", "Little",
     ):  # fmt: skip
         assert text in html

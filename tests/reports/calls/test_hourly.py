@@ -10,8 +10,9 @@ import reports
 from reports import theory
 from reports.analysis import analyse
 from reports.calls import sentences, tables
+from reports.calls.model import CallsPerHour, MeasuredCalls
 from reports.records import TrialRecord
-from reports.summary import CallsPerHour, MeasuredCalls, VariantSummary
+from reports.summary import VariantSummary
 
 STEADY = {"start": "steady", "warmup": 0, "duration": 6, "blocks": 3}
 COLD = STEADY | {"start": "cold"}
