@@ -1,12 +1,25 @@
-"""Where `sidecar-bench` begins: it imports nothing first, so that a broken installation is a sentence."""
+"""Where `sidecar-bench` begins: before anything is imported that could be missing, or another's.
+
+A variable such as PYTHONPATH, or a `redis.py` in the current folder of `python -m bench`, would replace
+modules. The command then starts itself once more, in an interpreter that they do not bend.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+
+# Other variables of Python's change what is imported, or how it runs. These do not, or are ours.
+_HARMLESS = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE", "PYTHON_IMAGE")
 
 
 def main() -> None:
     """Run the command. Exit code 4 where a package that it needs cannot be imported."""
+    bent = [name for name in os.environ if name.startswith("PYTHON") and name not in _HARMLESS]
+    if bent or (not sys.flags.safe_path and sys.path[:1] in ([""], [os.getcwd()])):  # noqa: PTH109
+        environment = {name: value for name, value in os.environ.items() if name not in bent}
+        command = [sys.executable, "-P", "-m", "bench", *sys.argv[1:]]
+        os.execve(sys.executable, command, environment)  # noqa: S606
     try:
         from bench import cli
     except ImportError as error:
@@ -19,4 +32,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[0] = "sidecar-bench"  # instead of this file's path
     main()

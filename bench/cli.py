@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -38,6 +36,7 @@ from bench.errors import UserError
 from bench.load import LoadError
 from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs, write_text
 from compose import clean as cleaning
+from compose import interrupts, ownership
 from compose.stack import StackError
 from reports import ResultsError
 from reports.junit import render as as_junit
@@ -248,28 +247,26 @@ cli.command(name="worker")(workers.worker)
 @cli.command()
 def clean() -> None:
     """Remove whatever an interrupted run has left: processes, folders, containers, networks."""
-    removed = cleaning.clean()
-    for line in removed:
+    cleaned = cleaning.clean()
+    for line in cleaned.removed:
         typer.echo(f"removed {line}")
-    if not removed:
+    for line in cleaned.left:
+        typer.echo(f"left alone {line}")
+    if cleaned.stuck:
+        raise UserError("\n".join(f"could not remove {line}" for line in cleaned.stuck))
+    if not cleaned.removed and not cleaned.left:
         typer.echo("nothing of ours is left")
-
-
-class Interrupted(BaseException):
-    """The user, or the system, wants the command to end. Not KeyboardInterrupt, which click makes its own."""
-
-
-def _end_in_order(_: int, __: FrameType | None) -> None:
-    raise Interrupted
 
 
 def main() -> None:
     """Run the command. Whatever goes wrong is a sentence; the exit codes are those of docs/results.md."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end_in_order)
+    interrupts.install()
     terminal.prepare()
     try:
-        cli()
+        try:
+            cli()
+        finally:
+            ownership.release()
     except SystemExit as ended:
         # Typer makes 1 of a reader that has gone (`… | head`), and 1 is a violated threshold's.
         if isinstance(ended.__context__, BrokenPipeError):
@@ -279,7 +276,8 @@ def main() -> None:
         _end(INVALID, str(error), error)
     except LoadError as error:
         _end(FAILED, f"{error}\nThis is a fault of the bench. Trials that ended are stored", error)
-    except Interrupted as error:
+    except interrupts.Interrupted as error:
+        interrupts.ignore()
         _end(INTERRUPTED, "interrupted. Trials that ended are stored", error)
     except OSError as error:
         if error.filename is None:

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import reports
-from bench import awake
+from bench import awake, counting
+from bench.faults import Course, nothing_counted, nothing_sent
 from bench.load import Load
 from bench.machine import Watch
 from bench.refusals import Refusals
 from bench.store import RunFolder
-from compose.stack import Deployment, Stack, Usage
+from compose import interrupts
+from compose.stack import Deployment, Stack, StackError
 from loadtests.order import Order
 from reports.gate import Gate
 from reports.records import (
-    AppFacts,
-    LinkFacts,
-    LoadFacts,
-    MachineFacts,
     RunEnd,
     TrialRecord,
-    UpstreamFacts,
-    UsageFacts,
 )
-from reports.validity import gates, implied_calls
+from reports.validity import gates
 from scenarios import plan
 from scenarios.model import Scenario, Variant
 from scenarios.plan import Trial
@@ -79,7 +76,6 @@ def conduct(
     Raises:
         UserError: the workload or the disk is not usable.
         StackError: a variant cannot be deployed.
-        LoadError: the load generator broke.
     """
     with awake.cores():
         run.go_on()
@@ -122,6 +118,11 @@ class _Conducted:
     ended: Mapping[tuple[str, int], TrialRecord]
     began_s: float
     refusals: Refusals = field(default_factory=Refusals)
+    deployed: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for record in self.ended.values():
+            self._remember(record)
 
     @property
     def spent(self) -> bool:
@@ -130,24 +131,52 @@ class _Conducted:
         return budget_s is not None and time.monotonic() - self.began_s > budget_s
 
     def try_until_valid(self, trial: Trial) -> None:
-        """Try a trial until it is valid, as often as it may be; what is stored is not tried anew."""
+        """Try a trial until it is valid, as often as it may be; what is stored is not tried anew.
+
+        What a fault ended in an earlier session does not count as a try.
+
+        Raises:
+            StackError: its variant could not be deployed at any of the attempts, nor ever before.
+        """
         self.listener.trial_begins(trial)
-        for attempt in range(1, self.scenario.schedule.attempts + 1):
+        tries = 0
+        for attempt in itertools.count(1):
             record = self.ended.get((trial.id, attempt))
             again = record is None
             if record is None:
-                folder = self.run.begin_trial(trial.id, attempt)
-                tried = _Attempt(
-                    trial, attempt, self.scenario, self.stack, folder, self.listener, self.start_load
-                )
-                record = tried.record()
-                self.run.end_trial(record)
+                record = self._try(trial, attempt)
+            tries += again or record.fault is None
             judged = _judge(self.run, record, self.scenario)
             if again:
                 self.refusals.add(judged)
                 self.listener.trial_ended(record, judged)
             if all(gate.passed for gate in judged) or self.spent or self.refusals.hopeless:
                 break
+            if tries >= self.scenario.schedule.attempts:
+                self._end_if_never_deployed(record)
+                break
+
+    def _try(self, trial: Trial, attempt: int) -> TrialRecord:
+        with interrupts.held():
+            folder = self.run.begin_trial(trial.id, attempt)
+            tried = _Attempt(
+                trial, attempt, self.scenario, self.stack, folder, self.listener, self.start_load
+            )
+            record = tried.record()
+            self.run.end_trial(record)
+        self._remember(record)
+        return record
+
+    def _remember(self, record: TrialRecord) -> None:
+        if record.fault is None or record.fault.stage != "deploying":
+            self.deployed.add(record.variant)
+
+    def _end_if_never_deployed(self, last: TrialRecord) -> None:
+        fault = last.fault
+        if fault is None or fault.stage != "deploying" or last.variant in self.deployed:
+            return
+        [(part, words)] = list(fault.last_words.items())[:1] or [("", "")]
+        raise StackError(f"{last.variant} cannot be deployed: {fault.reason}", part, words)
 
     def end_refused(self) -> None:
         """End the run, because trial after trial was refused, and say what to do."""
@@ -176,26 +205,23 @@ class _Attempt:
     start_load: Callable[..., Load]
 
     def record(self) -> TrialRecord:
-        """Deploy, load, count, tear down: whatever fails, nothing of the deployment is left."""
+        """Deploy, load, count, tear down: whatever fails, nothing of the deployment is left.
+
+        Raises:
+            UserError: the workload or the disk is not usable.
+            UnsuitableError: the scenario has to change.
+        """
         trial, run = self.trial, self.folder.parents[1]
         variant = with_stored_log(as_tried(self.scenario.variant(trial.variant)), run / FOLDER)
-        started, began = datetime.now(UTC), time.monotonic()
-        self.listener.stage("deploying")
-        with (
-            self.start_load(
-                run_id=self.stack.run_id, cpus=self.stack.load_cpus, folder=self.folder
-            ) as generator,
-            self.stack.deploy(variant, seed=trial.seed, folder=self.folder / "logs") as deployment,
-        ):
-            up_s = time.monotonic() - began
-            used = {usage.name: usage for usage in deployment.usage()}
-            load, machine = self._load(variant, deployment, generator)
-            self.listener.stage("counting")
-            facts = _count(deployment, used, load)
-            self.listener.stage("removing")
-            began = time.monotonic()
-            deployment.down()
-            down_s = time.monotonic() - began
+        started, watch = datetime.now(UTC), Watch(self.scenario.schedule.warmup)
+        course = Course(
+            enters=self.listener.stage,
+            load=nothing_sent(self.scenario.schedule),
+            machine=watch.facts(),
+            facts=nothing_counted(self.stack),
+        )
+        with course.noting_faults():
+            self._run(variant, course)
         return TrialRecord(
             id=trial.id,
             variant=variant.id,
@@ -203,17 +229,41 @@ class _Attempt:
             attempt=self.attempt,
             seed=trial.seed,
             started=started.isoformat(timespec="seconds"),
-            up_s=up_s,
-            down_s=down_s,
-            load=load,
-            machine=machine,
-            notes=list(deployment.notes),
-            **facts,
+            up_s=course.up_s,
+            down_s=course.down_s,
+            load=course.load,
+            machine=course.machine,
+            notes=list(course.notes),
+            fault=course.fault,
+            **course.facts,
         )
 
-    def _load(
-        self, variant: Variant, deployment: Deployment, generator: Load
-    ) -> tuple[LoadFacts, MachineFacts]:
+    def _run(self, variant: Variant, course: Course) -> None:
+        began = time.monotonic()
+        course.enter("deploying")
+        with (
+            self.start_load(
+                run_id=self.stack.run_id, cpus=self.stack.load_cpus, folder=self.folder
+            ) as generator,
+            self.stack.deploy(variant, seed=self.trial.seed, folder=self.folder / "logs") as deployment,
+        ):
+            course.up_s = time.monotonic() - began
+            used = {usage.name: usage for usage in deployment.usage()}
+            course.enter("loading")
+            with course.noting_faults():
+                self._load(variant, deployment, generator, course)
+            # Before it is counted: what stands still would only be missed when it does not answer.
+            with course.noting_faults():
+                course.note_lost(deployment.lost())
+            course.enter("counting")
+            course.facts = counting.count(deployment, used, course)
+            course.notes = deployment.notes
+            course.enter("removing")
+            began = time.monotonic()
+            deployment.down()
+            course.down_s = time.monotonic() - began
+
+    def _load(self, variant: Variant, deployment: Deployment, generator: Load, course: Course) -> None:
         schedule = self.scenario.schedule
         order = Order(
             targets=deployment.targets,
@@ -224,40 +274,14 @@ class _Attempt:
             timeout_s=schedule.timeout,
             rows=self.folder / "requests.parquet",
         )
-        self.listener.stage("loading")
         watch = Watch(schedule.warmup)
-        for event in generator.events(order):
-            if event["event"] == "started" and variant.workload.log is not None:
-                deployment.begins(event["origin_s"])
-            watch.see(event)
-            self.listener.progress(event)
-        return generator.facts(), watch.facts()
-
-
-def _count(deployment: Deployment, before: Mapping[str, Usage], load: LoadFacts) -> dict[str, Any]:
-    usage = [_used(before.get(used.name), used) for used in deployment.usage()]
-    link = deployment.link
-    after_ms = deployment.measure_link().achieved_ms if link is not None else None
-    app = deployment.app_counts()
-    return {
-        "usage": usage,
-        "link": LinkFacts(**asdict(link) | {"after_ms": after_ms}) if link is not None else None,
-        "app": AppFacts(**asdict(app)) if app is not None else None,
-        "upstream": _upstream(deployment, load),
-    }
-
-
-def _used(before: Usage | None, after: Usage) -> UsageFacts:
-    """Return what was used since the load began: what starting took is none of the trial's."""
-    if before is None:
-        return UsageFacts(**asdict(after))
-    throttled_s = None if after.throttled_s is None else after.throttled_s - (before.throttled_s or 0.0)
-    return UsageFacts(**asdict(after) | {"cpu_s": after.cpu_s - before.cpu_s, "throttled_s": throttled_s})
-
-
-def _upstream(deployment: Deployment, load: LoadFacts) -> UpstreamFacts:
-    counted = deployment.upstream_counts()
-    if counted is not None:
-        return UpstreamFacts(**asdict(counted))
-    calls, _ = implied_calls(load.outcomes)
-    return UpstreamFacts(calls=calls, by_status={}, counted_by="headers")
+        try:
+            for event in generator.events(order):
+                if event["event"] == "started" and variant.workload.log is not None:
+                    deployment.begins(event["origin_s"])
+                watch.see(event)
+                course.sees(event)
+                self.listener.progress(event)
+            course.load = generator.facts()
+        finally:
+            course.machine = watch.facts()

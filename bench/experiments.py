@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ import reports
 from bench import conductor, machine, progress
 from bench.load import Load
 from bench.store import RunFolder, new_run_id
-from compose import launch, stacks
+from compose import launch, sealed, stacks
 from compose.children import listening
 from compose.stack import Deployment
 from loadtests.order import Order
@@ -231,9 +230,10 @@ def _instant(run_id: str) -> Iterator[str]:
     listener, port = listening()
     with listener:
         server = subprocess.Popen(
-            launch.command([sys.executable, "-m", "loadtests.instant", "--fd", str(listener.fileno())]),
+            launch.command(sealed.python("-m", "loadtests.instant", "--fd", str(listener.fileno()))),
             pass_fds=[listener.fileno()],
-            env=launch.environment(run_id),
+            env=sealed.environment(run_id),
+            cwd=sealed.CWD,
         )
         try:
             yield f"http://127.0.0.1:{port}"

@@ -4,39 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from subprocess import Popen
 from typing import IO, Any, Final
 
 from bench.errors import UserError
-from compose import launch
+from bench.said import Said, SilenceError
+from compose import launch, sealed
+from compose.commands import how_it_ended
+from compose.interrupts import shielded
 from loadtests.order import Order
 from reports.records import LoadFacts
 
 _PATIENCE_S: Final = 10.0
+LOST: Final = 3  # the exit code of a master that has lost a worker
 
 
 class LoadError(Exception):
-    """The load generator failed for a reason that is not the user's; the message has its last words."""
+    """The load generator failed for a reason that is not the user's; `last_words` has what it said last."""
+
+    def __init__(self, reason: str, last_words: str = "") -> None:
+        super().__init__(f"{reason}; its log says:\n{last_words}" if last_words else reason)
+        self.reason = reason
+        self.part = "load"
+        self.last_words = last_words
 
 
 class Load:
     """A load generator, made ready while its targets are deployed. On leaving its context it is gone."""
 
     def __init__(self, *, run_id: str, cpus: Sequence[int], folder: Path) -> None:
-        self._order_path = folder / "order.json"
+        self._order_path = folder.absolute() / "order.json"
         self._log_path = folder / "logs" / "load.log"
         self._run_id = run_id
         self._cpus = tuple(cpus)
         self._process: Popen[str] | None = None
+        self._said: Said | None = None
         self._facts: LoadFacts | None = None
 
     def __enter__(self) -> Load:
         with self._log_path.open("w", encoding="utf-8") as log:
             self._process = self._start(self._arguments(), stdout=subprocess.PIPE, stderr=log)
+        self._said = Said(self._process)
         return self
 
     def _arguments(self) -> list[str]:
@@ -45,18 +57,20 @@ class Load:
 
     def _start(self, arguments: Sequence[str], *, stdout: int | IO[str], stderr: IO[str]) -> Popen[str]:
         return Popen(
-            launch.command([sys.executable, "-m", *arguments], cpus=self._cpus),
+            launch.command(sealed.python("-m", *arguments), cpus=self._cpus),
             stdin=subprocess.PIPE,
             stdout=stdout,
             stderr=stderr,
             text=True,
-            env=launch.environment(self._run_id),
+            env=sealed.environment(self._run_id, passed_on=sealed.CERTIFICATES),
+            cwd=sealed.CWD,
             start_new_session=True,
         )
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            end(self._process)
+        with shielded():
+            if self._process is not None:
+                end(self._process)
 
     def events(self, order: Order) -> Iterator[dict[str, Any]]:
         """Have an order carried out, and yield what the generator reports; afterwards `facts()` answers.
@@ -65,23 +79,28 @@ class Load:
             UserError: the workload cannot be sent (its log is missing or holds no request).
             LoadError: the generator broke.
         """
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
+        process, said = self._process, self._said
+        if process is None or process.stdin is None or said is None:
             raise LoadError("the load generator was not started")
-        self._order_path.write_text(order.model_dump_json(indent=2), encoding="utf-8")
+        self._order_path.write_text(order.located().model_dump_json(indent=2), encoding="utf-8")
         with contextlib.suppress(BrokenPipeError):  # it has ended already: its exit code says why
             process.stdin.write(order.lines(self._order_path))
             process.stdin.close()
-        for line in process.stdout:
-            event: dict[str, Any] = json.loads(line)
-            if event["event"] == "finished":
-                self._facts = LoadFacts.model_validate(event["load"])
-            yield event
+        try:
+            for line in said:
+                event: dict[str, Any] = json.loads(line)
+                if event["event"] == "finished":
+                    self._facts = LoadFacts.model_validate(event["load"])
+                yield event
+        except SilenceError as error:
+            raise LoadError(f"the load generator {error}", self._last_words()) from error
         code = process.wait()
+        if code == LOST:
+            raise LoadError("; ".join(self._last_words().splitlines()))
         if code == 2:
             raise UserError(self._last_words())
         if code != 0 or self._facts is None:
-            raise LoadError(f"the load generator ended with exit code {code}:\n{self._last_words()}")
+            raise LoadError(f"the load generator {how_it_ended(code)}", self._last_words())
 
     def facts(self) -> LoadFacts:
         """Return what the generator counted.
@@ -102,6 +121,7 @@ def end(process: Popen[str]) -> None:
     """End a process in order, or else at once."""
     if process.poll() is None:
         process.terminate()
+        process.send_signal(signal.SIGCONT)  # one that is stopped could not hear it
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_PATIENCE_S)
     if process.poll() is None:

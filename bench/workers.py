@@ -20,7 +20,10 @@ import typer
 
 from bench.errors import UserError
 from bench.load import Load, LoadError, end
-from compose import launch
+from bench.said import SilenceError
+from compose import launch, sealed
+from compose.commands import how_it_ended
+from compose.interrupts import shielded
 from loadtests.order import Order
 
 _PORT: Final = 5557
@@ -143,14 +146,15 @@ class WorkersLoad(Load):
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            for process in self._workers:
-                if process.poll() is None:
-                    process.terminate()  # all of them first: none needs to wait for another's end
-            for process in self._workers:
-                end(process)
-        finally:
-            super().__exit__()
+        with shielded():
+            try:
+                for process in self._workers:
+                    if process.poll() is None:
+                        process.terminate()  # all of them first: none needs to wait for another's end
+                for process in self._workers:
+                    end(process)
+            finally:
+                super().__exit__()
 
     def events(self, order: Order) -> Iterator[dict[str, Any]]:
         """Have an order carried out, and yield what the master reports; afterwards `facts()` answers.
@@ -159,9 +163,12 @@ class WorkersLoad(Load):
             UserError: the workload cannot be sent, or a worker was lost or does not fit.
             LoadError: master or worker broke.
         """
-        if self._process is None or self._process.stdout is None:
+        if self._said is None:
             raise LoadError("the load generator was not started")
-        said = self._process.stdout.readline()  # nothing, where it could not listen: its exit code says why
+        try:
+            said = self._said.line()  # nothing, where it could not listen: its exit code says why
+        except SilenceError as error:
+            raise LoadError(f"the load generator {error}", self._last_words()) from error
         if said:
             self._tell_port(json.loads(said)["port"])
         yield from super().events(order)
@@ -181,9 +188,7 @@ class WorkersLoad(Load):
             code = process.poll()
             if code not in (None, 0, _ENDED_EARLY):
                 last = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-                words.append(
-                    f"process {number} of the workers ended with exit code {code} {''.join(last)}".rstrip()
-                )
+                words.append(f"process {number} of the workers {how_it_ended(code)} {''.join(last)}".rstrip())
         return "\n".join(words)
 
 
@@ -230,10 +235,11 @@ def worker(
 def _one_trial(arguments: Sequence[str]) -> tuple[int, str]:
     """Take part in one trial, in a process of its own; return its exit code and last words."""
     process = subprocess.Popen(
-        launch.command([sys.executable, "-m", "loadtests.worker", *arguments]),
+        launch.command(sealed.python("-m", "loadtests.worker", *arguments)),
         stderr=subprocess.PIPE,
         text=True,
-        env=launch.environment("worker"),
+        env=sealed.environment("worker", passed_on=sealed.CERTIFICATES),
+        cwd=sealed.CWD,
         start_new_session=True,
     )
     try:

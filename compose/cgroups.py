@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from compose import launch
+from compose import ownership
 from scenarios.model import Resources
 
 ROOT: Final = Path("/sys/fs/cgroup")
@@ -26,7 +26,7 @@ class Budgets:
 
     def __init__(self, run_id: str, driver: str) -> None:
         # The owner's mark is a part of the path: `clean` must not take a run's budgets from under it.
-        self._folder = Path(TREE) / launch.owner() / run_id
+        self._folder = Path(TREE) / ownership.own().name / run_id
         self._unified = (ROOT / "cgroup.controllers").exists()
         self.allowed = driver == "cgroupfs" and os.access(self._tops()[0], os.W_OK)
 
@@ -100,7 +100,7 @@ def remove_tree(path: Path) -> bool:
 
 
 def owner_of(path: Path) -> str:
-    """Return the mark of the process whose run made a cgroup."""
+    """Return the name of the folder of the process whose run made a cgroup."""
     return path.parent.name
 
 

@@ -16,8 +16,9 @@ from typing import Final
 
 import psutil
 
-from compose import launch
-from compose.stack import StackError, Usage
+from compose import interrupts, launch, sealed
+from compose.commands import how_it_ended
+from compose.stack import Lost, StackError, Usage
 
 _LAST_LINES: Final = 12
 _TAIL_BYTES: Final = 4096
@@ -34,6 +35,7 @@ class Child:
         self.process = process
         self.log = log
         self._used = Usage(name, 0.0, 0)
+        self._ended_by_us = self._paused_by_us = False
 
     def last_words(self) -> str:
         """Return the end of its log."""
@@ -56,6 +58,15 @@ class Child:
         """Tell whether it has not ended."""
         return self.process.poll() is None
 
+    def lost(self) -> str | None:
+        """Say how it ended, or that it stands still; None where it runs, or where we did that to it."""
+        if not self.is_running():
+            return None if self._ended_by_us else how_it_ended(self.process.returncode)
+        with contextlib.suppress(psutil.Error):
+            if not self._paused_by_us and self._seen().status() == psutil.STATUS_STOPPED:
+                return "stands still (SIGSTOP)"
+        return None
+
     def listens(self) -> bool:
         """Tell whether it takes connections."""
         try:
@@ -65,6 +76,7 @@ class Child:
 
     def pause(self) -> None:
         """Freeze it; return when it is frozen."""
+        self._paused_by_us = True
         self.process.send_signal(signal.SIGSTOP)
         with contextlib.suppress(psutil.NoSuchProcess):
             while self._seen().status() != psutil.STATUS_STOPPED:
@@ -72,17 +84,20 @@ class Child:
 
     def resume(self) -> None:
         """Thaw it."""
+        self._paused_by_us = False
         self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it at once; return when it is gone. What it had used stays known."""
         self.usage()
+        self._ended_by_us = True
         self.process.kill()
         self.process.wait()
 
     def end(self, within_s: float = _PATIENCE_S) -> None:
         """Let it end in an orderly way, or else at once; return when it is gone."""
         self.usage()
+        self._ended_by_us = True
         self.process.terminate()
         self.resume()  # one that is paused could not hear it
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -128,7 +143,8 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=launch.environment(self._run_id, **variables),
+                env=sealed.environment(self._run_id, **variables),
+                cwd=sealed.CWD,
                 pass_fds=[handed.fileno() for handed in hand_down],
                 start_new_session=True,
             )
@@ -144,16 +160,14 @@ class Children:
         """
         deadline = time.monotonic() + within_s
         while not ready():
+            interrupts.check()
             if child.process.poll() is not None:
-                code = child.process.returncode
                 self._children.remove(child)
-                raise StackError(
-                    f"{child.name} ended with exit code {code}; its log says:\n{child.last_words()}"
-                )
+                how = how_it_ended(child.process.returncode)
+                raise StackError(f"{child.name} {how}", child.name, child.last_words())
             if time.monotonic() > deadline:
-                raise StackError(
-                    f"{child.name} was not ready after {within_s:g} s; its log says:\n{child.last_words()}"
-                )
+                why = f"{child.name} was not ready after {within_s:g} s"
+                raise StackError(why, child.name, child.last_words())
             time.sleep(0.01)
 
     def place(self, cpus: Sequence[int]) -> None:
@@ -169,6 +183,11 @@ class Children:
             most_memory = max(now.memory_bytes, before.memory_bytes)
             used[child.name] = Usage(child.name, before.cpu_s + now.cpu_s, most_memory)
         return list(used.values())
+
+    def lost(self) -> tuple[Lost, ...]:
+        """Return those that have ended, or stand still, though we have not asked for it."""
+        each = [(child, child.lost()) for child in self._children]
+        return tuple(Lost(child.name, how, child.last_words()) for child, how in each if how)
 
     def stop(self) -> None:
         """End all of them, gently at first; return when the last is gone."""

@@ -1,78 +1,186 @@
-"""Finds what interrupted runs have left, and removes it: whatever bears the mark of an owner that is gone."""
+"""Finds what interrupted runs have left, and removes it: whatever bears the mark of an owner that is gone.
+
+Owners are told to be gone by the lock in their folder (`compose.ownership`), never by a process's number.
+What bears the mark of an owner that cannot be seen from here is left alone: in another container, or under
+another user, its run may be alive.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 import docker
 import psutil
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, NotFound
 
-from compose import cgroups
-from compose.composition import OWNER_LABEL
-from compose.launch import OWNER_MARK, RUN_MARK, lives
-from compose.processes import FOLDER_PREFIX
+from compose import cgroups, ownership
+from compose.composition import BOOT_LABEL, OWNER_LABEL
+from compose.interrupts import shielded
+from compose.launch import OWNER_MARK, RUN_MARK
+from compose.waiting import await_condition
+
+_KILLED_S: Final = 5.0
+_UNSEEN: Final = (
+    "its run may be alive, since its lock cannot be seen from here. Run `sidecar-bench clean` where the run "
+    "was started"
+)
 
 
-def clean() -> list[str]:
-    """Remove what no living run owns, and say what it was."""
-    return [*_processes(), *_docker(), *_cgroups(), *_folders()]
+@dataclass
+class Cleaned:
+    """What was removed, what could not be and why, and what was left alone because it may be in use."""
+
+    removed: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    def remove(self, name: str, remove: Callable[[], object], is_gone: Callable[[], bool]) -> None:
+        """Remove something, and believe only that it is gone."""
+        why = "it is still there"
+        try:
+            remove()
+        except (OSError, psutil.Error, APIError) as error:
+            why = _reason(error)
+        if await_condition(is_gone, _KILLED_S if why == "it is still there" else 0.0):
+            self.removed.append(name)
+        else:
+            self.stuck.append(f"{name}: {why}")
+
+    def leave(self, name: str, remedy: str = "") -> None:
+        """Leave something alone whose owner cannot be seen."""
+        self.left.append(f"{name}: {_UNSEEN}{remedy}")
 
 
-def _processes() -> list[str]:
-    removed = []
+def clean() -> Cleaned:
+    """Remove what no living run owns, secrets first; no signal interrupts it."""
+    cleaned = Cleaned()
+    with shielded():
+        gone = [folder for folder in ownership.folders() if ownership.state(str(folder)) == "gone"]
+        for folder in gone:
+            _remove_secrets(folder, cleaned)
+        _processes(cleaned)
+        _docker(cleaned)
+        _cgroups(cleaned, gone)
+        for folder in gone:  # last, since its lock tells whose all the rest was
+            cleaned.remove(f"folder {folder}", partial(shutil.rmtree, folder), partial(_is_absent, folder))
+    return cleaned
+
+
+def _remove_secrets(folder: Path, cleaned: Cleaned) -> None:
+    """Remove passwords and whatever files lie beside them, all but the lock."""
+    for path in sorted(folder.glob("*/**/*")):
+        if path.is_symlink() or not path.is_dir():
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                cleaned.stuck.append(f"file {path}: {_reason(error)}")
+
+
+def _processes(cleaned: Cleaned) -> None:
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
+        try:
             marks = process.environ()
-            if process.pid == os.getpid() or RUN_MARK not in marks or lives(marks.get(OWNER_MARK, "")):
+            if process.pid == os.getpid() or RUN_MARK not in marks:
                 continue
-            name = f"process {process.pid} ({' '.join(process.cmdline())[:60]}) of run {marks[RUN_MARK]}"
-            process.kill()
-            removed.append(name)
-    return removed
+            command = " ".join(process.cmdline())[:60]
+        except psutil.Error:  # it has ended, or belongs to somebody else
+            continue
+        name = f"process {process.pid} ({command}) of run {marks[RUN_MARK]}"
+        owner = ownership.state(marks.get(OWNER_MARK, ""))
+        if owner == "gone":
+            cleaned.remove(name, process.kill, partial(_has_ended, process))
+        elif owner == "unseen":
+            cleaned.leave(name, f", or end it: kill {process.pid}")
 
 
-def _docker() -> list[str]:
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _docker(cleaned: Cleaned) -> None:
     """Remove containers, networks and volumes; where no engine answers there can be none."""
     try:
         client = docker.from_env()
         client.ping()
     except DockerException:
-        return []
+        return
     ours: dict[str, str | list[str] | bool] = {"label": OWNER_LABEL}
-    removed = []
     for container in client.containers.list(all=True, ignore_removed=True, filters=ours):
-        if not lives(container.labels[OWNER_LABEL]):
-            with contextlib.suppress(APIError):  # it is being removed already
-                container.remove(force=True, v=True)
-                removed.append(f"container {container.name}")
+        remove = partial(container.remove, force=True, v=True)
+        _remove_thing(cleaned, "container", "docker rm -f", container, container.labels, remove)
     for kind, things in (
         ("network", client.networks.list(filters=ours)),
         ("volume", client.volumes.list(filters=ours)),
     ):
         for thing in things:
-            if not lives(thing.attrs["Labels"][OWNER_LABEL]):
-                with contextlib.suppress(APIError):
-                    thing.remove()
-                    removed.append(f"{kind} {thing.name}")
-    return removed
+            labels = thing.attrs["Labels"]
+            _remove_thing(cleaned, kind, f"docker {kind} rm", thing, labels, thing.remove)
+    client.close()
 
 
-def _cgroups() -> list[str]:
+def _remove_thing(
+    cleaned: Cleaned,
+    kind: str,
+    by_hand: str,
+    thing: Any,
+    labels: dict[str, str],
+    remove: Callable[[], object],
+) -> None:
+    name = f"{kind} {thing.name}"
+    owner = ownership.state(labels[OWNER_LABEL])
+    if owner == "gone" or (owner == "unseen" and _of_an_earlier_boot(labels)):
+        cleaned.remove(name, remove, partial(_is_gone, thing))
+    elif owner == "unseen":
+        cleaned.leave(name, f", or remove it: {by_hand} {thing.name}")
+
+
+def _is_gone(thing: Any) -> bool:
+    try:
+        thing.reload()
+    except NotFound:
+        return True
+    except DockerException:
+        pass
+    return False
+
+
+def _of_an_earlier_boot(labels: dict[str, str]) -> bool:
+    """Tell whether this machine was started anew since: then its owner is gone, with its temporary files.
+
+    An engine at another address may have containers of other machines.
+    """
+    boot = labels.get(BOOT_LABEL, "")
+    return not os.environ.get("DOCKER_HOST") and boot not in ("", ownership.boot())
+
+
+def _cgroups(cleaned: Cleaned, gone: list[Path]) -> None:
     """Remove the parent cgroups of tasks."""
-    left = [path for path in cgroups.left_behind() if not lives(cgroups.owner_of(path))]
-    return [f"cgroup {path}" for path in left if cgroups.remove_tree(path)]
+    names = {folder.name for folder in gone}
+    alive = {folder.name for folder in ownership.folders()} - names
+    for path in cgroups.left_behind():
+        owner = cgroups.owner_of(path)
+        if owner in names:
+            cleaned.remove(f"cgroup {path}", partial(cgroups.remove_tree, path), partial(_is_absent, path))
+        elif owner not in alive:
+            cleaned.leave(f"cgroup {path}", f", or remove it and those below it: rmdir {path}")
 
 
-def _folders() -> list[str]:
-    removed = []
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
-        owner = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
-        if "." in owner and not lives(owner):
-            shutil.rmtree(folder, ignore_errors=True)
-            removed.append(f"folder {folder}")
-    return removed
+def _is_absent(path: Path) -> bool:
+    return not path.exists()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, APIError):
+        return str(error.explanation or error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from compose.app_environment import app_environment
 from compose.credentials import ACL, PASSWORD, USER
-from compose.stack import StackError
+from compose.stack import UnsuitableError
 from compose.stub_log import stub_log
 from scenarios.model import Resources, Variant
 from traffic.logs.handing import answers_of
@@ -17,6 +17,7 @@ from traffic.logs.handing import answers_of
 PARTS: Final = Path(__file__).with_name("parts.yaml")
 RUN_LABEL: Final = "sidecar-bench.run"
 OWNER_LABEL: Final = "sidecar-bench.owner"
+BOOT_LABEL: Final = "sidecar-bench.boot"  # of the machine that the owner runs on
 CONTROL: Final = "link.sock"  # by which the relay takes commands, in the folder that is shared with it
 # Nothing leads out, and without an address of its own on the bridge the host is no member either.
 _CLOSED: Final = {"internal": True, "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"}}
@@ -62,7 +63,7 @@ def task_budget(variant: Variant) -> tuple[Resources, str | None]:
     All topologies get the same in total. A separate Redis is one task more, so each gets less.
 
     Raises:
-        StackError: Redis may keep more than its task's memory holds.
+        UnsuitableError: Redis may keep more than its task's memory holds.
     """
     each, replicas = variant.resources, variant.replicas
     note = None
@@ -74,7 +75,7 @@ def task_budget(variant: Variant) -> tuple[Resources, str | None]:
         note = f"{replicas} tasks' resources are shared by {replicas + 1}: the separate Redis is a task, too"
     held = variant.cache.maxmemory // (replicas if variant.topology == "sidecar" else 1)
     if each.memory is not None and variant.topology != "none" and held > _MOST_FILLED * each.memory:
-        raise StackError(
+        raise UnsuitableError(
             f"resources.memory: a task has {each.memory:,} bytes, and its Redis may keep {held:,} of them; "
             "raise resources.memory or lower cache.maxmemory"
         )

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import socket
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
@@ -15,11 +14,12 @@ from typing import Any, Final
 import docker
 from docker.errors import DockerException
 
-from compose import counts, credentials, launch
+from compose import counts, credentials, ownership
 from compose.calibration import STALE, Calibration, Ping, tolerance
 from compose.cgroups import Budgets
 from compose.children import free_port
 from compose.composition import (
+    BOOT_LABEL,
     CONTROL,
     OWNER_LABEL,
     PARTS,
@@ -33,7 +33,7 @@ from compose.composition import (
 from compose.container_faults import ContainerFaults
 from compose.control import LinkControl
 from compose.faults import Faults
-from compose.processes import FOLDER_PREFIX
+from compose.interrupts import shielded
 from compose.project import Project, run_compose
 from compose.proxies import place_proxies
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
@@ -87,9 +87,9 @@ class DockerDeployment(Deployment):
         self._stack = stack
         self._variant = variant
         self._seed = seed
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{launch.owner()}-"))
-        # Compose wants lower case and no dots; the folder's random part keeps two deployments apart.
-        name = self._folder.name.lower().replace("_", "-").replace(".", "-")
+        self._folder = ownership.make_folder()
+        # The owner's name tells runs apart, the folder's own its deployments; Compose takes no other signs.
+        name = f"{self._folder.parent.name}-{self._folder.name}"
         self.project = Project(stack.client, name, self._folder / "compose.json", logs)
         self.numbers: list[int] = []
         self._ports: dict[str, int] = {}
@@ -191,13 +191,15 @@ class DockerDeployment(Deployment):
         if not self._is_up:
             return
         self._is_up = False
-        if self._relay is not None:
-            self._relay.close()
-        try:
-            self.project.down()
-        finally:
-            self._stack.budgets.remove()
-            rmtree(self._folder, ignore_errors=True)
+        with shielded():
+            credentials.forget(self._folder / "secrets")
+            if self._relay is not None:
+                self._relay.close()
+            try:
+                self.project.down()
+            finally:
+                self._stack.budgets.remove()
+                rmtree(self._folder, ignore_errors=True)
 
     def _put_up(self) -> None:
         for left in reversed(range(_TRIES)):
@@ -226,7 +228,11 @@ class DockerDeployment(Deployment):
             tasks[task], note = self._stack.budgets.task(f"{self._folder.name}-{task}", budget)
             self._note(note)
         return Placement(
-            labels={RUN_LABEL: self._stack.run_id, OWNER_LABEL: launch.owner()},
+            labels={
+                RUN_LABEL: self._stack.run_id,
+                OWNER_LABEL: str(ownership.own()),
+                BOOT_LABEL: ownership.boot(),
+            },
             secrets=self._folder / "secrets",
             control=self._control,
             cpus=self._stack.cpus,

@@ -46,5 +46,12 @@ def make(folder: Path) -> str:
     return password
 
 
+def forget(folder: Path) -> None:
+    """Empty both files; they stay, since a Compose file that names them is still to be read."""
+    for name in (PASSWORD, ACL):
+        if (folder / name).exists():
+            (folder / name).write_bytes(b"")
+
+
 if __name__ == "__main__":
     make(Path(sys.argv[1]))

@@ -2,7 +2,7 @@
 
 Run as a script, without importing anything of the project, so that it costs a few milliseconds:
 `python -I -S launch.py --parent PID --cpus 0,1 -- COMMAND …`. The kernel kills the child when its
-parent dies, even by SIGKILL; everything of ours carries the mark by which `clean` finds it.
+parent dies, even by SIGKILL. What else a child is given, `compose.sealed` says.
 """
 
 from __future__ import annotations
@@ -28,32 +28,6 @@ def command(
         placed += ["--door", os.fspath(door)]
     launcher = [sys.executable, "-I", "-S", os.path.abspath(__file__)]  # noqa: PTH100 (run without pathlib, for speed)
     return [*launcher, "--parent", str(os.getpid()), *placed, "--", *child]
-
-
-def environment(run_id: str, **more: str) -> dict[str, str]:
-    """Return a child's environment: this one's, the marks of run and owner, and what it needs besides."""
-    return {**os.environ, RUN_MARK: run_id, OWNER_MARK: owner(), "PYTHONUNBUFFERED": "1", **more}
-
-
-def owner() -> str:
-    """Return what tells this process from all others, later ones of the same number included."""
-    return f"{os.getpid()}.{_birth(os.getpid())}"
-
-
-def lives(owner: str) -> bool:
-    """Tell whether the process that an owner's mark names is still there."""
-    pid, _, birth = owner.partition(".")
-    return pid.isdigit() and _birth(int(pid)) == birth
-
-
-def _birth(pid: int) -> str | None:
-    """Return when a process was started, in the kernel's own ticks."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 (run without pathlib, for speed)
-            # The second field is the program's name in brackets, and may hold anything.
-            return stat.read().rpartition(")")[2].split()[19]
-    except OSError:
-        return None
 
 
 def main(arguments: Sequence[str]) -> None:

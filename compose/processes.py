@@ -6,28 +6,27 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from compose import counts, launch, redis_binary
+from compose import commands, counts, launch, ownership, redis_binary, sealed
 from compose.calibration import STALE, Calibration, Ping, tolerance
 from compose.cgroups import Budgets
 from compose.children import Children
 from compose.composition import task_budget
 from compose.control import LinkControl
 from compose.faults import Faults
+from compose.interrupts import shielded
 from compose.process_faults import ProcessFaults
 from compose.servers import Address, RedisServer, Replica, Servers
-from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
+from compose.stack import AppCounts, Deployment, LinkReport, Lost, Stack, StackError, UpstreamCounts, Usage
 from scenarios.model import Resources, Variant
 from traffic.logs.handing import with_stored_log
 
-FOLDER_PREFIX: Final = "sidecar-bench-"
 _PINGS: Final = (50, 300)  # as many as take _PING_MS, within these bounds
 _PING_MS: Final = 150.0
+_PING_WITHIN_S: Final = 60.0
 
 
 class ProcessStack(Stack):
@@ -61,7 +60,7 @@ class ProcessDeployment(Deployment):
     def __init__(self, stack: ProcessStack, variant: Variant, logs: Path) -> None:
         self._stack = stack
         self._variant = variant
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{launch.owner()}-"))
+        self._folder = ownership.make_folder()
         self._children = Children(stack.run_id, logs)
         self.servers = Servers(variant, stack.redis, self._children, self._folder, self._doors)
         self.separate: RedisServer | None = None
@@ -147,17 +146,22 @@ class ProcessDeployment(Deployment):
     def set_upstream(self, **settings: object) -> None:
         counts.set_upstream(self._upstream.url, settings)
 
+    def lost(self) -> tuple[Lost, ...]:
+        return self._children.lost()
+
     def usage(self) -> list[Usage]:
         of = [self.separate, *(replica.sidecar for replica in self.replicas.values())]
         evicted = {redis.name: self.servers.evicted(redis) for redis in of if redis}
         return [replace(used, evicted_keys=evicted.get(used.name)) for used in self._children.usage()]
 
     def down(self) -> None:
-        self._children.stop()
-        if self.relay:
-            self.relay.close()
-        self._stack.budgets.remove()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with shielded():
+            self.servers.forget_secrets()
+            self._children.stop()
+            if self.relay:
+                self.relay.close()
+            self._stack.budgets.remove()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def measure_link(self) -> LinkReport:
         return self._link_report(self._ping())
@@ -178,17 +182,23 @@ class ProcessDeployment(Deployment):
         """Measure from where the app stands: the replica's CPUs and the replica's own settings."""
         count = int(min(max(_PING_MS / max(self._variant.link.rtt_ms, 0.1), _PINGS[0]), _PINGS[1]))
         command = launch.command(
-            [sys.executable, "-m", "app.ping", "--count", str(count)], cpus=self._stack.cpus
+            sealed.python("-m", "app.ping", "--count", str(count)), cpus=self._stack.cpus
         )
         cache = next((replica.cache for replica in self.replicas.values() if replica.cache), None)
         if cache is None:
             raise StackError("there is no Redis to measure the way to")
-        environment = launch.environment(
+        environment = sealed.environment(
             self._stack.run_id, UPSTREAM_URL=self._upstream.url, **self.servers.redis_environment(cache)
         )
-        measured = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        try:
+            measured = commands.run(command, env=environment, within_s=_PING_WITHIN_S)
+        except subprocess.TimeoutExpired as error:
+            raise StackError(
+                f"the link cannot be measured: Redis did not answer all PINGs within {_PING_WITHIN_S:g} s"
+            ) from error
         if measured.returncode != 0:
-            raise StackError(f"the link cannot be measured: {measured.stderr.strip()}")
+            why = measured.stderr.strip() or f"app.ping {commands.how_it_ended(measured.returncode)}"
+            raise StackError(f"the link cannot be measured: {why}")
         figures = json.loads(measured.stdout)
         return Ping(figures["median_us"], figures["p99_us"], figures["samples"])
 

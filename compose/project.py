@@ -13,6 +13,7 @@ import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
+from compose import commands, sealed
 from compose.gauges import Gauges
 from compose.stack import StackError, Usage
 
@@ -27,8 +28,8 @@ def run_compose(*arguments: str, within_s: float = _COMPOSE_S) -> str:
         StackError: it fails; the message has its last words.
     """
     try:
-        ended = subprocess.run(
-            ["docker", "compose", *arguments], capture_output=True, text=True, timeout=within_s, check=False
+        ended = commands.run(
+            ["docker", "compose", *arguments], env=sealed.docker_environment(), within_s=within_s
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StackError(f"docker compose {arguments[0]}: {error}") from error

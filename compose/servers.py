@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from compose import counts
+from compose import counts, sealed
 from compose.app_environment import app_environment
 from compose.children import Child, Children, free_port, joined, listening, prefer_newest, reserved
 from compose.control import LinkControl
@@ -23,7 +22,7 @@ from traffic.logs.handing import answers_of
 _READY_S: Final = 20.0
 _TRIES: Final = 5
 _UVICORN: Final = (
-    sys.executable, "-m", "uvicorn", "--loop", "uvloop",
+    "-m", "uvicorn", "--loop", "uvloop",
     "--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "120",
     "--no-proxy-headers", "--no-server-header",
 )  # fmt: skip
@@ -96,6 +95,7 @@ class Servers:
         self._folder = folder
         self._doors = doors
         self._started = 0
+        self._secrets: list[Path] = []
         self.password = self._secret("redis-password", secrets.token_urlsafe(24))
 
     def upstream(self, seed: int) -> Server:
@@ -145,10 +145,10 @@ class Servers:
         listener, port = listening()
         ours, its = socket.socketpair()
         with listener, its:
-            command = [
-                *(sys.executable, "-m", "compose.link", "--to", str(to.socket)),
+            command = sealed.python(
+                *("-m", "compose.link", "--to", str(to.socket)),
                 *("--listen-fd", str(listener.fileno()), "--control-fd", str(its.fileno())),
-            ]
+            )
             self._children.start("link", command, hand_down=[listener, its])
         return Address(port=port), LinkControl(ours)
 
@@ -175,7 +175,10 @@ class Servers:
     ) -> Server:
         listener, port = reserved(taken_port)
         with listener:
-            command = [*_UVICORN, application, "--http", protocol, "--fd", str(listener.fileno())]
+            fd = str(listener.fileno())
+            # uvicorn puts a folder before all that is installed: one of ours, instead of the current one.
+            folder = ("--app-dir", str(self._folder))
+            command = sealed.python(*_UVICORN, application, "--http", protocol, "--fd", fd, *folder)
             doors = self._doors(name)
             child = self._children.start(name, command, hand_down=[listener], doors=doors, **environment)
             server = Server(name, port, child)
@@ -224,8 +227,14 @@ class Servers:
         )
         return child
 
+    def forget_secrets(self) -> None:
+        """Remove the password and every file that has it; servers that run go on without."""
+        for path in self._secrets:
+            path.unlink(missing_ok=True)
+
     def _secret(self, name: str, value: str) -> Path:
         path = self._folder / name
+        self._secrets.append(path)
         path.touch(mode=0o600)
         path.write_text(value, encoding="utf-8")
         return path

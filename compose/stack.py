@@ -14,7 +14,32 @@ from scenarios.model import Variant
 
 
 class StackError(Exception):
-    """A variant cannot be deployed. The message says what failed, its last words, and the remedy."""
+    """Something of a deployment fails. The message says what, its last words, and the remedy.
+
+    `reason` is the message without the last words of `part`, the process or container that failed.
+    """
+
+    def __init__(self, reason: str, part: str = "", last_words: str = "") -> None:
+        super().__init__(f"{reason}; its log says:\n{last_words}" if part else reason)
+        self.reason = reason
+        self.part = part
+        self.last_words = last_words
+
+
+class UnsuitableError(StackError):
+    """A variant can be deployed at no attempt: the scenario has to change."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A part of a deployment that is gone, or stands still, though nobody asked for it.
+
+    `how` goes on from its name: "was killed (SIGKILL)".
+    """
+
+    name: str
+    how: str
+    last_words: str
 
 
 @dataclass(frozen=True)
@@ -126,6 +151,14 @@ class Deployment(ABC):
     def usage(self) -> Sequence[Usage]:
         """Return what each part has used since it was started."""
 
+    def lost(self) -> tuple[Lost, ...]:
+        """Return the parts that have ended or stand still, other than by `faults`.
+
+        Raises:
+            StackError: it cannot be told.
+        """
+        return ()
+
     @property
     def faults(self) -> Faults:
         """What can be done to it while it is loaded.
@@ -145,6 +178,7 @@ class Stack(ABC):
 
     run_id: str
     load_cpus: tuple[int, ...] = ()
+    deploys: bool = True  # what is loaded, with a stub upstream behind it
 
     def __enter__(self) -> Stack:
         return self

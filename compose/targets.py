@@ -73,6 +73,7 @@ class TargetStack(Stack):
 
     def __init__(self, run_id: str, urls: Mapping[str, Sequence[str]]) -> None:
         self.run_id = run_id
+        self.deploys = False
         self._urls = {label: tuple(each) for label, each in urls.items()}
         cores = sorted(os.sched_getaffinity(0))
         # As on the other stacks the generator has a core of its own; services elsewhere leave it all of them.

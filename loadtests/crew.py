@@ -24,6 +24,10 @@ _LEAVE_S: Final = 1.0
 Message = TypeVar("Message", bound=BaseModel)
 
 
+class LostError(Exception):
+    """A worker that takes part has ended, or is silent."""
+
+
 class BrokenError(Exception):
     """A worker failed for a reason that is not the user's."""
 
@@ -172,10 +176,7 @@ class Crew:
     def _check(self) -> None:
         for worker, present in enumerate(self._present()):
             if not present and worker not in self.released:
-                raise DistributedError(
-                    f"{self.name(worker)} was lost in the middle of the trial, which does not count; see "
-                    "that it runs, and go on with: sidecar-bench run --resume last"
-                )
+                raise LostError(f"{self.name(worker)} was lost in the middle of the trial")
 
     def _hello(self, environment: Environment, msg: Any, **_: Any) -> None:
         """Take a worker on, or say why not."""

@@ -20,7 +20,7 @@ import gevent
 import gevent.socket
 
 from loadtests.answers import Reader
-from loadtests.crew import BrokenError, Crew
+from loadtests.crew import BrokenError, Crew, LostError
 from loadtests.distributed import (
     DistributedError,
     Done,
@@ -39,6 +39,7 @@ from loadtests.process import EVERY_S, beside, facts, make_ready, say, stop
 from traffic.keys import Requests, requests
 from traffic.logs import LogError
 
+_LOST: Final = 3  # this process's exit code
 _GATHER_S: Final = 120.0
 _STEP_S: Final = 120.0
 _LEAD_US: Final = 300_000
@@ -190,6 +191,9 @@ def main(arguments: Sequence[str]) -> int:
     except (DistributedError, LogError) as error:
         reason = str(error)
         return _ended(error, 2)
+    except LostError as error:
+        reason = str(error)
+        return _ended(error, _LOST)
     except BrokenError as error:
         reason = str(error)
         return _ended(error, 1)

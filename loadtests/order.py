@@ -43,6 +43,12 @@ class Order(Sending):
         """Return what `read` takes from a stream: the file's path, and a line of headers."""
         return f"{path}\n{json.dumps(self.headers)}\n"
 
+    def located(self) -> Order:
+        """Return the same order for a process that runs in another folder: with absolute paths."""
+        log = self.workload.log
+        workload = self.workload if log is None else self.workload.model_copy(update={"log": log.absolute()})
+        return self.model_copy(update={"rows": self.rows.absolute(), "workload": workload})
+
 
 class Part(Sending):
     """One worker's part in a trial's load: every `workers`-th request, from number `worker` on."""

@@ -15,7 +15,7 @@ from reports.metrics import BY_NAME, DECISIVE
 from reports.pilot import Spread
 from reports.stopping import Decision
 from reports.stored import StoredRun, StoredTrial
-from reports.summary import Stopping, Summary, ThresholdResult
+from reports.summary import Stopping, Summary, ThresholdResult, TrialSummary
 from scenarios.model import Scenario
 
 _MEASURED: dict[tuple[Path, str], Measures | None] = {}
@@ -67,7 +67,7 @@ def analyse(folder: Path) -> Analysis:
     scenario = run.record.scenario
     measures, notes = _measured(run)
     values = standing.by_block(scenario, measures)
-    done = complete(scenario, measures)
+    done = complete(scenario, run.trials)
     compared, judged, decided = _judged(run, values, done)
     sampling = {
         metric: [
@@ -78,7 +78,7 @@ def analyse(folder: Path) -> Analysis:
         for metric in DECISIVE
     }
     blocks = {kind: standing.blocks(values, kind) for kind in KINDS}
-    trials = [summaries.of_trial(trial, scenario.variant(trial.record.variant)) for trial in measures]
+    trials = _summaries(run, measures)
     refused = refusals.grouped(trials)
     attributions = [attribute(found.pair, measures) for found in compared]
     hits = [attribute_hits(found.pair, measures) for found in compared]
@@ -86,7 +86,7 @@ def analyse(folder: Path) -> Analysis:
     said = verdict.sentence(
         compared,
         len(set.union(*blocks.values())),
-        len(measures),
+        len(trials),
         without=[kind for kind in KINDS if not blocks[kind]],
         refused=refused,
     )
@@ -131,7 +131,7 @@ def decision(folder: Path) -> Decision:
     run = stored.read(folder)
     scenario = run.record.scenario
     measures, _ = _measured(run)
-    values, done = standing.by_block(scenario, measures), complete(scenario, measures)
+    values, done = standing.by_block(scenario, measures), complete(scenario, run.trials)
     return _judged(run, values, done)[-1]
 
 
@@ -154,6 +154,8 @@ def _measured(run: StoredRun) -> tuple[list[Measures], list[str]]:
     measures, notes = [], []
     for trial in run.trials:
         measured = _measure(trial, run.record.scenario)
+        if measured is None and trial.record.fault is not None:
+            continue  # its fault is the reason given
         if measured is None:
             notes.append(f"{trial.record.id} holds no request after its warm-up; it is left out.")
         else:
@@ -169,10 +171,24 @@ def _measure(trial: StoredTrial, scenario: Scenario) -> Measures | None:
     return _MEASURED[known]
 
 
-def complete(scenario: Scenario, measures: Iterable[Measures]) -> int:
+def _summaries(run: StoredRun, measures: Iterable[Measures]) -> list[TrialSummary]:
+    """Sum up the trials that were measured, and those of which a fault has left nothing to measure."""
+    scenario, found = run.record.scenario, []
+    measured = {(trial.record.id, trial.record.attempt): trial for trial in measures}
+    for trial in run.trials:
+        variant = scenario.variant(trial.record.variant)
+        known = measured.get((trial.record.id, trial.record.attempt))
+        if known is not None:
+            found.append(summaries.of_trial(known, variant))
+        elif trial.record.fault is not None:
+            found.append(summaries.of_faulty(trial, variant))
+    return found
+
+
+def complete(scenario: Scenario, trials: Iterable[StoredTrial]) -> int:
     """Return how many blocks have tried every variant, whether the trials are valid or not."""
     tried: dict[int, set[str]] = {}
-    for trial in measures:
+    for trial in trials:
         tried.setdefault(trial.record.block, set()).add(trial.record.variant)
     return sum(len(variants) == len(scenario.variants) for variants in tried.values())
 

@@ -10,6 +10,8 @@ Kind = Literal["counts", "times"]
 KINDS: Final[tuple[Kind, ...]] = ("counts", "times")
 
 WHY: Final = {
+    "faults": "Where a part of the stack or the load generator was lost, something else was measured.",
+    "possible outcomes": "A variant without a cache has no hits: then another cache than ours was used.",
     "books: responses": "Load side and app count the same answers; where they differ, one is wrong.",
     "books: upstream calls": "App and upstream count the same calls; where they differ, one is wrong.",
     "books: responses and calls": "Each miss is one call; a request that failed may have made one or none.",
@@ -53,6 +55,8 @@ _PROTECTS: Final[dict[str, Kind]] = {
 _FREE_CPU: Final = "Stop other work on this machine, lower workload.rate, or use a machine with more CPUs."
 # What the user can do about a gate that fails again and again.
 REMEDIES: Final = {
+    "faults": "Look into the trial's logs/ for why it failed.",
+    "possible outcomes": "See that nothing else serves at the addresses of this run.",
     "books: responses": "Make sure that nobody else uses the service, and that no replica restarts.",
     "books: upstream calls": "Look into the trial's logs/ for a replica that restarted.",
     "books: responses and calls": "Look into the trial's logs/ for a replica that restarted.",

@@ -146,9 +146,10 @@ class UpstreamFacts(Record):
 
     calls: int
     by_status: dict[str, int]
-    counted_by: Literal["upstream", "app", "headers"] = Field(
+    counted_by: Literal["upstream", "app", "headers", "nobody"] = Field(
         "upstream",
-        description="app: a target's own metrics. headers: one call for each miss and bypass that was seen.",
+        description="app: a target's own metrics. headers: one call for each miss and bypass that was seen. "
+        "nobody: the stub upstream could not be asked.",
     )
 
 
@@ -199,6 +200,14 @@ class FillingFacts(Record):
     )
 
 
+class Fault(Record):
+    """What went wrong in a trial that could not be counted, or in which a part of the stack was lost."""
+
+    stage: str = Field(description="When it was noticed: deploying, filling, loading, counting or removing.")
+    reason: str = Field(description="What failed and how, in a sentence.")
+    last_words: dict[str, str] = Field({}, description="The ends of the logs of what failed, by its name.")
+
+
 class TrialRecord(Record):
     """One trial; written when it has ended."""
 
@@ -222,12 +231,13 @@ class TrialRecord(Record):
     upstream: UpstreamFacts
     machine: MachineFacts
     usage: list[UsageFacts] = []
+    fault: Fault | None = Field(None, description="What went wrong; such a trial is invalid.")
     notes: list[str] = Field([], description="What the stack could not do as asked, in sentences.")
 
     @property
     def deployed(self) -> bool:
         """Whether the bench deployed what was loaded, fresh and with a stub upstream; not so with targets."""
-        return self.upstream.counted_by == "upstream"
+        return self.upstream.counted_by in ("upstream", "nobody")
 
     @property
     def evicted_keys(self) -> int | None:

@@ -35,6 +35,8 @@ class StoredTrial:
         try:
             table = pq.read_table(path)
         except FileNotFoundError as error:
+            if self.record.fault is not None:  # it may have come before any row was stored
+                return pd.DataFrame({name: [] for name in COLUMNS})
             raise ResultsError(f"{path}: is missing, though the trial has ended; {remedy}") from error
         except (OSError, pa.ArrowException) as error:
             raise ResultsError(f"{path}: is damaged and cannot be read; {remedy}") from error

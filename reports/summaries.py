@@ -13,8 +13,10 @@ from reports.effects import Compared, Values
 from reports.gate import KINDS, Gate
 from reports.measures import Measures
 from reports.metrics import METRICS, Metric
+from reports.records import TrialRecord
 from reports.standing import standing
 from reports.statistics import Estimate
+from reports.stored import StoredTrial
 from reports.summary import (
     Attributed,
     FillCauses,
@@ -27,6 +29,7 @@ from reports.summary import (
     VariantSummary,
 )
 from reports.theory import Expected
+from reports.validity import gates, reasons, stands
 from scenarios.model import Variant
 
 Start = Literal["steady", "cold", "unknown"]
@@ -158,22 +161,39 @@ def whole_trial(trial: Measures, variant: Variant) -> Expected | None:
 
 def of_trial(trial: Measures, variant: Variant) -> TrialSummary:
     """Sum up a trial, valid or not."""
-    record = trial.record
-    outcomes, expected = record.load.outcomes, whole_trial(trial, variant)
+    record, expected = trial.record, whole_trial(trial, variant)
     z = None
     if expected is not None and expected.calls_error:
         z = (record.upstream.calls - expected.calls) / expected.calls_error
+    return _summary(record, trial.gates).model_copy(
+        update={
+            "achieved_rate": trial.achieved_rate,
+            "send_lag_p99_ms": trial.send_lag_p99_ms,
+            "expected_calls": expected.calls if expected else None,
+            "expected_calls_error": expected.calls_error if expected else None,
+            "z": z,
+        }
+    )
+
+
+def of_faulty(trial: StoredTrial, variant: Variant) -> TrialSummary:
+    """Sum up a trial of which a fault has left no request to measure."""
+    return _summary(trial.record, gates(trial.record, None, variant))
+
+
+def _summary(record: TrialRecord, judged: Sequence[Gate]) -> TrialSummary:
+    outcomes = record.load.outcomes
     return TrialSummary(
         id=record.id,
         variant=record.variant,
         block=record.block,
         attempt=record.attempt,
-        valid=trial.valid,
-        reasons=trial.reasons(),
-        counts_valid=trial.stands("counts"),
-        counts_reasons=trial.reasons("counts"),
-        times_valid=trial.stands("times"),
-        times_reasons=trial.reasons("times"),
+        valid=all(gate.passed for gate in judged),
+        reasons=reasons(judged),
+        counts_valid=stands(judged, "counts"),
+        counts_reasons=reasons(judged, "counts"),
+        times_valid=stands(judged, "times"),
+        times_reasons=reasons(judged, "times"),
         requests=record.load.requests,
         hits=outcomes.get("hit", 0),
         misses=outcomes.get("miss", 0),
@@ -183,13 +203,13 @@ def of_trial(trial: Measures, variant: Variant) -> TrialSummary:
         upstream_counted_by=record.upstream.counted_by,
         app_hits=record.app.outcomes.get("hit", 0) if record.app is not None else None,
         app_misses=record.app.outcomes.get("miss", 0) if record.app is not None else None,
-        achieved_rate=trial.achieved_rate,
-        send_lag_p99_ms=trial.send_lag_p99_ms,
+        achieved_rate=0.0,
+        send_lag_p99_ms=None,
         rtt_achieved_ms=record.link.during_ms if record.link is not None else None,
-        expected_calls=expected.calls if expected else None,
-        expected_calls_error=expected.calls_error if expected else None,
-        z=z,
-        gates=[_gate(gate) for gate in trial.gates],
+        expected_calls=None,
+        expected_calls_error=None,
+        z=None,
+        gates=[_gate(gate) for gate in judged],
     )
 
 

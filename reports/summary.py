@@ -222,13 +222,14 @@ class TrialSummary(Part):
     delayed: int = Field(0, description="Waited for a call that another request had begun.")
     errors: int
     upstream_calls: int = Field(description="As `upstream_counted_by` counted them.")
-    upstream_counted_by: Literal["upstream", "app", "headers"] = Field(
-        description="With targets there is no stub upstream: the app's metrics, or else the answers' headers."
+    upstream_counted_by: Literal["upstream", "app", "headers", "nobody"] = Field(
+        description="With targets there is no stub upstream: the app's metrics, or else the answers' "
+        "headers. nobody: the trial failed before the upstream could be asked."
     )
     app_hits: int | None = Field(description="Null where a target's metrics could not be read.")
     app_misses: int | None
     achieved_rate: float = Field(description="Requests sent per second after the warm-up.")
-    send_lag_p99_ms: float
+    send_lag_p99_ms: float | None = Field(description="Null where no request was sent after the warm-up.")
     rtt_achieved_ms: float | None
     expected_calls: float | None = Field(description="Upstream calls that theory expects of the whole trial.")
     expected_calls_error: float | None = Field(description="The standard error of that expectation.")

@@ -173,12 +173,13 @@ def trials(analysis: Analysis) -> Table:
     """Return every trial, valid or not."""
     measured = {(trial.record.id, trial.record.attempt): trial for trial in analysis.measures}
     rows = []
-    for summary, trial in zip(analysis.summary.trials, measured.values(), strict=True):
+    for summary in analysis.summary.trials:
+        metrics = known.metrics if (known := measured.get((summary.id, summary.attempt))) else {}
         rows.append([
             Cell(summary.id, _attempt(summary.attempt)), _stands(summary), Cell(f"{summary.requests:,}"),
-            Cell(f"{trial.metrics['hit_ratio']:.1%}"),
+            Cell(f"{metrics['hit_ratio']:.1%}" if metrics else "–"),
             Cell(f"{summary.upstream_calls:,}", _expected(summary)),
-            Cell(_ms(trial.metrics.get("p50_ms"))), Cell(_ms(trial.metrics.get("p99_ms"))),
+            Cell(_ms(metrics.get("p50_ms"))), Cell(_ms(metrics.get("p99_ms"))),
             Cell(f"{summary.achieved_rate:.1f}/s"), Cell(_ms(summary.send_lag_p99_ms)),
             Cell(f"{summary.rtt_achieved_ms:.3f} ms" if summary.rtt_achieved_ms is not None else "–"),
         ])  # fmt: skip

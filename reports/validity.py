@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from reports.faults import of_fault, of_outcomes
 from reports.gate import KINDS, Gate, Kind, not_applicable
 from reports.records import LoadFacts, TrialRecord
 from reports.surroundings import OF_THE_MACHINE, of_limits, of_link, of_machine
@@ -37,14 +38,18 @@ def gates(
 ) -> list[Gate]:
     """Judge a trial by its record; by its requests too, where they are given.
 
-    With the variant, errors that the scenario asked the upstream for are allowed for.
+    With the variant, errors that the scenario asked the upstream for are allowed for. Of a trial with a
+    fault nothing else is judged: what else is wrong with it mostly follows from the fault.
     """
+    if record.fault is not None:
+        return [of_fault(record.fault)]
     wanted_errors = variant.upstream.error_ratio if variant is not None else 0.0
     limited = variant is not None and variant.resources.cpus is not None
     judged = [
         *_books(record),
         _errors(record.load, wanted_errors),
         *_bypasses(record.load, variant),
+        *of_outcomes(record, variant),
         _all_sent(record.load),
         _generator(record.load),
         *of_machine(record, limited=limited),

@@ -202,6 +202,23 @@ class Variant(Settings):
     id: str
     levels: dict[str, Any] = Field(description="Value of each factor, by the field's dotted name.")
 
+    @property
+    def impossible_in_topology(self) -> tuple[str, ...]:
+        """The outcomes that its topology cannot have: without a cache, all that come out of one."""
+        return ("hit", "miss", "delayed", "stale") if self.topology == "none" else ()
+
+    @property
+    def impossible_outcomes(self) -> tuple[str, ...]:
+        """The outcomes that its topology and its cache's settings cannot have."""
+        if self.topology == "none":
+            return self.impossible_in_topology
+        cache, never = self.cache, []
+        if not (cache.revalidate or cache.stale_while_revalidate or cache.stale_if_error):
+            never.append("stale")  # nothing is kept beyond its TTL
+        if not (cache.single_flight or cache.lease):
+            never.append("delayed")  # nobody waits for another's call
+        return tuple(never)
+
 
 class Schedule(Strict):
     """How each trial starts, how long it is, and how often each variant is tried."""

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,11 +139,19 @@ def test_a_real_access_log_is_replayed(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def temporary() -> Iterator[Path]:
+    """A folder for a run's temporary files, and none but its own; short, for the sake of sockets' paths."""
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def running(tmp_path: Path, temporary: Path) -> Iterator[subprocess.Popen[str]]:
     """A run under way, its load on."""
     process = subprocess.Popen(
         [str(COMMAND), "run", "quick", *SMALL, "--duration", "60s"],
-        cwd=tmp_path, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=tmp_path, env=ENVIRONMENT | {"TMPDIR": str(temporary)}, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )  # fmt: skip
     assert eventually(
         lambda: "-m loadtests" in " ".join(str(p.cmdline()) for p in ours()).replace("', '", " "), 30
@@ -153,27 +162,41 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGINT,), (signal.SIGTERM,), (signal.SIGHUP,),
+        (signal.SIGINT, signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+    ],
+    ids=lambda numbers: "+".join(number.name for number in numbers),
+)  # fmt: skip
 def test_an_interrupted_run_leaves_nothing_and_says_how_to_go_on(
-    running: subprocess.Popen[str], number: signal.Signals
+    running: subprocess.Popen[str], temporary: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:
-    running.send_signal(number)
+    for number in numbers:
+        running.send_signal(number)
+        eventually(lambda: running.poll() is not None, 0.15)
     _, said = running.communicate(timeout=20)
     assert running.returncode == 130
     assert "--resume" in said
     assert "Traceback" not in said
     assert eventually(lambda: not ours(), 5)
-    assert not list(Path("/tmp").glob(f"sidecar-bench-*-{running.pid}"))
+    assert list(temporary.iterdir()) == []
 
 
-def test_a_killed_run_leaves_nothing_once_cleaned(running: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_killed_run_leaves_nothing_once_cleaned(
+    running: subprocess.Popen[str], temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "TMPDIR", str(temporary))
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     cleaned = sidecar_bench("clean", cwd=tmp_path)
     assert cleaned.returncode == 0, cleaned.stderr
+    assert f"removed folder {temporary}" in cleaned.stdout
     assert eventually(lambda: not ours(), 5)
     again = sidecar_bench("clean", cwd=tmp_path)
-    assert "nothing of ours is left" in again.stdout
+    assert str(temporary) not in again.stdout
+    assert list(temporary.iterdir()) == []
 
 
 def test_an_interrupt_while_deploying_leaves_nothing(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from servers import eventually, free_port
 from bench.errors import UserError
 from bench.load import Load
 from bench.workers import Crew, asked
+from reports.records import TrialRecord
 from reports.stored import COLUMNS, read
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
@@ -149,7 +150,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_a_worker_that_is_killed_ends_the_run_with_a_sentence_and_leaves_nothing(
+def test_a_worker_that_is_killed_ends_the_trial_with_a_sentence_and_leaves_nothing(
     running: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     def sending() -> bool:
@@ -160,12 +161,17 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_sentence_and_leaves_nothing
     workers = workers_of(running)
     assert len(workers) == 2
     workers[0].kill()
-    _, said = running.communicate(timeout=60)
-    assert running.returncode == 2
-    assert "was lost in the middle of the trial" in said
-    assert "Traceback" not in said
-    assert not list(tmp_path.glob("results/*/trials/*/trial.json"))
+    assert eventually(lambda: list(tmp_path.glob("results/*/trials/*/trial.json")), 40)
+    (path,) = tmp_path.glob("results/*/trials/*/trial.json")
+    fault = TrialRecord.model_validate_json(path.read_text()).fault
+    assert fault is not None
+    assert "was lost in the middle of the trial" in fault.reason
+    assert "was killed (SIGKILL)" in fault.reason
     assert not any(worker.is_running() for worker in workers)
+    running.send_signal(signal.SIGTERM)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "Traceback" not in said
 
 
 @pytest.mark.served

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from compose import cgroups, launch
+from compose import cgroups, ownership
 from compose.cgroups import Budgets
 from scenarios.model import Resources
 
@@ -17,7 +17,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-RUN = f"sidecar-bench/{launch.owner()}/run"
+RUN = f"sidecar-bench/{ownership.own().name}/run"
 
 
 @pytest.fixture

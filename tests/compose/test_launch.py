@@ -16,10 +16,10 @@ from compose import launch
 PARENT = textwrap.dedent(
     """
     import subprocess, sys, time
-    from compose import launch
+    from compose import launch, sealed
     child = subprocess.Popen(
         launch.command([sys.executable, "-c", "print('up', flush=True); import time; time.sleep(60)"]),
-        env=launch.environment(sys.argv[1]), start_new_session=True,
+        env=sealed.environment(sys.argv[1]), start_new_session=True,
     )
     time.sleep(60)
     """
@@ -63,11 +63,3 @@ def test_it_is_the_child_itself_not_a_wrapper(wait_until: Callable[..., None]) -
     finally:
         child.kill()
         child.wait()
-
-
-def test_an_owner_lives_as_long_as_the_very_process_does() -> None:
-    assert launch.lives(launch.owner())
-    pid, _, birth = launch.owner().partition(".")
-    assert not launch.lives(f"{pid}.{int(birth) - 1}"), "an earlier process of the same number"
-    assert not launch.lives("999999999.1")
-    assert not launch.lives("")

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +11,15 @@ import psutil
 import pytest
 import redis
 
-from compose import counts
+from compose import counts, ownership, redis_binary
 from compose import servers as servers_module
 from compose.cgroups import Budgets, left_behind
-from compose.processes import FOLDER_PREFIX, ProcessDeployment, ProcessStack
+from compose.processes import ProcessDeployment, ProcessStack
 from compose.stack import StackError
 from scenarios.model import Variant
 
 pytestmark = pytest.mark.slow
+REDIS = redis_binary.find().path.name  # redis-server, or valkey-server
 
 
 def variant(topology: str, **settings: Any) -> Variant:
@@ -28,7 +28,7 @@ def variant(topology: str, **settings: Any) -> Variant:
 
 
 def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}{os.getpid()}.*"))
+    return set(ownership.own().glob("deployment-*"))
 
 
 def servers(marked: Callable[[str], list[psutil.Process]], run_id: str, name: str) -> list[psutil.Process]:
@@ -63,7 +63,7 @@ def test_each_topology_comes_up_counts_and_goes(
     with stack.deploy(asked_for, seed=1, folder=tmp_path) as deployment:
         assert len(deployment.targets) == 2
         assert (deployment.link.means if deployment.link else None) == means
-        assert len(servers(marked, stack.run_id, "redis-server")) == redis_servers
+        assert len(servers(marked, stack.run_id, REDIS)) == redis_servers
         for _ in range(2):
             assert counts.get(deployment.targets[0], "/content/a")[0] == 200
         app, upstream = deployment.app_counts(), deployment.upstream_counts()
@@ -92,7 +92,7 @@ def test_redis_wants_its_password_and_memory_is_shared_out(
 ) -> None:
     asked_for = variant("sidecar", cache={"maxmemory": 8_000_000})
     with stack.deploy(asked_for, seed=1, folder=tmp_path) as deployment:
-        for number, server in enumerate(servers(marked, stack.run_id, "redis-server"), start=1):
+        for number, server in enumerate(servers(marked, stack.run_id, REDIS), start=1):
             [port] = {
                 seen.laddr.port for seen in server.net_connections() if seen.status == psutil.CONN_LISTEN
             }
@@ -203,10 +203,10 @@ def test_the_processes_of_a_task_share_its_budget(
     with stack.deploy(asked_for, seed=1, folder=tmp_path) as deployment:
         told = {
             name: Path(f"/proc/{server.pid}/cgroup").read_text()
-            for name in ("redis-server", "app.main", "loadtests.upstream")
+            for name in (REDIS, "app.main", "loadtests.upstream")
             for server in servers(marked, stack.run_id, name)
         }
-        assert told["redis-server"] == told["app.main"] != told["loadtests.upstream"]
+        assert told[REDIS] == told["app.main"] != told["loadtests.upstream"]
         assert stack.run_id in told["app.main"]
         assert deployment.notes == ()
         [busy] = servers(marked, stack.run_id, "app.main")

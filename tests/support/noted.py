@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.store import RunFolder
-from compose.stack import AppCounts, LinkReport, UpstreamCounts, Usage
+from compose.stack import AppCounts, LinkReport, Lost, UpstreamCounts, Usage
 from loadtests.order import Order
 from reports.records import LoadFacts, RunRecord, StackChoice, TrialRecord
 from scenarios import document, plan
@@ -57,6 +57,9 @@ class NotedDeployment:
     def measure_link(self) -> LinkReport:
         return LinkReport(means="loopback", achieved_ms=0.04, achieved_p99_ms=0.05, samples=10)
 
+    def lost(self) -> tuple[Lost, ...]:
+        return ()
+
     def usage(self) -> Sequence[Usage]:
         self._cpu_s = getattr(self, "_cpu_s", 0.0) + 1.5
         return [Usage(name="app-1", cpu_s=self._cpu_s, memory_bytes=1000)]
@@ -70,6 +73,7 @@ class NotedDeployment:
 class NotedStack:
     run_id = "a-run"
     load_cpus = (1,)
+    deploys = True
 
     def __init__(self) -> None:
         self.notes: list[str] = []

@@ -328,7 +328,8 @@ def test_redis_starts_as_exported_and_lets_in_the_apps_user_alone(
             client(port).ping()
         with pytest.raises(redis.AuthenticationError):
             client(port, username="app", password="guess").ping()
-        assert psutil.Process(process.pid).name() == "redis-server", "it has to get ECS's SIGTERM itself"
+        server = str(redis_binary.find().path.resolve())
+        assert psutil.Process(process.pid).exe() == server, "it has to get ECS's SIGTERM itself"
         given = (tmp_path / "given").read_text()
         assert "--aclfile" in given
         assert "PATH=" in given
