@@ -14,6 +14,7 @@ from typing import Final
 USER: Final = "app"
 PASSWORD: Final = "redis-password"  # noqa: S105 (the file's name)
 ACL: Final = "redis-acl"
+TOKEN: Final = "upstream-token"  # noqa: S105 (the file's name, in exports)
 # What the app asks of Redis, and nothing else: responses and leases under their own prefixes. EVAL is how a
 # lease is given back by its holder alone.
 _RIGHTS: Final = (

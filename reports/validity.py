@@ -13,6 +13,7 @@ from reports.faults import of_fault, of_outcomes
 from reports.gate import KINDS, Gate, Kind, not_applicable
 from reports.records import LoadFacts, TrialRecord
 from reports.surroundings import OF_THE_MACHINE, of_limits, of_link, of_machine
+from scenarios.tried import as_tried
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,7 +224,7 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame, variant: Variant | None) -> It
     yield _little(load, measured, begin, end)
     lag_us = measured["sent_us"] - measured["intended_us"]
     if variant is not None and variant.topology != "none":
-        yield _lag_beside_ttl(float(lag_us.mean()) / 1e6, variant.cache.ttl)
+        yield _lag_beside_ttl(float(lag_us.mean()) / 1e6, as_tried(variant).cache.ttl)
     lag_ms = float(lag_us.quantile(0.99)) / 1000
     median_ms = float((measured["end_us"] - measured["intended_us"]).median()) / 1000
     bound = max(LAG_MS, LAG_RATIO * median_ms)

@@ -130,6 +130,13 @@ class Cache(Strict):
     max_body: Bytes = Field(
         16_000_000, ge=1, description="The largest body that is kept; the stub sends none above 1 MiB."
     )
+    vary: str = Field(
+        "",
+        pattern=r"^$|^[A-Za-z0-9-]+(, ?[A-Za-z0-9-]+)*$",
+        max_length=200,
+        description="Request headers by which answers differ, such as `accept, accept-language`: each "
+        "combination of their values is cached for itself.",
+    )
 
 
 class Upstream(Strict):

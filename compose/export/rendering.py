@@ -7,7 +7,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from compose.credentials import ACL, PASSWORD, USER, acl
+from compose.credentials import ACL, PASSWORD, TOKEN, USER, acl
 from compose.export.service import APP_PORT, REDIS_PORT, Service
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
@@ -30,12 +30,12 @@ def render(template: str, service: Service, **facts: object) -> str:
     return environment.get_template(template).render(
         service=service,
         most_replicas=service.replicas * _MOST_TO_LEAST,
-        ttl_s=f"{service.ttl_s:.12g}",
         app_port=APP_PORT,
         redis_port=REDIS_PORT,
         user=USER,
         password_file=PASSWORD,
         acl_file=ACL,
+        token_file=TOKEN,
         acl=acl("$digest"),
         **facts,
     )

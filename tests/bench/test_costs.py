@@ -24,22 +24,22 @@ def said(*arguments: str) -> str:
 
 def test_each_topology_has_its_price() -> None:
     output = said("quick")
-    assert "2 × 0.5 vCPU, 1 GB (app)" in output
-    assert "1 × 0.25 vCPU, 0.5 GB (Redis)" in output
-    # 2 × (0.5 × 0.04048 + 1 × 0.004445) × 730
-    assert "36.04" in output
+    assert "2 × 1 vCPU, 2 GB (app)" in output
+    assert "1 × 1 vCPU, 2 GB (Redis)" in output
+    # 2 × (1 × 0.04048 + 2 × 0.004445) × 730
+    assert "72.08" in output
     assert "by theory" in output
 
 
 def test_a_file_of_prices_takes_the_place_of_the_built_in_ones(tmp_path: Path) -> None:
     dear = tmp_path / "prices.yaml"
     dear.write_text(DEFAULT.read_text().replace("vcpu_hour: 0.04048", "vcpu_hour: 4.048"))
-    assert "36.04" not in said("quick", "--prices", str(dear))
-    assert "36.04" in said("quick")
+    assert "72.08" not in said("quick", "--prices", str(dear))
+    assert "72.08" in said("quick")
 
 
 def test_a_field_changes_what_is_priced() -> None:
-    assert "8 × 0.5 vCPU, 1 GB (app)" in said("quick", "--topology", "sidecar", "--replicas", "8")
+    assert "8 × 1 vCPU, 2 GB (app)" in said("quick", "--topology", "sidecar", "--replicas", "8")
 
 
 def test_a_scenario_and_a_run_at_once_are_refused() -> None:

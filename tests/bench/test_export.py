@@ -1,5 +1,6 @@
 """`sidecar-bench export`: what it writes, what it leaves alone, what it says."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,11 @@ from typer.testing import CliRunner
 from bench.cli import cli
 from bench.errors import UserError
 from bench.export import write
+from bench.store import RunFolder
+from compose.app_environment import app_environment
 from compose.stack import StackError
+from reports.records import RunRecord, StackChoice, TargetsChoice
+from scenarios import document
 from scenarios.document import ScenarioError
 
 
@@ -47,10 +52,73 @@ def test_the_scenarios_fields_can_be_set_and_ambiguity_is_told(tmp_path: Path) -
     arguments = ["--topology", "sidecar", "--replicas", "3", "--set", "cache.ttl=[90s, 1h]"]
     ended = export("ecs", "quick", *arguments, out=tmp_path)
     assert ended.exit_code == 0
-    assert "This is sidecar-ttl90, the first of 2 such variants of quick." in ended.stdout
+    assert (
+        "This is sidecar-ttl90, the first of 2 such variants of quick; --variant names another."
+        in ended.stdout
+    )
     written = (tmp_path / "template.yaml").read_text()
     assert "MinCapacity: 3\n" in written
     assert '{Name: CACHE_TTL, Value: "90"}' in written
+
+
+def stored(root: Path, targets: TargetsChoice | None = None) -> RunFolder:
+    """Store a run that has measured two TTLs in both topologies, with a lease."""
+    fields = {"cache.ttl": ["90s", "1h"], "cache.lease": True, "cache.negative_ttl": 7, "replicas": 3}
+    record = RunRecord(
+        run_id="20260131-154500-quick", scenario=document.load("quick", fields), command=[],
+        started="2026-01-31T15:45:00+00:00",
+        stack=StackChoice(name="processes", reason="a test", targets=targets), environment={},
+    )  # fmt: skip
+    return RunFolder.create(root, record)
+
+
+@pytest.mark.parametrize("target", ["ecs", "kubernetes", "compose"])
+def test_a_stored_run_is_exported_as_it_was_measured(tmp_path: Path, target: str) -> None:
+    run = stored(tmp_path / "results")
+    arguments = ["--run", run.path.name, "--results", str(run.path.parent), "--variant", "separate-ttl3600"]
+    ended = export(target, *arguments, out=tmp_path / "deploy")
+    assert ended.exit_code == 0, ended.output
+    text = "".join(path.read_text() for path in sorted((tmp_path / "deploy").iterdir()))
+    given = dict(re.findall(r"(CACHE_[A-Z0-9_]+)(?:, [Vv]alue)?: \"([^\"]*)\"", text))
+    variant = run.record().scenario.variant("separate-ttl3600")
+    measured = app_environment(variant, "http://127.0.0.1:1")
+    assert given == {name: value for name, value in measured.items() if name.startswith("CACHE_")}
+    assert given["CACHE_TTL"] == "3600"
+    assert (
+        f"export {target} --run 20260131-154500-quick --variant separate-ttl3600 --topology separate" in text
+    )
+    assert "This is" not in ended.stdout
+
+
+def test_of_a_run_of_several_variants_the_first_is_taken_and_named(tmp_path: Path) -> None:
+    run = stored(tmp_path / "results")
+    ended = export("ecs", "--run", str(run.path), "--topology", "sidecar", out=tmp_path / "deploy")
+    assert (
+        "This is sidecar-ttl90, the first of 2 such variants of quick; --variant names another."
+        in ended.stdout
+    )
+
+
+def test_a_run_on_services_that_ran_already_deploys_nothing(tmp_path: Path) -> None:
+    targets = TargetsChoice(
+        urls={"sidecar": ["http://127.0.0.1:1"]}, owned=False, rate_cap=200, duration_cap_s=60
+    )
+    run = stored(tmp_path / "results", targets)
+    ended = export("ecs", "--run", str(run.path), "--topology", "sidecar", out=tmp_path / "deploy")
+    assert isinstance(ended.exception, UserError)
+    assert "loaded services that were running already" in str(ended.exception)
+
+
+def test_the_one_topology_that_is_compared_need_not_be_named(tmp_path: Path) -> None:
+    ended = export("compose", "quick", "--set", "topology=[none, separate]", out=tmp_path)
+    assert ended.exit_code == 0, ended.output
+    assert "--topology separate" in (tmp_path / "compose.yaml").read_text()
+
+
+def test_what_the_files_do_not_have_is_told(tmp_path: Path) -> None:
+    arguments = ["--topology", "sidecar", "--set", "cache.sidecar_transport=unix"]
+    ended = export("ecs", "quick", *arguments, out=tmp_path)
+    assert "the trials' sidecars answered on a Unix socket; the files use TCP on loopback" in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -59,6 +127,15 @@ def test_the_scenarios_fields_can_be_set_and_ambiguity_is_told(tmp_path: Path) -
         (["mars", "--topology", "sidecar"], "give one of: ecs, kubernetes, compose"),
         (["ecs"], "which topology?"),
         (["ecs", "--topology", "none"], "give --topology sidecar or --topology separate"),
+        (["ecs", "--variant", "sidecar-ttl7"], "it has sidecar, separate"),
+        (
+            ["ecs", "--variant", "separate", "--topology", "sidecar"],
+            "no such variant in sidecar; it has sidecar",
+        ),
+        (["kubernetes", "--topology", "sidecar", "--public"], "kubernetes has no load balancer of its own"),
+        (["ecs", "--run", "nowhere"], "nowhere: no such run"),
+        (["ecs", "quick", "--run", "last"], "leave the scenario and its fields out"),
+        (["ecs", "--ttl", "1h", "--run", "last"], "leave the scenario and its fields out"),
         (["ecs", "qwick", "--topology", "sidecar"], "qwick: no such scenario"),
         (["ecs", "--topology", "sidecar", "--set", "topology=separate"], "--set topology=sidecar"),
         (["ecs", "--topology", "sidecar", "--set", "resources.cpus=64"], "more than Fargate has"),

@@ -46,13 +46,13 @@ def test_every_feature_is_as_the_scenario_says() -> None:
     cache = {
         "ttl": 7, "ttl_jitter": 0.2, "single_flight": False, "lease": True, "lease_wait": "250ms",
         "revalidate": 11, "stale_while_revalidate": 12, "stale_if_error": 13, "negative_ttl": 14, "l1": 15,
-        "max_body": "10KB",
+        "max_body": "10KB", "vary": "accept",
     }  # fmt: skip
     found = Settings.from_environment(variables(cache=cache, upstream={"concurrency": 3, "reserve": 4}))
     assert found == Settings(
         "http://127.0.0.1:1", ttl_s=7, ttl_jitter=0.2, single_flight=False, lease=True, lease_wait_s=0.25,
         revalidate_s=11, stale_while_revalidate_s=12, stale_if_error_s=13, negative_ttl_s=14, l1_s=15,
-        most_bytes=10_000, upstream_concurrency=3, upstream_reserve=4,
+        most_bytes=10_000, vary=("accept",), upstream_concurrency=3, upstream_reserve=4,
     )  # fmt: skip
     told = [field.name for field in dataclasses.fields(found) if not field.name.startswith("redis")]
     untold = [name for name in told if getattr(found, name) == getattr(Settings("http://127.0.0.1:1"), name)]

@@ -23,25 +23,25 @@ def variant(topology: str = "sidecar", **fields: object) -> Variant:
 
 def test_sidecars_are_paid_within_the_apps_tasks() -> None:
     found = cost(variant("sidecar", replicas=2), PRICES, TRAFFIC)
-    assert found.app_tasks == Tasks(2, 0.5, 1024)
+    assert found.app_tasks == Tasks(2, 1.0, 2048)
     assert found.redis_tasks is None
-    # 2 × (0.5 × 0.04048 + 1 × 0.004445) × 730
-    assert found.total == found.app == pytest.approx(36.0401)
+    # 2 × (1 × 0.04048 + 2 × 0.004445) × 730
+    assert found.total == found.app == pytest.approx(72.0802)
 
 
 def test_a_separate_redis_is_one_task_more_and_its_traffic_crosses_zones() -> None:
     found = cost(variant("separate", replicas=2), PRICES, TRAFFIC)
-    assert (found.app_tasks, found.redis_tasks) == (Tasks(2, 0.25, 512), Tasks(1, 0.25, 512))
-    assert found.app == pytest.approx(18.02005)
-    assert found.redis == pytest.approx(9.010025)
+    assert (found.app_tasks, found.redis_tasks) == (Tasks(2, 1.0, 2048), Tasks(1, 1.0, 2048))
+    assert found.app == pytest.approx(72.0802)
+    assert found.redis == pytest.approx(36.0401)
     # 262.8 million requests of 300 + 1,000 bytes, two thirds of them across zones, paid at both ends
     assert found.between_zones == pytest.approx(4.5552)
-    assert found.total == pytest.approx(31.585275)
+    assert found.total == pytest.approx(112.6755)
 
 
 def test_without_a_cache_the_app_alone_is_paid() -> None:
     found = cost(variant("none", replicas=2), PRICES, TRAFFIC)
-    assert found.total == found.app == pytest.approx(18.02005)
+    assert found.total == found.app == pytest.approx(72.0802)
 
 
 def test_the_sidecar_can_take_the_task_to_the_next_size() -> None:

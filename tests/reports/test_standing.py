@@ -148,6 +148,17 @@ def test_sends_that_are_late_beside_the_ttl_change_what_is_counted(
     assert (stands(judged, "counts"), stands(judged, "times")) == (counts, False)
 
 
+def test_the_ttl_of_a_log_that_is_replayed_faster_is_the_one_that_it_was_tried_with(
+    quick_run: Path, scenario_of: Any
+) -> None:
+    trial = stored.read(quick_run).trials[0]
+    rows = trial.rows()
+    late = rows.assign(sent_us=rows["sent_us"] + 30_000, end_us=rows["end_us"] + 30_000)
+    workload = {"log": "access.log", "arrivals": "log", "speedup": 60}
+    variant = scenario_of(cache={"ttl": 60}, workload=workload).variant(trial.record.variant)
+    assert not stands(gates(trial.record, late, variant), "counts"), "30 ms beside a TTL of a second"
+
+
 def test_of_several_attempts_the_last_that_stands_counts_once(made_up: Any) -> None:
     run = made_up(busy("b01-sidecar"), schedule=SHORT)
     first = run / "trials" / "b01-sidecar"

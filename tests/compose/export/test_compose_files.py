@@ -1,5 +1,6 @@
 """The Compose file for one host: whether Compose takes it, who reaches Redis, who knows the password."""
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -182,7 +183,11 @@ def test_no_container_runs_as_root_or_may_write_or_gain_anything(topology: str, 
 
 @all_cases
 def test_every_container_has_limits_and_redis_keeps_less_than_its_own(topology: str, replicas: int) -> None:
-    for one in services(topology, replicas=replicas).values():
+    for name, one in services(topology, replicas=replicas).items():
+        asked = {"memory", "cpus"} if name.startswith("task") else {"memory"}
+        assert set(one["deploy"]["resources"]["limits"]) == asked, "the scenario limits no CPU"
+    limited = yaml.safe_load(compose_files(of(topology, replicas, **{"resources.cpus": 0.5}))["compose.yaml"])
+    for one in limited["services"].values():
         assert set(one["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
     for one in services(topology, "redis", replicas).values():
         limit = re.fullmatch(r"(\d+)M", one["deploy"]["resources"]["limits"]["memory"])
@@ -201,26 +206,35 @@ def test_no_secret_is_in_any_file_and_containers_get_theirs_as_files(topology: s
     text = "".join(files(topology, replicas).values())
     assert re.search(r"[0-9a-f]{32}", text) is None, "a password or its hash"
     assert parsed(topology, replicas)["secrets"] == {
-        name: {"file": f"./secrets/{name}"} for name in ("redis-password", "redis-acl")
+        name: {"file": f"./secrets/{name}"} for name in ("redis-password", "redis-acl", "upstream-token")
     }
     for one in services(topology, replicas=replicas).values():
         assert "REDIS_PWD" not in one.get("environment", {})
     for one in services(topology, "app", replicas).values():
-        assert one["secrets"] == ["redis-password"]
+        assert one["secrets"] == ["redis-password", "upstream-token"]
         assert one["environment"]["REDIS_PWD_FILE"] == "/run/secrets/redis-password"
+        assert one["environment"]["UPSTREAM_TOKEN_FILE"] == "/run/secrets/upstream-token"
     for one in services(topology, "redis", replicas).values():
         assert argument(one, "--aclfile") == "/run/secrets/redis-acl"
-        assert "redis-acl" in one["secrets"]
+        assert one["secrets"] == ["redis-password", "redis-acl"], "the token is none of Redis's"
 
 
 @both
 def test_the_app_understands_its_variables(tmp_path: Path, topology: str) -> None:
     (tmp_path / "password").write_text("pw")
+    (tmp_path / "token").write_text("tk\n")
     for one in services(topology, "app").values():
-        given = {"REDIS_PWD_FILE": str(tmp_path / "password"), "UPSTREAM_URL": GIVEN["UPSTREAM_URL"]}
-        assert Settings.from_environment(one["environment"] | given) == Settings(
-            upstream_url=GIVEN["UPSTREAM_URL"],
-            ttl_s=of(topology).ttl_s,
+        given = {
+            "REDIS_PWD_FILE": str(tmp_path / "password"),
+            "UPSTREAM_TOKEN_FILE": str(tmp_path / "token"),
+            "UPSTREAM_URL": GIVEN["UPSTREAM_URL"],
+        }
+        settings = Settings.from_environment(
+            dict(of(topology).settings) | {"UPSTREAM_URL": GIVEN["UPSTREAM_URL"]}
+        )
+        assert Settings.from_environment(one["environment"] | given) == dataclasses.replace(
+            settings,
+            upstream_token="tk",
             redis_host="127.0.0.1" if topology == "sidecar" else "redis",
             redis_user="app",
             redis_password="pw",
@@ -235,11 +249,23 @@ def test_it_stands_alone(topology: str, replicas: int) -> None:
         assert one["image"]
 
 
-def script(folder: Path, topology: str = "sidecar") -> subprocess.CompletedProcess[str]:
+def script(
+    folder: Path, topology: str = "sidecar", token: str | None = "mine"
+) -> subprocess.CompletedProcess[str]:
     """Run secrets.sh from elsewhere, as it was exported into a folder."""
     path = folder / "secrets.sh"
     path.write_text(files(topology)["secrets.sh"])
-    return subprocess.run(["sh", str(path)], capture_output=True, text=True, timeout=30, check=False)
+    (folder / "mine").write_text("ghp_abc\n")
+    environment = {"PATH": os.environ["PATH"]} | ({"UPSTREAM_TOKEN_FILE": token} if token else {})
+    return subprocess.run(
+        ["sh", str(path)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 def test_the_script_makes_the_files_that_are_mounted_and_prints_nothing(tmp_path: Path) -> None:
@@ -248,12 +274,28 @@ def test_the_script_makes_the_files_that_are_mounted_and_prints_nothing(tmp_path
     made = {path.name: path for path in (tmp_path / "secrets").iterdir()}
     assert set(made) == {".gitignore", *parsed("sidecar")["secrets"]}
     assert made[".gitignore"].read_text() == "*\n", "committed by nobody"
+    assert made["upstream-token"].read_text() == "ghp_abc\n"
     password = made["redis-password"].read_text()
     assert re.fullmatch(r"[0-9a-f]{64}", password)
     assert made["redis-acl"].read_text() == acl(hashlib.sha256(password.encode()).hexdigest())
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     for name in ("redis-password", "redis-acl"):
         assert made[name].stat().st_mode & 0o777 == 0o644, "containers read it under users of their own"
+
+
+def test_without_a_token_the_script_says_what_that_means_and_makes_nothing(tmp_path: Path) -> None:
+    ended = script(tmp_path, token=None)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "60 calls an hour" in ended.stderr
+    assert "--no-token" in ended.stderr
+    assert not (tmp_path / "secrets").exists()
+
+
+def test_a_token_that_cannot_be_read_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    ended = script(tmp_path, token="nowhere")
+    assert ended.returncode == 1
+    assert ended.stderr == f"UPSTREAM_TOKEN_FILE: {tmp_path}/nowhere cannot be read\n"
+    assert not (tmp_path / "secrets").exists()
 
 
 def test_run_again_the_script_keeps_the_password_that_redis_has(tmp_path: Path) -> None:

@@ -85,8 +85,10 @@ def ports(rule: dict[str, Any]) -> range:
     [pytest.param(*case, marks=[] if case[1] == 2 else [pytest.mark.slow]) for case in CASES],
 )
 def test_cfn_lint_finds_neither_errors_nor_warnings(topology: str, replicas: int) -> None:
-    found = lint_all(text(topology, replicas))
-    assert [str(match) for match in found if match.rule.id[0] in "EW"] == []
+    asked = service(document.load("quick", {"replicas": replicas}), topology, public=True, token=False)
+    public = ecs(asked)
+    for written in (text(topology, replicas), public["template.yaml"]):
+        assert [str(match) for match in lint_all(written) if match.rule.id[0] in "EW"] == []
 
 
 @all_cases
@@ -141,14 +143,14 @@ def test_the_load_balancer_speaks_to_the_app_alone(topology: str) -> None:
 
 
 @both
-def test_the_execution_role_reads_the_one_secret_and_no_other(topology: str) -> None:
+def test_the_execution_role_reads_its_two_secrets_and_no_other(topology: str) -> None:
     [policy] = resources(topology, "AWS::IAM::Role")["ExecutionRole"]["Policies"]
     statements = {statement["Sid"]: statement for statement in policy["PolicyDocument"]["Statement"]}
     assert list(resources(topology, "AWS::SecretsManager::Secret")) == ["RedisPassword"]
     reading = [one for one in statements.values() if "secretsmanager" in str(one["Action"])]
-    assert reading == [statements["Secret"]]
-    assert statements["Secret"]["Action"] == "secretsmanager:GetSecretValue"
-    assert statements["Secret"]["Resource"] == {"Ref": "RedisPassword"}
+    assert reading == [statements["Secrets"]]
+    assert statements["Secrets"]["Action"] == "secretsmanager:GetSecretValue"
+    assert statements["Secrets"]["Resource"] == [{"Ref": "RedisPassword"}, {"Ref": "UpstreamTokenSecret"}]
     unlimited = {name: one["Action"] for name, one in statements.items() if "*" in str(one["Resource"])}
     assert unlimited == {"Registry": "ecr:GetAuthorizationToken"}
     assert {one["Effect"] for one in statements.values()} == {"Allow"}
@@ -164,8 +166,54 @@ def test_the_task_role_may_do_nothing(topology: str) -> None:
 @both
 def test_every_container_that_wants_the_password_has_it_from_the_secret(topology: str) -> None:
     for container in containers(topology).values():
-        assert container["Secrets"] == [{"Name": "REDIS_PWD", "ValueFrom": {"Ref": "RedisPassword"}}]
+        assert container["Secrets"][0] == {"Name": "REDIS_PWD", "ValueFrom": {"Ref": "RedisPassword"}}
         assert "REDIS_PWD" not in {variable["Name"] for variable in container.get("Environment", [])}
+
+
+@both
+def test_the_app_alone_has_the_upstreams_token(topology: str) -> None:
+    token = {"Name": "UPSTREAM_TOKEN", "ValueFrom": {"Ref": "UpstreamTokenSecret"}}
+    for name, container in containers(topology).items():
+        rest = container["Secrets"][1:]
+        assert rest == ([token] if name == "app" else [])
+    assert "Default" not in template(topology)["Parameters"]["UpstreamTokenSecret"]
+    assert "60 calls an hour" in template(topology)["Parameters"]["UpstreamTokenSecret"]["Description"]
+
+
+@both
+def test_nobody_on_the_internet_may_call_unless_that_is_asked_for(topology: str) -> None:
+    def parameters(*, public: bool) -> dict[str, Any]:
+        asked = service(document.load("quick", {}), topology, public=public)
+        decoded, problems = decode_str(ecs(asked)["template.yaml"])
+        assert decoded is not None, problems
+        return dict(decoded["Parameters"])
+
+    [balancer] = resources(topology, "AWS::ElasticLoadBalancingV2::LoadBalancer").values()
+    assert balancer["Scheme"] == {"Ref": "Scheme"}
+    inside, outside = parameters(public=False), parameters(public=True)
+    assert inside["Scheme"]["Default"] == "internal"
+    assert "Default" not in inside["ClientCidr"], "who may call is said by whoever deploys"
+    assert (outside["Scheme"]["Default"], outside["ClientCidr"]["Default"]) == (
+        "internet-facing",
+        "0.0.0.0/0",
+    )
+    open_to_all = [rule for _, rule in rules(topology, "Ingress") if "0.0.0.0/0" in str(rule)]
+    assert open_to_all == []
+
+
+@both
+def test_what_is_not_content_stays_inside(topology: str) -> None:
+    listeners = resources(topology, "AWS::ElasticLoadBalancingV2::Listener")
+    (default,) = listeners["Listener"]["DefaultActions"]
+    assert default["Type"] == "fixed-response"
+    assert default["FixedResponseConfig"]["StatusCode"] == "404"
+    assert [one["DefaultActions"][0]["Type"] for one in listeners.values()] == ["fixed-response", "redirect"]
+    [rule] = resources(topology, "AWS::ElasticLoadBalancingV2::ListenerRule").values()
+    assert rule["ListenerArn"] == {"Ref": "Listener"}
+    assert rule["Conditions"] == [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/content/*"]}}]
+    assert rule["Actions"] == [{"Type": "forward", "TargetGroupArn": {"Ref": "AppTargets"}}]
+    waits = template(topology)["Resources"]["AppService"]["DependsOn"]
+    assert "ContentRule" in waits, "ECS registers tasks of a group only once something forwards to it"
 
 
 @both

@@ -1,8 +1,10 @@
 """The Kubernetes manifests: whether they are valid, who reaches Redis, who knows the password."""
 
 import base64
+import dataclasses
 import hashlib
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -208,8 +210,10 @@ def test_no_container_runs_as_root_or_may_become_it(topology: str, replicas: int
 @all_cases
 def test_every_container_has_limits_and_redis_keeps_less_than_its_own(topology: str, replicas: int) -> None:
     for container in containers(topology, replicas).values():
-        assert container["resources"]["requests"] == container["resources"]["limits"]
-        assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+        limits, requests = container["resources"]["limits"], container["resources"]["requests"]
+        assert set(limits) == {"memory"}, "the scenario limits no CPU"
+        assert set(requests) == {"cpu", "memory"}
+        assert requests["memory"] == limits["memory"]
     redis = containers(topology, replicas)["redis"]
     limit = re.fullmatch(r"(\d+)Mi", redis["resources"]["limits"]["memory"])
     assert limit is not None
@@ -233,33 +237,43 @@ def test_no_secret_is_in_any_file_and_containers_get_theirs_as_files(topology: s
     for container in containers(topology, replicas).values():
         for variable in container.get("env", []):
             assert "valueFrom" not in variable
-            assert variable["name"] != "REDIS_PWD"
+            assert variable["name"] not in ("REDIS_PWD", "UPSTREAM_TOKEN")
     for pod in pods(topology, replicas).values():
-        assert {one["secret"]["secretName"] for one in pod["spec"]["volumes"]} == {"content-redis"}
+        assert {one["secret"]["secretName"] for one in pod["spec"]["volumes"]} == {"content"}
         assert {one["secret"]["defaultMode"] for one in pod["spec"]["volumes"]} == {0o440}
         assert pod["spec"]["securityContext"]["fsGroup"] >= 10_000, "who reads them is not root"
 
 
 @both
-def test_the_app_gets_the_password_alone_where_it_looks_for_it(topology: str) -> None:
+def test_each_gets_its_own_secrets_alone_where_it_looks_for_them(topology: str) -> None:
     app = containers(topology)["app"]
     [mount] = app["volumeMounts"]
     [volume] = [one for one in pods(topology)["content"]["spec"]["volumes"] if one["name"] == mount["name"]]
-    [item] = volume["secret"]["items"]
-    [path] = [one["value"] for one in app["env"] if one["name"] == "REDIS_PWD_FILE"]
-    assert path == f"{mount['mountPath']}/{item['path']}"
-    [whole] = containers(topology)["redis"]["volumeMounts"]
-    assert argument(containers(topology)["redis"], "--aclfile") == f"{whole['mountPath']}/redis-acl"
+    paths = {f"{mount['mountPath']}/{item['path']}" for item in volume["secret"]["items"]}
+    read = [one["value"] for one in app["env"] if one["name"].endswith("_FILE")]
+    assert (
+        paths == set(read) == {"/run/secrets/content/redis-password", "/run/secrets/content/upstream-token"}
+    )
+    [mount] = containers(topology)["redis"]["volumeMounts"]
+    specs = [pod["spec"]["volumes"] for pod in pods(topology).values()]
+    [volume] = [one for volumes in specs for one in volumes if one["name"] == mount["name"]]
+    assert [item["path"] for item in volume["secret"]["items"]] == ["redis-password", "redis-acl"]
+    assert argument(containers(topology)["redis"], "--aclfile") == f"{mount['mountPath']}/redis-acl"
 
 
 @both
 def test_the_app_understands_its_variables(tmp_path: Path, topology: str) -> None:
     (tmp_path / "password").write_text("pw")
+    (tmp_path / "token").write_text("tk\n")
     environment = {one["name"]: one["value"] for one in containers(topology)["app"]["env"]}
-    settings = Settings.from_environment(environment | {"REDIS_PWD_FILE": str(tmp_path / "password")})
-    assert settings == Settings(
-        upstream_url="https://api.github.com",
-        ttl_s=of(topology).ttl_s,
+    files = {"REDIS_PWD_FILE": str(tmp_path / "password"), "UPSTREAM_TOKEN_FILE": str(tmp_path / "token")}
+    settings = Settings.from_environment(environment | files)
+    measured = Settings.from_environment(
+        dict(of(topology).settings) | {"UPSTREAM_URL": "https://api.github.com"}
+    )
+    assert settings == dataclasses.replace(
+        measured,
+        upstream_token="tk",
         redis_host="127.0.0.1" if topology == "sidecar" else "content-redis",
         redis_user="app",
         redis_password="pw",
@@ -278,23 +292,28 @@ def test_the_script_makes_the_secret_that_the_pods_mount(tmp_path: Path) -> None
     script = tmp_path / "secret.sh"
     script.write_text(files("sidecar")["secret.sh"])
     command = ["sh", str(script), "-n", "elsewhere", "--dry-run=client", "--output=yaml"]
+    (tmp_path / "token").write_text("ghp_abc\n")
+    environment = dict(os.environ) | {"UPSTREAM_TOKEN_FILE": "token"}
 
     def made() -> Manifest:
-        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True)
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=True
+        )
         assert ended.stderr == ""
         read: Manifest = yaml.safe_load(ended.stdout)
         return read
 
     secret = made()
     kubernetes_validate.validate(secret, "1.30", strict=True)
-    assert (secret["kind"], secret["metadata"]["name"]) == ("Secret", "content-redis")
+    assert (secret["kind"], secret["metadata"]["name"]) == ("Secret", "content")
     assert secret["metadata"]["namespace"] == "elsewhere"
     data = {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
-    assert set(data) == {"redis-password", "redis-acl"}
+    assert set(data) == {"redis-password", "redis-acl", "upstream-token"}
+    assert data["upstream-token"] == "ghp_abc\n"
     assert len(data["redis-password"]) == 64
     assert data["redis-acl"] == acl(hashlib.sha256(data["redis-password"].encode()).hexdigest())
     assert made()["data"] != secret["data"], "the same password twice"
-    assert [path.name for path in tmp_path.iterdir()] == ["secret.sh"]
+    assert {path.name for path in tmp_path.iterdir()} == {"secret.sh", "token"}
 
 
 @both
