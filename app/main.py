@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from app import logs
 from app.answers import Answer, Look
@@ -36,6 +37,15 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+class _Anything(PathConvertor):
+    """Any path below the prefix: Starlette's own has no line ends in it, which are the app's to refuse."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("anything", _Anything())
+
+
 class CachedResponse(Response):
     """An answer, as FastAPI knows responses."""
 
@@ -61,8 +71,8 @@ def create_app(settings: Settings | None = None) -> CachingService:
 
     app = CachingService(settings, metrics, title="Caching service", lifespan=lifespan)
 
-    @app.head("/content/{path:path}", response_class=Response, responses=_ANSWERS)
-    @app.get("/content/{path:path}", response_class=Response, responses=_ANSWERS)
+    @app.head("/content/{path:anything}", response_class=Response, responses=_ANSWERS)
+    @app.get("/content/{path:anything}", response_class=Response, responses=_ANSWERS)
     async def content(path: str, request: Request, cache: Annotated[Cache, Depends(get_cache)]) -> Response:
         """Answer with the upstream's `/{path}`."""
         try:
@@ -70,7 +80,7 @@ def create_app(settings: Settings | None = None) -> CachingService:
             asked = app.asked(request.scope)
         except PathError as error:
             metrics.requests["error"] += 1
-            return JSONResponse({"detail": str(error)}, 400)
+            return JSONResponse({"detail": str(error)}, 400, {"Cache-Status": "redis; detail=refused"})
         assert asked is not None, "the route is below the prefix"
         resource, if_none_match = asked
         look: Look | Answer = found_before(request, resource) or await cache.look(resource)

@@ -91,6 +91,8 @@ class Reader:
         said = self._said(head)
         if status >= 500 or status == 0:
             return Said(ERROR, _STATUS, said.told_by)
+        if said.outcome == ERROR:
+            return Said(ERROR, _STATUS, said.told_by)
         if 200 <= status < 300 or status == 304 or status in (404, 410):
             return said
         redirect = 300 <= status < 400

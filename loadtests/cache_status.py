@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from scenarios.outcomes import BYPASS, DELAYED, HIT, MISS, STALE, UNKNOWN
+from scenarios.outcomes import BYPASS, DELAYED, ERROR, HIT, MISS, STALE, UNKNOWN
 
 _KEY: Final = re.compile(r"[a-z*][a-z0-9_.*-]*")
 _NUMBER: Final = re.compile(r"-?(?:\d{1,12}\.\d{1,3}|\d{1,15})(?![\d.])")
@@ -166,7 +166,7 @@ def outcome(member: Member) -> int:
     if collapsed:
         return DELAYED
     if forward is None:
-        return UNKNOWN
+        return ERROR if says.get("detail") == "refused" else UNKNOWN  # our app, of a path that it refuses
     return BYPASS if forward == "bypass" else MISS
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests.answers import KNOWN
+from loadtests.failures import told_of_failures
 from scenarios.outcomes import ERROR, OUTCOMES, REASON, REASONS, UNSENT
 from traffic.keys import Requests
 
@@ -73,6 +74,7 @@ class Recorder:
             "statuses": _counted(columns["status"][sent & (columns["status"] != 0)], str),
             "told_by": _counted(columns["told_by"][sent & ~failed], lambda code: self.sources[code]),
             "unreadable": int((reasons == REASON["Cache-Status unreadable"]).sum()),
+            **told_of_failures(self.requests, np.flatnonzero(failed), columns["status"]),
         }
 
     def packed(self, rows: slice) -> dict[str, bytes]:

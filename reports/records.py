@@ -98,6 +98,14 @@ class LinkFacts(Record):
         return self.achieved_ms if self.after_ms is None else (self.achieved_ms + self.after_ms) / 2
 
 
+class FailedPath(Record):
+    """Requests for one path that failed alike."""
+
+    path: str
+    status: int = Field(description="What was answered; 0: nothing.")
+    requests: int
+
+
 class LoadFacts(Record):
     """What the load side saw of the whole trial, warm-up included."""
 
@@ -131,6 +139,12 @@ class LoadFacts(Record):
         "none.",
     )
     unreadable: int = Field(0, description="Answers whose Cache-Status could not be read.")
+    expected_errors: int = Field(
+        0,
+        description="Failed requests that had to fail: the app refuses their path by rule, or the log tells "
+        "of that error for it.",
+    )
+    failed_paths: list[FailedPath] = Field([], description="Of the others: the paths that failed most often.")
 
 
 class AppFacts(Record):

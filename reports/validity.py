@@ -145,15 +145,19 @@ def implied_calls(outcomes: Mapping[str, int]) -> tuple[int, int]:
 
 
 def _errors(load: LoadFacts, wanted: float) -> Gate:
-    errors = load.outcomes.get("error", 0)
+    errors = load.outcomes.get("error", 0) - load.expected_errors
     ratio = errors / max(load.requests, 1)
     bound = ERROR_RATIO + wanted
+    due = f", and {load.expected_errors} that had to fail" if load.expected_errors else ""
+    paths = ", ".join(
+        f"{failed.requests} × {failed.path} ({failed.status or 'no answer'})" for failed in load.failed_paths
+    )
     return Gate(
         "errors",
-        f"{ratio:.2%}",
+        f"{ratio:.2%}{due}",
         f"≤ {bound:.2%}",
         ratio <= bound,
-        f"{errors} of {load.requests} requests failed ({ratio:.1%})",
+        f"{errors} of {load.requests} requests failed ({ratio:.1%})" + (f": {paths}" if paths else ""),
         strain=ratio / bound,
     )
 

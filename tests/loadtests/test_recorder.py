@@ -101,6 +101,11 @@ def test_statuses_and_reasons_are_told_of_all_that_was_sent(recorder) -> None:
         "statuses": {"200": 1, "503": 1},
         "told_by": {"cache-status": 1},
         "unreadable": 1,
+        "expected_errors": 0,
+        "failed_paths": [
+            {"path": "a", "status": 503, "requests": 1},
+            {"path": "a", "status": 0, "requests": 1},
+        ],
     }
     other = Recorder(recorder.requests)
     other.unpack(slice(None), recorder.packed(slice(None)))
