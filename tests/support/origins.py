@@ -17,12 +17,15 @@ class Origin:
         self.takes_s = 0.0
         self.breaks = False  # closes the connection in mid-answer
         self.asked: list[dict[bytes, bytes]] = []
+        self.paths: list[str] = []
 
     async def __call__(self, scope: dict[str, Any], _: Any, send: Callable[..., Any]) -> None:
         if scope["type"] != "http":
             return
         asked = dict(scope["headers"])
         self.asked.append(asked)
+        path, query = scope["raw_path"].decode(), scope["query_string"].decode()
+        self.paths.append(f"{path}?{query}" if query else path)
         await asyncio.sleep(self.takes_s)
         etag = b'"%b"' % self.body
         unchanged = self.status == 200 and asked.get(b"if-none-match") == etag

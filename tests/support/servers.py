@@ -66,7 +66,7 @@ def get(url: str, path: str, method: str = "GET", body: bytes | None = None, **h
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     began = time.monotonic()
     try:
-        connection.putrequest(method, path)
+        connection.putrequest(method, path, skip_accept_encoding="accept_encoding" in headers)
         for name, value in headers.items():
             connection.putheader(name.replace("_", "-"), value)
         if body is not None:
