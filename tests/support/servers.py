@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
+from redis import Redis
 
 from compose import redis_binary
 
@@ -112,6 +113,13 @@ class RedisServer:
                 return answers.readline().decode().strip()
         except OSError:
             return ""
+
+    def raw(self, *parts: str | bytes) -> bytes:
+        """Send a command and return its answer in bytes; several are a line each."""
+        with contextlib.closing(Redis(port=self.port, password=self.password, socket_timeout=2)) as client:
+            answer = client.execute_command(*parts)
+        found = answer if isinstance(answer, list) else [answer]
+        return b"\n".join(one if isinstance(one, bytes) else str(one).encode() for one in found)
 
     def hang(self) -> None:
         """Stop it in its tracks: connections stay open and nothing is answered."""
