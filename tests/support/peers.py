@@ -184,10 +184,36 @@ def ours() -> Any:
     return create_app()
 
 
+class Passing:
+    """The least that a middleware can be: it looks at each request, and passes it on."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.seen = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            self.seen += 1
+        await self.app(scope, receive, send)
+
+
+def ours_wrapped() -> Any:
+    return Passing(ours())
+
+
+def ours_with_middleware() -> Any:
+    app = ours()
+    app.add_middleware(Passing)
+    return app
+
+
 PEERS: dict[str, Callable[[], Any]] = {
     "ceiling: raw ASGI + hiredis": Raw,
     "the ceiling with this app's headers": RawWithHeaders,
     "this app": ours,
+    "this app, wrapped": ours_wrapped,
+    "this app, with middleware": ours_with_middleware,
+    "this app, --http app.hits:Hits": ours,
     "fastapi-cache2": fastapi_cache2,
     "cashews": cashews,
     "aiocache": aiocache,
@@ -197,7 +223,7 @@ PEERS: dict[str, Callable[[], Any]] = {
 
 
 # Who brings a protocol of its own to uvicorn; the others are served with uvicorn's.
-HTTP = {"this app": "app.hits:Hits"}
+HTTP = {"this app, --http app.hits:Hits": "app.hits:Hits"}
 
 
 def create() -> Any:
