@@ -23,7 +23,7 @@ from app.metrics import Metrics
 from app.names import Names
 from app.resp import RedisError
 from app.settings import Settings
-from app.store import Store
+from app.store import PASS, Store
 from compose import credentials
 
 pytestmark = pytest.mark.served
@@ -237,7 +237,7 @@ def test_a_value_of_another_type_is_none_and_is_overwritten(
 ) -> None:
     async def story(store: Store) -> None:
         assert await store.get(b"a") is None
-        assert await store.passed(b"a"), "and a lease of another type is waited for by nobody"
+        assert await store.holder(b"a") == PASS, "and a lease of another type is waited for by nobody"
         assert await store.put(b"a", packed(NOW_S), 60, NOW_S)
         assert opened(await store.get(b"a") or b"") is not None
 
