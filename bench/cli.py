@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
 import traceback
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,34 +15,34 @@ import typer
 import reports
 from bench import (
     conductor,
+    contracts,
     costs,
     doctor,
     export,
     guard,
     logs,
-    machine,
     options,
     progress,
     remarks,
     selftest,
     show,
+    starting,
     targets,
     terminal,
     workers,
 )
 from bench.errors import UserError
 from bench.load import LoadError
-from bench.store import DEFAULT_ROOT, RunFolder, new_run_id, runs, write_text
+from bench.store import DEFAULT_ROOT, RunFolder, runs, write_text
 from compose import clean as cleaning
 from compose import interrupts, ownership
 from compose.stack import StackError
 from reports import ResultsError
 from reports.junit import render as as_junit
 from reports.markdown import render as as_markdown
-from reports.records import RunRecord, TargetsChoice
 from scenarios import document
+from scenarios.contract import OURS
 from scenarios.document import ScenarioError
-from scenarios.model import Scenario
 from traffic.logs import LogError
 
 # Exit codes beside 0, 1 and 3, which say what a run has found (`reports.exit_code`).
@@ -94,6 +92,11 @@ def run(
     own: targets.Own = False,
     rate_cap: targets.RateCap = None,
     duration_cap: targets.DurationCap = None,
+    path: contracts.KeyPath = None,
+    outcome: contracts.Outcomes = None,
+    cache: contracts.CacheName = None,
+    header: contracts.Headers = None,
+    upstream_count: contracts.CountUrl = None,
     local_workers: workers.Local = 0,
     expected_workers: workers.Remote = 0,
     bind: workers.Bind = None,
@@ -114,7 +117,16 @@ def run(
     """
     console = terminal.console()
     crew = workers.asked(local_workers, expected_workers, bind)
-    aim = targets.asked(target, label, own, rate_cap, duration_cap)
+    called = contracts.asked(
+        path,
+        outcome,
+        cache,
+        header,
+        upstream_count,
+        own_keys=bool(target) and "workload.keys.file" in changed,
+    )
+    aim = targets.asked(target, label, own, rate_cap, duration_cap, called)
+    crew.check_headers(called.headers)
     if resume is not None:
         if scenario or changed:
             raise UserError(
@@ -123,56 +135,33 @@ def run(
         folder = RunFolder.find(results, resume)
         record = folder.record()
         crew = workers.asked(local_workers, expected_workers, bind, record.command)
-        guard.check(record.scenario, aim.again(record))
+        guard.check(record.scenario, aim.again(record), called.headers)
     else:
         if scenario is None:
             raise UserError(
                 "which scenario? `sidecar-bench list` names those of the library; `quick` is a start"
             )
         read = targets.load(scenario, changed, stack, aim.choice)
-        logs.examine(read, console.print)
-        guard.check(read, aim.choice)
-        record, folder = _begin(read, stack, results, aim.choice)
+        logs.examine(read, console.print, called.contract.prefix)
+        guard.check_requests(read)
+        guard.check(read, aim.choice, called.headers)
+        record, folder = starting.begin(read, stack, results, aim.choice)
     console.print(f"Run {record.run_id} on the {record.stack.name} stack: {record.stack.reason}.")
     with (
-        _hint(folder),
-        targets.open_stack(record) as opened,
+        starting.hint(folder),
+        targets.open_stack(record, called.headers) as opened,
         progress.listener(console) as listener,
     ):
         for remark in [*remarks.of(record.scenario), *crew.remarks(opened.load_cpus)]:
             listener.says(remark)
-        logs.store(record.scenario, folder.path)
+        aimed = record.stack.targets
+        logs.store(record.scenario, folder.path, (aimed.contract if aimed else OURS).prefix)
         conductor.conduct(folder, record.scenario, opened, listener, crew.start_load())
     summary = show.verdict(console, folder)
-    for path, render in ((markdown, as_markdown), (junit, as_junit)):
-        if path is not None:
-            write_text(path, render(summary))
+    for file, render in ((markdown, as_markdown), (junit, as_junit)):
+        if file is not None:
+            write_text(file, render(summary))
     sys.exit(reports.exit_code(summary))
-
-
-@contextlib.contextmanager
-def _hint(folder: RunFolder) -> Iterator[None]:
-    """Say with whatever ends a run how to resume it."""
-    try:
-        yield
-    except BaseException as error:
-        error.add_note(f"Resume with: sidecar-bench run --resume {shlex.quote(str(folder.path))}")
-        raise
-
-
-def _begin(
-    scenario: Scenario, stack: str, results: Path, aim: TargetsChoice | None
-) -> tuple[RunRecord, RunFolder]:
-    now = datetime.now(UTC)
-    record = RunRecord(
-        run_id=new_run_id(results, scenario.name, now),
-        scenario=scenario,
-        command=["sidecar-bench", *sys.argv[1:]],
-        started=now.isoformat(timespec="seconds"),
-        stack=targets.stack_choice(stack, aim),
-        environment=machine.environment(),
-    )
-    return record, RunFolder.create(results, record)
 
 
 @cli.command()
@@ -209,6 +198,7 @@ def check(
 ) -> None:
     """Check a scenario and show what it would compare, without running it."""
     read = document.load(scenario, changed)
+    guard.check_requests(read)
     console = terminal.console()
     show.scenario(console, read)
     show.remarks(console, remarks.of(read))

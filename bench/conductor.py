@@ -272,6 +272,8 @@ class _Attempt:
             warmup_s=schedule.warmup,
             duration_s=schedule.duration,
             timeout_s=schedule.timeout,
+            contract=deployment.contract,
+            headers=dict(deployment.headers),
             rows=self.folder / "requests.parquet",
         )
         watch = Watch(schedule.warmup)

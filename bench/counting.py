@@ -40,4 +40,6 @@ def _upstream(deployment: Deployment, load: LoadFacts) -> UpstreamFacts:
     if counted is not None:
         return UpstreamFacts(**asdict(counted))
     calls, _ = implied_calls(load.outcomes)
-    return UpstreamFacts(calls=calls, by_status={}, counted_by="headers")
+    return UpstreamFacts(
+        calls=calls, by_status={}, counted_by="headers" if load.outcomes_known else "unknown"
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from bench import targets
 from bench.errors import UserError
 from compose.targets import check_answers, is_here
 from reports.records import TargetsChoice
@@ -11,8 +14,10 @@ from scenarios.model import Scenario, Workload
 from traffic import keys
 
 
-def check(scenario: Scenario, choice: TargetsChoice | None) -> None:
+def check(scenario: Scenario, choice: TargetsChoice | None, headers: Mapping[str, str] | None = None) -> None:
     """Let nothing be loaded that is not the user's, nor more than was agreed to, nor what is not there.
+
+    `headers` go with each request.
 
     Raises:
         UserError: a target on another machine is not said to be the user's, or a cap would be broken.
@@ -27,9 +32,10 @@ def check(scenario: Scenario, choice: TargetsChoice | None) -> None:
         )
     if far:
         _check_caps(scenario, choice)
+    called = targets.calls(scenario, choice, headers or {})
     for label, urls in choice.urls.items():
         for url in urls:
-            check_answers(label, url)
+            check_answers(label, url, called)
 
 
 def _check_caps(scenario: Scenario, choice: TargetsChoice) -> None:
@@ -58,3 +64,13 @@ def _highest_rate(workload: Workload, span_s: float) -> float:
     at_us = keys.requests(workload, 1, span_s, 0).at_us
     within_a_second = at_us.searchsorted(at_us + 1_000_000) - np.arange(at_us.size)
     return float(within_a_second.max(initial=0))
+
+
+def check_requests(scenario: Scenario) -> None:
+    """Refuse a file of too few paths before anything is deployed.
+
+    Raises:
+        LogError: it cannot be used.
+    """
+    for workload in {variant.workload for variant in scenario.variants if variant.workload.log is None}:
+        keys.first_path(workload)

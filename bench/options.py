@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from scenarios import document
 from scenarios.document import Given
+from traffic.paths import read_paths
 
 _PANEL = "The scenario's fields (repeat an option, or list values with commas, to compare them)"
 
@@ -27,6 +29,10 @@ Rtt = Annotated[list[str] | None, _option("Round trip to a separate Redis, in ms
 Blocks = Annotated[int | None, _option("Rounds in which every variant is tried once.", "--blocks")]
 Duration = Annotated[str | None, _option("Measured time of a trial, such as 30s.", "--duration")]
 Seed = Annotated[int | None, _option("Seeds order, arrivals and keys.", "--seed")]
+KeysFile = Annotated[
+    Path | None,
+    _option("A file of the service's own paths, one a line, the one most asked for first.", "--keys"),
+]
 Assignments = Annotated[
     list[str] | None, _option("Any field: --set upstream.latency_ms=80, --set 'cache.ttl=[5, 1h]'.", "--set")
 ]
@@ -49,7 +55,7 @@ def takes_fields(*, without: Sequence[str] = ()) -> Callable[[Callable[..., None
     `without` names arguments that the command has for itself.
     """
     taken = {name: kind for name, (kind, _) in _FIELDS.items() if name not in without}
-    taken["assignments"] = Assignments
+    taken |= {"keys": KeysFile, "assignments": Assignments}
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
         own = [
@@ -65,7 +71,8 @@ def takes_fields(*, without: Sequence[str] = ()) -> Callable[[Callable[..., None
         @functools.wraps(command)
         def called(**given: Any) -> None:
             fields = {name: given.pop(name) for name in taken}
-            command(**given, changed=overrides(fields.pop("assignments"), **fields))
+            keys = own_keys(fields.pop("keys"))
+            command(**given, changed=keys | overrides(fields.pop("assignments"), **fields))
 
         signature = inspect.Signature(
             [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + added
@@ -101,3 +108,15 @@ def overrides(
         field, value = document.parse_assignment(assignment)
         changed[field] = Given(value, "--set")
     return changed
+
+
+def own_keys(file: Path | None) -> dict[str, object]:
+    """Return what a file of paths changes: all of them are asked for.
+
+    Raises:
+        LogError: it cannot be used.
+    """
+    if file is None:
+        return {}
+    fields = {"workload.keys.file": str(file), "workload.keys.count": len(read_paths(file))}
+    return {name: Given(value, "--keys") for name, value in fields.items()}

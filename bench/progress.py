@@ -20,8 +20,10 @@ def _judged(record: TrialRecord, judged: Sequence[Gate]) -> str:
     """One line on a trial that has ended."""
     outcomes = record.load.outcomes
     hits, requests = outcomes.get("hit", 0), max(record.load.requests, 1)
-    calls = record.upstream.calls
-    line = f"{record.id}: {requests} requests, hit ratio {hits / requests:.1%}, {calls} upstream calls"
+    told = f"hit ratio {hits / requests:.1%}" if record.load.outcomes_known else "hits not told"
+    known = record.upstream.known
+    calls = f"{record.upstream.calls} upstream calls" if known else "upstream calls not counted"
+    line = f"{record.id}: {record.load.requests} requests, {told}, {calls}"
     broken = [gate for gate in judged if not gate.passed]
     if stands(judged, "counts") and broken:  # the same on trial after trial: in full at the end, and once
         return f"{line}; its latencies do not count ({', '.join(gate.name for gate in broken)})"

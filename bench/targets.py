@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, get_args
-from urllib.parse import SplitResult, urlsplit
 
 import typer
 
+from bench import contracts
+from bench.contracts import NOTHING, Called
 from bench.errors import UserError
+from bench.urls import check_labels, replicas
 from compose import stacks
 from compose.stack import Stack
-from compose.targets import TargetStack
+from compose.targets import Calls, TargetStack
 from reports.records import RunRecord, StackChoice, TargetsChoice
 from scenarios import document, thresholds, units
 from scenarios.model import Scenario, Settings, Topology, Variant, Workload
+from traffic import keys
 
 RATE_CAP: Final = 200.0
 DURATION_CAP_S: Final = 60.0
 _PANEL: Final = "Services that run already, instead of deployed variants"
 _TOPOLOGIES: Final[tuple[Topology, ...]] = get_args(Topology)
-_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
-_LABEL: Final = re.compile(r"[a-z0-9]{1,20}")
-_PLAIN: Final = re.compile(r"[!-~]+")
 # What a variant says of how it is deployed; of these fields a target takes none.
 _DEPLOYED: Final = ("topology", "label", "replicas", "cache", "upstream", "link", "resources")
 
@@ -75,6 +73,7 @@ class Asked:
     owned: bool
     rate_cap: float | None
     duration_cap_s: float | None
+    called: Called = NOTHING
 
     @property
     def choice(self) -> TargetsChoice | None:
@@ -84,7 +83,12 @@ class Asked:
             UserError: something is said of targets, and there are none.
         """
         if self.urls is None:
-            if self != _NOTHING:
+            if self.called.said:
+                raise UserError(
+                    "--path, --outcome, --cache, --header and --upstream-count say how a service is called: "
+                    "name it with --target, or leave them out"
+                )
+            if self != _SILENT:
                 raise UserError("--i-own-this-target and the caps go with --target; leave them out")
             return None
         return TargetsChoice(
@@ -92,6 +96,9 @@ class Asked:
             owned=self.owned,
             rate_cap=RATE_CAP if self.rate_cap is None else self.rate_cap,
             duration_cap_s=DURATION_CAP_S if self.duration_cap_s is None else self.duration_cap_s,
+            contract=self.called.contract,
+            header_names=list(self.called.headers),
+            count_url=self.called.count_url,
         )
 
     def again(self, record: RunRecord) -> TargetsChoice | None:
@@ -104,18 +111,28 @@ class Asked:
             raise UserError("--resume goes on with the targets of the run; leave --target and --label out")
         stored = record.stack.targets
         if stored is None:
-            if self != _NOTHING:
+            if self != _SILENT:
                 raise UserError(f"{record.run_id} has no targets; leave the options about targets out")
             return None
+        if self.called.contract != contracts.NOTHING.contract or self.called.count_url is not None:
+            raise UserError(
+                "--resume calls the targets as the run did; leave --path, --outcome, --cache and "
+                "--upstream-count out"
+            )
+        if sorted(self.called.headers) != sorted(stored.header_names):
+            raise UserError(
+                "the run sends headers whose values are not stored: give them again, each with --header "
+                f"({', '.join(stored.header_names) or 'it has none'})"
+            )
         said = {
             name: value
-            for name, value in dataclasses.asdict(self).items()
-            if name != "urls" and value not in (None, False)
+            for name in ("owned", "rate_cap", "duration_cap_s")
+            if (value := getattr(self, name)) not in (None, False)
         }
         return stored.model_copy(update=said)
 
 
-_NOTHING: Final = Asked(None, False, None, None)
+_SILENT: Final = Asked(None, False, None, None)
 
 
 def asked(
@@ -124,6 +141,7 @@ def asked(
     owned: bool,
     rate_cap: float | None,
     duration_cap: str | None,
+    called: Called = NOTHING,
 ) -> Asked:
     """Read the options.
 
@@ -136,14 +154,16 @@ def asked(
     if not targets:
         if labels:
             raise UserError("--label names a target: give each a --target, or leave it out")
-        return Asked(None, owned, rate_cap, duration_cap_s)
+        return Asked(None, owned, rate_cap, duration_cap_s, called)
     names = list(labels or ())
+    if not names and len(targets) == 1:
+        names = ["service"]
     if len(names) != len(targets):
         raise UserError(
             f"{len(targets)} --target and {len(names)} --label: give each target a label, in the same order, "
             "such as --label sidecar --label separate"
         )
-    _check_labels(names)
+    check_labels(names)
     urls = {name: replicas(given) for name, given in zip(names, targets, strict=True)}
     known: dict[str, str] = {}
     for name, each in urls.items():
@@ -151,7 +171,7 @@ def asked(
             if url in known:
                 raise UserError(f"{url}: is given twice ({known[url]} and {name}); name each replica once")
             known[url] = name
-    return Asked(urls, owned, rate_cap, duration_cap_s)
+    return Asked(urls, owned, rate_cap, duration_cap_s, called)
 
 
 def _seconds(text: str) -> float:
@@ -162,61 +182,6 @@ def _seconds(text: str) -> float:
     if not 0 < read < math.inf:
         raise UserError(f"--duration-cap {text}: is no duration; write 90s or 5m")
     return read
-
-
-def _check_labels(names: Sequence[str]) -> None:
-    for name in names:
-        if not _LABEL.fullmatch(name):
-            raise UserError(f"--label {name}: use up to 20 small letters and digits")
-    if len(set(names)) < len(names):
-        raise UserError(f"--label {', '.join(names)}: two targets have one label; tell them apart")
-    placed = [name for name in names if name in _TOPOLOGIES]
-    if placed and len(placed) < len(names):
-        raise UserError(
-            f"--label {', '.join(names)}: either every label says where the cache is "
-            f"({', '.join(_TOPOLOGIES)}), or none does"
-        )
-
-
-def replicas(given: str) -> list[str]:
-    """Read one --target: the base URLs of its replicas, each written in one way.
-
-    Raises:
-        UserError: one is no plain http or https URL. What it held is not repeated: it may be secret.
-    """
-    return [_url(text.strip()) for text in given.split(",")]
-
-
-def _url(text: str) -> str:
-    if not _PLAIN.fullmatch(text):
-        raise UserError("--target: a URL is empty, or has a blank or another sign that URLs do not have")
-    parts, port = _parts(text)
-    if parts.scheme not in ("http", "https"):
-        raise UserError("--target: write a whole URL that begins with http:// or https://")
-    if "@" in parts.netloc:
-        raise UserError("--target: a URL has a user or password, which would be stored; leave them out")
-    if "?" in text or "#" in text:
-        raise UserError("--target: a URL has a query or fragment; give scheme, host and port alone")
-    host = (parts.hostname or "").rstrip(".")
-    if not _HOST.fullmatch(host):
-        raise UserError("--target: a URL has no host that can be used; give a name or an IPv4 address")
-    if parts.path not in ("", "/"):
-        raise UserError(
-            f"--target: the URL of {host} has a path; requests are for /content/… at its root: "
-            "give scheme, host and port alone"
-        )
-    return f"{parts.scheme}://{host}:{port}"
-
-
-def _parts(text: str) -> tuple[SplitResult, int]:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        raise UserError("--target: a URL cannot be read; write it like http://127.0.0.1:8101") from error
-    if port == 0:
-        raise UserError("--target: port 0 cannot be asked; give the port that the service listens on")
-    return parts, port or (443 if parts.scheme == "https" else 80)
 
 
 def load(name: str, changed: Mapping[str, object], stack: str, choice: TargetsChoice | None) -> Scenario:
@@ -300,12 +265,27 @@ def stack_choice(stack: str, choice: TargetsChoice | None) -> StackChoice:
     return StackChoice(name=name, reason=reason)
 
 
-def open_stack(record: RunRecord) -> Stack:
-    """Return the stack of a run, whatever it is.
+def calls(scenario: Scenario, choice: TargetsChoice, headers: Mapping[str, str]) -> Calls:
+    """Return how the targets are called.
+
+    Raises:
+        LogError: the workload's log or file of paths cannot be used.
+    """
+    key = (
+        ""
+        if choice.contract.ready
+        else keys.first_path(scenario.variants[0].workload, choice.contract.prefix)
+    )
+    return Calls(choice.contract, headers, key, choice.count_url)
+
+
+def open_stack(record: RunRecord, headers: Mapping[str, str] | None = None) -> Stack:
+    """Return the stack of a run, whatever it is; `headers` go with each request to a target.
 
     Raises:
         StackError: it cannot be used here.
     """
     if record.stack.targets is not None:
-        return TargetStack(record.run_id, record.stack.targets.urls)
+        choice = record.stack.targets
+        return TargetStack(record.run_id, choice.urls, calls(record.scenario, choice, headers or {}))
     return stacks.open_stack(record.stack.name, record.run_id)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -68,6 +68,19 @@ class Crew:
     def start_load(self) -> Callable[..., Load]:
         """Return what starts a trial's generator."""
         return functools.partial(WorkersLoad, crew=self) if self.local + self.remote else Load
+
+    def check_headers(self, headers: Mapping[str, str]) -> None:
+        """Let no header, which may be secret, travel to another machine: the line there is not encrypted.
+
+        Raises:
+            UserError: it would.
+        """
+        host = self.bind.rpartition(":")[0].strip("[]")
+        if headers and self.remote and not ipaddress.ip_address(host).is_loopback:
+            raise UserError(
+                "--header and --bind: the line to workers on other machines is not encrypted; leave --bind "
+                "out and let them come through `ssh -L`, as docs/load.md has it"
+            )
 
     def remarks(self, cpus: Sequence[int]) -> Iterator[str]:
         """Say what the user should know; `cpus` are those that the generator may use."""

@@ -26,15 +26,21 @@ def _connection(url: str) -> http.client.HTTPConnection:
     return kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
 
 
-def get(url: str, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
-    """Ask a server of ours and return status and body.
+def get(
+    url: str,
+    path: str,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, bytes]:
+    """Ask a server and return status and body.
 
     Raises:
         OSError: it does not answer.
     """
     connection = _connection(url)
     try:
-        connection.request(method, path, body)
+        connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
         return response.status, response.read()
     except http.client.HTTPException as error:

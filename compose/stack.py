@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from compose.faults import Faults
+from scenarios.contract import OURS, Contract
 from scenarios.model import Variant
 
 
@@ -77,7 +79,7 @@ class UpstreamCounts:
 
     calls: int
     by_status: dict[str, int] = field(default_factory=dict)
-    counted_by: Literal["upstream", "app"] = "upstream"
+    counted_by: Literal["upstream", "app", "url"] = "upstream"
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ class Deployment(ABC):
     targets: tuple[str, ...]
     link: LinkReport | None
     notes: tuple[str, ...] = ()
+    contract: Contract = OURS
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __enter__(self) -> Deployment:
         return self

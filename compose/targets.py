@@ -7,20 +7,22 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import psutil
 
-from compose import counts
+from compose import counts, upstream_count
 from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
+from scenarios.contract import OURS, Contract
 from scenarios.model import Variant
 
 # Whoever answers at one address for several replicas is told by answers that differ: behind a fair coin,
 # 8 readings miss two replicas once in 128 times, and then the books do not balance.
 _READINGS: Final = 8
-_ASKED: Final = ("/healthz", "/content/healthz")
+_CREDENTIALS: Final = (401, 403, 407)
 WARM: Final = (
     "Targets are not deployed fresh: caches were warm with what earlier trials and others had left, so that "
     "theory, which expects a cold start, is left out, and so are the causes of misses."
@@ -45,21 +47,38 @@ def is_here(url: str) -> bool:
     return all(name in own or ipaddress.ip_address(name).is_loopback for name in names)
 
 
-def check_answers(label: str, url: str) -> None:
+@dataclass(frozen=True)
+class Calls:
+    """How the services are called: by which contract, with which headers, and a key to try.
+
+    `count_url`: where the upstream's own count can be read, if anywhere.
+    """
+
+    contract: Contract = OURS
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key: str = ""
+    count_url: str | None = None
+
+
+def check_answers(label: str, url: str, calls: Calls | None = None) -> None:
     """Have a target show that it is there, before it is loaded.
 
     Raises:
-        StackError: it does not answer.
+        StackError: it does not answer, or wants what the requests do not have.
     """
+    calls = calls or Calls()
+    ready = calls.contract.ready
     said = []
-    for path in _ASKED:
+    for path in ready or (calls.contract.path_of(calls.key),):
         try:
-            status, _ = counts.get(url, path)
+            status, _ = counts.get(url, path, headers=calls.headers)
         except OSError as error:
             said.append(f"{path}: {error}")
             continue
+        if not ready and (status in _CREDENTIALS or 300 <= status < 400):
+            raise StackError(_not_as_asked(label, url, path, status))
         # A path that its upstream does not have is an answer; a service without /healthz says 404, too.
-        if status < 300 or (path != _ASKED[0] and status < 500):
+        if status < 300 or (path != "/healthz" and status < 500):
             return
         said.append(f"{path}: status {status}")
     raise StackError(
@@ -68,12 +87,20 @@ def check_answers(label: str, url: str) -> None:
     )
 
 
+def _not_as_asked(label: str, url: str, path: str, status: int) -> str:
+    said = f"the target {label} at {url} answers {path} with status {status}: "
+    if status in _CREDENTIALS:
+        return said + "give what it asks for with --header, such as --header @secret.txt"
+    return said + "a redirect is not followed; give the URL and the --path that it leads to"
+
+
 class TargetStack(Stack):
     """Hands out the URLs of services that run already: by label, which is the variant's."""
 
-    def __init__(self, run_id: str, urls: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, run_id: str, urls: Mapping[str, Sequence[str]], calls: Calls | None = None) -> None:
         self.run_id = run_id
         self.deploys = False
+        self._calls = calls or Calls()
         self._urls = {label: tuple(each) for label, each in urls.items()}
         cores = sorted(os.sched_getaffinity(0))
         # As on the other stacks the generator has a core of its own; services elsewhere leave it all of them.
@@ -85,8 +112,8 @@ class TargetStack(Stack):
         for url in urls:
             if url in self._here and not is_here(url):  # what may be loaded was decided by where it leads
                 raise StackError(f"{url} led to this machine when the run began, and no longer does")
-            check_answers(variant.label, url)
-        return TargetDeployment(variant.label, urls)
+            check_answers(variant.label, url, self._calls)
+        return TargetDeployment(variant.label, urls, self._calls)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -95,12 +122,15 @@ class TargetStack(Stack):
 class TargetDeployment(Deployment):
     """One target, for one trial."""
 
-    def __init__(self, label: str, urls: tuple[str, ...]) -> None:
+    def __init__(self, label: str, urls: tuple[str, ...], calls: Calls | None = None) -> None:
         self._label = label
+        self._calls = calls or Calls()
+        self.contract, self.headers = self._calls.contract, self._calls.headers
         self.targets = urls
         self.link = None
         self.notes = (WARM,)
-        self._before = self._read()
+        self._before = self._read() if self.contract.metrics is not None else None
+        self._calls_before = self._upstream_count()
         self._counted: AppCounts | None = None
 
     def app_counts(self) -> AppCounts | None:
@@ -118,10 +148,28 @@ class TargetDeployment(Deployment):
         return self._counted
 
     def upstream_counts(self) -> UpstreamCounts | None:
-        """Return the app's own count of its calls, once `app_counts` has read it; None where it could not."""
+        """Return the count at the upstream's URL, or the app's own, once `app_counts` has read it.
+
+        None where neither can be read.
+        """
+        if self._calls_before is not None:
+            after = self._upstream_count()
+            if after is not None and after >= self._calls_before:
+                return UpstreamCounts(after - self._calls_before, counted_by="url")
+            if after is not None:
+                self._note(f"{self._label}: the upstream's count went back in a trial, as after a restart.")
         if self._counted is None:
             return None
         return UpstreamCounts(self._counted.upstream_calls, counted_by="app")
+
+    def _upstream_count(self) -> int | None:
+        if self._calls.count_url is None:
+            return None
+        try:
+            return upstream_count.read(self._calls.count_url)
+        except StackError as error:
+            self._note(f"{self._label}: {error}.")
+            return None
 
     def _read(self) -> list[AppCounts] | None:
         """Read the metrics of every replica; None, with a note, where that makes no sense of all of them."""

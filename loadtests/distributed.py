@@ -246,4 +246,9 @@ def refusal(sending: Sending, hello: Hello, boot: str) -> str | None:
             f"{sending.workload.log}: the access log is on the master's machine and cannot be read on "
             f"{hello.host}: replay logs with --workers"
         )
+    if sending.workload.keys.file is not None:
+        return (
+            f"{sending.workload.keys.file}: the file of paths is on the master's machine and cannot be read "
+            f"on {hello.host}: use it with --workers"
+        )
     return None

@@ -45,8 +45,12 @@ class Order(Sending):
 
     def located(self) -> Order:
         """Return the same order for a process that runs in another folder: with absolute paths."""
-        log = self.workload.log
-        workload = self.workload if log is None else self.workload.model_copy(update={"log": log.absolute()})
+        log, keys = self.workload.log, self.workload.keys
+        if keys.file is not None:
+            keys = keys.model_copy(update={"file": keys.file.absolute()})
+        workload = self.workload.model_copy(
+            update={"log": None if log is None else log.absolute(), "keys": keys}
+        )
         return self.model_copy(update={"rows": self.rows.absolute(), "workload": workload})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports import effects, kept, pilot, refusals, standing, stopping, stored, summaries, verdict
+from reports import answers, effects, kept, pilot, refusals, standing, stopping, stored, summaries, verdict
 from reports.attribution import HOPLESS, TERMS, Attribution, HitAttribution, attribute, attribute_hits
 from reports.effects import Compared, Values
 from reports.gate import KINDS
@@ -89,6 +89,7 @@ def analyse(folder: Path) -> Analysis:
         len(trials),
         without=[kind for kind in KINDS if not blocks[kind]],
         refused=refused,
+        variants=variants,
     )
     summary = Summary(
         run_id=run.record.run_id,
@@ -109,7 +110,13 @@ def analyse(folder: Path) -> Analysis:
         thresholds=judged,
         trials=trials,
         refused=refused,
-        notes=[*run.notes, *notes, *_stack_notes(measures), *_median_notes(scenario, values)],
+        notes=[
+            *run.notes,
+            *notes,
+            *answers.notes(measures),
+            *_stack_notes(measures),
+            *_median_notes(scenario, values),
+        ],
     )
     return Analysis(
         run,

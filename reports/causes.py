@@ -95,7 +95,7 @@ def theory(analysis: Analysis) -> Table:
 
 
 def _expected(variant: VariantSummary, hit_ratio: float, trials: Sequence[TrialSummary]) -> list[Cell]:
-    calls = Cell(f"{sum(one.upstream_calls for one in trials) / len(trials):,.0f}")
+    calls = Cell(f"{sum(one.upstream_calls or 0 for one in trials) / len(trials):,.0f}")
     expected = variant.theory
     known = [one.expected_calls for one in trials if one.expected_calls is not None]
     if expected is None or not known:

@@ -133,13 +133,16 @@ def measured_traffic(variant: Variant, trials: Sequence[Measures]) -> Traffic | 
     not show it.
     """
     requests = sum(trial.requests for trial in trials)
-    if not requests:
+    known = all(trial.calls_known and trial.record.load.outcomes_known for trial in trials)
+    if not requests or not known:
         return None
     body_bytes = sum(trial.body_bytes * trial.requests for trial in trials) / requests
-    computed = expected_traffic(variant)
+    deployed = all(trial.record.deployed for trial in trials)
+    # Of a service that was running already neither the TTL nor the upstream is known: nothing computes it.
+    computed = expected_traffic(variant) if deployed else None
     if computed is not None:
         return replace(computed, body_bytes=body_bytes)
-    if not hourly.stationary(variant, trials):
+    if deployed and not hourly.stationary(variant, trials):
         return None
     return Traffic(
         requests_per_s=quota.requests_per_hour(variant, trials) / 3600,

@@ -21,16 +21,24 @@ def pictures(analysis: Analysis) -> dict[str, Picture]:
     timed = [variant for variant in variants if analysis.timed(variant.id)]
     counted = [variant for variant in variants if analysis.counted(variant.id)]
     drawn = [curves.latency(analysis, timed)] if timed else []
-    if counted:
-        drawn += [calls(analysis, counted), curves.over_time(analysis, counted)]
-    if any(variant.topology != "none" for variant in counted):
-        drawn.append(hits(analysis, counted))
+    if called := _that_have(analysis, counted, "upstream_calls_per_1000"):
+        drawn.append(calls(analysis, called))
+    if told := _that_have(analysis, counted, "hit_ratio"):
+        drawn.append(curves.over_time(analysis, told))
+    if any(variant.topology != "none" for variant in told):
+        drawn.append(hits(analysis, told))
     if any(trial.counts_valid and trial.z is not None for trial in analysis.summary.trials):
         drawn.append(witness(analysis, counted))
     verdict = forest.effects(analysis)
     if verdict is not None:
         drawn.append(verdict)
     return {figure.name: figure for figure in drawn}
+
+
+def _that_have(analysis: Analysis, variants: Sequence[Variant], metric: str) -> list[Variant]:
+    """Return the variants of which a metric is known: not every service says what was a hit."""
+    known = {one.id for one in analysis.summary.variants if getattr(one.metrics, metric) is not None}
+    return [variant for variant in variants if variant.id in known]
 
 
 def hits(analysis: Analysis, variants: Sequence[Variant]) -> Picture:

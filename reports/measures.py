@@ -80,14 +80,19 @@ class Measures:
         return reasons(self.gates, kind)
 
     @property
-    def calls_per_request(self) -> float:
-        """Upstream calls per request."""
-        return self.upstream_calls / self.requests
+    def calls_known(self) -> bool:
+        """Whether upstream calls were counted, by whomever."""
+        return self.record.upstream.known
+
+    @property
+    def calls_per_request(self) -> float | None:
+        """Upstream calls per request; None where nobody counted them."""
+        return self.upstream_calls / self.requests if self.calls_known else None
 
     @property
     def metrics(self) -> dict[str, float]:
         """The trial's value of each metric that it alone can tell (the reduction needs a baseline)."""
-        every = self.latency["all"]
+        every, calls, known = self.latency["all"], self.calls_per_request, self.record.load.outcomes_known
         values = {
             "p50_ms": every.quantiles_ms["p50"],
             "p90_ms": every.quantiles_ms["p90"],
@@ -95,8 +100,8 @@ class Measures:
             "mean_ms": every.mean_ms,
             "hit_p50_ms": self.latency["hit"].quantiles_ms["p50"],
             "miss_p50_ms": self.latency["miss"].quantiles_ms["p50"],
-            "hit_ratio": self.outcomes.get("hit", 0) / self.requests,
-            "upstream_calls_per_1000": 1000 * self.calls_per_request,
+            "hit_ratio": self.outcomes.get("hit", 0) / self.requests if known else None,
+            "upstream_calls_per_1000": None if calls is None else 1000 * calls,
             "error_ratio": self.outcomes.get("error", 0) / self.requests,
         }
         return {name: value for name, value in values.items() if value is not None}
@@ -130,7 +135,7 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
         outcomes={
             str(name): int(count) for name, count in zip(*np.unique(outcome, return_counts=True), strict=True)
         },
-        upstream_calls=record.upstream.calls - int(rows.loc[warm, "outcome"].isin(_CALLING).sum()),
+        upstream_calls=_calls(record, int(calling.sum()), warm, rows),
         latency={
             "all": _latency(latency_us),
             "hit": _latency(latency_us[outcome == "hit"]),
@@ -148,6 +153,19 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
         calls_by_second=_calls_by_second(rows, record),
         joined=joined,
     )
+
+
+def _calls(record: TrialRecord, calling: int, warm: pd.Series[bool], rows: pd.DataFrame) -> int:
+    """Return the upstream calls after the warm-up: all of the trial's less those that its misses were.
+
+    A service that is not ours may make any number of calls for a miss: there the measured time has the same
+    share of the calls as of the misses, or of the requests where answers do not tell.
+    """
+    of_warmup = int(rows.loc[warm, "outcome"].isin(_CALLING).sum())
+    if record.upstream.counted_by != "url":
+        return record.upstream.calls - of_warmup
+    share = calling / (calling + of_warmup) if calling + of_warmup else float((~warm).mean())
+    return round(record.upstream.calls * share)
 
 
 def _latency(latency_us: NDArray[np.int64]) -> Latency:

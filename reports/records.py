@@ -15,9 +15,11 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from scenarios.contract import OURS, Contract
 from scenarios.model import Scenario
 
 SCHEMA: Final = 1
+UNKNOWN_RATIO: Final = 0.001
 
 
 class Record(BaseModel):
@@ -33,6 +35,11 @@ class TargetsChoice(Record):
     owned: bool = Field(description="The user said that targets on other machines may be loaded.")
     rate_cap: float = Field(description="Requests per second allowed for those.")
     duration_cap_s: float = Field(description="Length of a trial allowed for those, warm-up included.")
+    contract: Contract = Field(OURS, description="How the services were called, and their answers read.")
+    header_names: list[str] = Field(
+        [], description="Headers that went with each request; their values are not stored."
+    )
+    count_url: str | None = Field(None, description="Where the upstream's own count of calls was read.")
 
 
 class StackChoice(Record):
@@ -146,6 +153,11 @@ class LoadFacts(Record):
     )
     failed_paths: list[FailedPath] = Field([], description="Of the others: the paths that failed most often.")
 
+    @property
+    def outcomes_known(self) -> bool:
+        """Whether practically all answers said whether they were hits: all but one in 1,000."""
+        return self.outcomes.get("unknown", 0) <= UNKNOWN_RATIO * self.requests
+
 
 class AppFacts(Record):
     """What the replicas' metrics counted through the trial, added up."""
@@ -160,11 +172,18 @@ class UpstreamFacts(Record):
 
     calls: int
     by_status: dict[str, int]
-    counted_by: Literal["upstream", "app", "headers", "nobody"] = Field(
+    counted_by: Literal["upstream", "app", "headers", "url", "unknown", "nobody"] = Field(
         "upstream",
         description="app: a target's own metrics. headers: one call for each miss and bypass that was seen. "
-        "nobody: the stub upstream could not be asked.",
+        "url: the upstream's own count at a URL that the user named. unknown: `calls` are those that were "
+        "seen, and some answers did not say whether they took one. nobody: the stub upstream could not be "
+        "asked.",
     )
+
+    @property
+    def known(self) -> bool:
+        """Whether `calls` is a count of all calls, by whomever."""
+        return self.counted_by not in ("unknown", "nobody")
 
 
 class MachineFacts(Record):

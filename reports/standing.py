@@ -43,7 +43,9 @@ def by_block(scenario: Scenario, measures: Iterable[Measures]) -> Values:
                 of_blocks.setdefault(trial.record.block, {}).update(_of_kind(trial, kind))
         _leave_out_what_not_all_have(of_blocks)
         calls[variant.id] = {
-            trial.record.block: trial.calls_per_request for trial in standing(each, variant.id, "counts")
+            trial.record.block: own
+            for trial in standing(each, variant.id, "counts")
+            if (own := trial.calls_per_request) is not None
         }
     for variant in scenario.variants:
         base = comparisons.baseline(scenario, variant)

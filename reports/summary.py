@@ -221,10 +221,16 @@ class TrialSummary(Part):
     misses: int
     delayed: int = Field(0, description="Waited for a call that another request had begun.")
     errors: int
-    upstream_calls: int = Field(description="As `upstream_counted_by` counted them.")
-    upstream_counted_by: Literal["upstream", "app", "headers", "nobody"] = Field(
-        description="With targets there is no stub upstream: the app's metrics, or else the answers' "
-        "headers. nobody: the trial failed before the upstream could be asked."
+    unknown: int = Field(0, description="Answers that did not say whether they were hits.")
+    unsent: int = Field(0, description="Requests that still waited to be sent when the trial ended.")
+    failures: dict[str, int] = Field({}, description="Failed requests by the status that came, or by reason.")
+    statuses: dict[str, int] = Field({}, description="Answers by status.")
+    told_by: dict[str, int] = Field({}, description="Answers by the header that told their outcome, or none.")
+    upstream_calls: int | None = Field(description="As `upstream_counted_by` has it; null: not known.")
+    upstream_counted_by: Literal["upstream", "app", "headers", "url", "unknown", "nobody"] = Field(
+        description="Who counted. With targets there is no stub upstream, but a URL that the user named, the "
+        "app's metrics, or the answers' headers. unknown: the answers do not say. nobody: the trial failed "
+        "before the upstream could be asked."
     )
     app_hits: int | None = Field(description="Null where a target's metrics could not be read.")
     app_misses: int | None

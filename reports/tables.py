@@ -177,8 +177,8 @@ def trials(analysis: Analysis) -> Table:
         metrics = known.metrics if (known := measured.get((summary.id, summary.attempt))) else {}
         rows.append([
             Cell(summary.id, _attempt(summary.attempt)), _stands(summary), Cell(f"{summary.requests:,}"),
-            Cell(f"{metrics['hit_ratio']:.1%}" if metrics else "–"),
-            Cell(f"{summary.upstream_calls:,}", _expected(summary)),
+            Cell(f"{metrics['hit_ratio']:.1%}" if "hit_ratio" in metrics else "–"),
+            Cell(_calls(summary), _expected(summary)),
             Cell(_ms(metrics.get("p50_ms"))), Cell(_ms(metrics.get("p99_ms"))),
             Cell(f"{summary.achieved_rate:.1f}/s"), Cell(_ms(summary.send_lag_p99_ms)),
             Cell(f"{summary.rtt_achieved_ms:.3f} ms" if summary.rtt_achieved_ms is not None else "–"),
@@ -206,6 +206,10 @@ def _stands(summary: TrialSummary) -> Cell:
 
 def _attempt(attempt: int) -> str:
     return f"attempt {attempt}" if attempt > 1 else ""
+
+
+def _calls(summary: TrialSummary) -> str:
+    return f"{summary.upstream_calls:,}" if summary.upstream_calls is not None else "–"
 
 
 def _expected(summary: Any) -> str:

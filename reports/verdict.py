@@ -26,21 +26,33 @@ def sentence(
     *,
     without: Sequence[Kind] = (),
     refused: Sequence[Refused] = (),
+    variants: Sequence[VariantSummary] = (),
 ) -> str:
     """Say what the run has found.
 
     `blocks`: in how many anything could be believed. `without`: the kinds of figures that no trial has that
-    could be believed; `refused` says why.
+    could be believed; `refused` says why. `variants`: the figures of one that is not compared.
     """
     if blocks == 0:
         return f"Nothing can be said: none of the {trials} trials is valid. The reasons are listed by trial."
     missing = [_missing(kind, trials, refused) for kind in without]
+    if not compared:
+        return " ".join([*map(_alone, variants), "There is nothing to compare it with.", *missing])
     return " ".join([_found(compared, blocks, without), *missing])
 
 
+def _alone(variant: VariantSummary) -> str:
+    """State the figures of a variant that stands alone: those that it has."""
+    metrics = variant.metrics
+    parts = [
+        f"{BY_NAME[name].label} {BY_NAME[name].text(value.value)}"
+        for name in ("p50_ms", "p99_ms", "hit_ratio", "upstream_calls_per_1000", "error_ratio")
+        if (value := getattr(metrics, name)) is not None and not (name == "error_ratio" and value.value == 0)
+    ]
+    return f"{variant.id}: {_listed(parts)}." if parts else f"{variant.id} was measured alone."
+
+
 def _found(compared: Sequence[Compared], blocks: int, without: Container[Kind]) -> str:
-    if not compared:
-        return "One variant was measured; there is nothing to compare it with."
     if blocks < LEAST_BLOCKS:
         return f"Nothing is decided: it takes {LEAST_BLOCKS} valid blocks, and this run has {blocks}."
     main = _placements(compared)

@@ -43,6 +43,11 @@ class Keys(Strict):
     exponent: float = Field(
         1.0, ge=0, le=5, description="Skew of the Zipf distribution: key i has weight 1/i^exponent."
     )
+    file: Path | None = Field(
+        None,
+        description="A file of the service's own paths, one a line, the one most asked for first; `count` of "
+        "them are used. None: paths are made up.",
+    )
 
 
 class Workload(Strict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from scenarios.model import Keys, Workload
 from traffic import logs
 from traffic.arrivals import Times, arrivals
 from traffic.logs import AccessLog, answers, replay, stored
+from traffic.paths import PathsError, read_paths
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def requests(workload: Workload, replicas: int, span_s: float, seed: int) -> Req
     at_us = arrivals(workload.arrivals, workload.rate, span_s, seed)
     if workload.log is None:
         keys = draw(workload.keys, at_us.size, seed)
-        paths = {key: path_of(key) for key in np.unique(keys).tolist()}
+        named = _named(workload.keys)
+        paths = {key: named(key) for key in np.unique(keys).tolist()}
         return Requests(at_us, keys, _replicas(replicas, at_us.size, seed), paths, span_s)
     log = read(workload.log)
     whole, _ = replay.window(log, workload.from_, log.end_us / 1e6, 1.0)
@@ -119,6 +121,33 @@ def shares(keys: Keys) -> NDArray[np.float64]:
         return np.full(keys.count, 1 / keys.count)
     weights = np.arange(1, keys.count + 1, dtype=np.float64) ** -keys.exponent
     return np.asarray(weights / weights.sum())
+
+
+def first_path(workload: Workload, prefix: str = OURS.prefix) -> str:
+    """Return a path that the workload asks for: the one most asked for, or the first of its log.
+
+    `prefix`: what comes before the key in the targets of the service that a log is replayed on.
+
+    Raises:
+        LogError: the workload's log or file of paths cannot be used.
+    """
+    if workload.log is not None:
+        log = replay.own(logs.read_once(workload.log), prefix)
+        return replay.paths(log, log.keys[:1])[int(log.keys[0])]
+    return _named(workload.keys)(0)
+
+
+def _named(keys: Keys) -> Callable[[int], str]:
+    """Return what names a key: the file's own path, or one that is made up."""
+    if keys.file is None:
+        return path_of
+    paths = read_paths(keys.file)
+    if len(paths) < keys.count:
+        raise PathsError(
+            f"{keys.file}: holds {len(paths):,} paths, and workload.keys.count asks for {keys.count:,}; set "
+            f"it to {len(paths)}, or name the file with --keys, which does"
+        )
+    return paths.__getitem__
 
 
 def path_of(key: int) -> str:

@@ -107,7 +107,7 @@ def test_what_is_no_base_url_is_refused_with_a_reason(url: str, said: str) -> No
 @pytest.mark.parametrize(
     ("urls", "labels", "said"),
     [
-        (["http://a"], [], "give each target a label"),
+        (["http://a", "http://b"], [], "give each target a label"),
         (["http://a", "http://b"], ["one"], "give each target a label"),
         ([], ["one"], "--label names a target"),
         (["http://a", "http://b"], ["one", "one"], "two targets have one label"),
