@@ -21,7 +21,7 @@ from app.names import Resource
 from app.resp import RedisError
 from app.settings import Settings
 from app.store import Store, of_another_type
-from app.upstream import Upstream
+from app.upstream import SMALL_BYTES, Upstream
 
 _log = logging.getLogger(__name__)
 _PATIENCE_S: Final = 1.0  # with the upstream, where something stale is at hand
@@ -39,7 +39,7 @@ class Cache:
         self._l1 = settings.l1_s > 0
         self._memory = Memory(settings.l1_s)
         self._fills = Fills(settings, metrics, self._upstream, self.store)
-        self._flights: Flights[Kept] = Flights()
+        self._flights: Flights[Kept] = Flights(_is_small)
 
     def ask(self, resource: Resource, tell: Callable[[Look | Answer], None]) -> bool:
         """Look a resource up with one question at most, and tell the result in a later turn of the loop.
@@ -157,6 +157,10 @@ class Cache:
             outcome = "delayed" if outcome in ("miss", "bypass") else outcome
         self._counts[outcome] += 1
         return _answer(envelope, now_s, said)
+
+
+def _is_small(kept: Kept) -> bool:
+    return len(kept.envelope.body) <= SMALL_BYTES
 
 
 def _hit(found: Envelope, now_s: float, said: bytes) -> Answer:

@@ -16,9 +16,13 @@ _REMEMBERED_S: Final = 1.0
 
 
 class Flights(Generic[T]):
-    """The fetches under way, by name; `landed` counts those that ended."""
+    """The fetches under way, by name; `landed` counts those that ended.
 
-    def __init__(self) -> None:
+    `remembers` tells whether a result is kept for a second, for who comes late.
+    """
+
+    def __init__(self, remembers: Callable[[T], bool] = lambda _: True) -> None:
+        self._remembers = remembers
         self._under_way: dict[bytes, asyncio.Task[T]] = {}
         self._ended: dict[bytes, tuple[int, T]] = {}
         self.landed = 0
@@ -62,6 +66,8 @@ class Flights(Generic[T]):
         if task.cancelled() or task.exception() is not None:
             return
         self.landed += 1
+        if not self._remembers(task.result()):
+            return
         landed = (self.landed, task.result())
         self._ended[name] = landed
 

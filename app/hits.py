@@ -12,9 +12,10 @@ from urllib.parse import unquote
 
 import httptools
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.answers import LOOK, Answer, Look
+from app.clients import Bounded
 from app.envelope import lines
 from app.names import PREFIX, Asked, Names, PathError
 from app.service import CachingService
@@ -23,7 +24,7 @@ _BEGINNING: Final = b"GET " + PREFIX.encode()
 _REMEMBERED: Final = 512  # bytes of a target: longer ones are read each time they come
 
 
-class Hits(HttpToolsProtocol):
+class Hits(Bounded):
     """One connection of uvicorn's, whose plain requests for what is cached never reach the application."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -109,6 +110,9 @@ class Hits(HttpToolsProtocol):
         self._ending = True
         if not self._under_way:
             super().shutdown()
+
+    def _idles(self) -> bool:
+        return not self._under_way and super()._idles()
 
     def on_message_begin(self) -> None:
         """Begin a request on its usual way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
@@ -18,7 +19,8 @@ from app.metrics import Metrics
 from app.names import PathError
 from app.resp import RedisError
 from app.service import CachingService, found_before, get_cache
-from app.settings import Settings
+from app.settings import ConfigurationError, Settings
+from app.tls import context_of
 
 # The upstream's own status is passed on, whatever it is; these are what APIs usually answer.
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
@@ -57,11 +59,13 @@ class CachedResponse(Response):
 def create_app(settings: Settings | None = None) -> CachingService:
     """Return the service, configured from the environment unless told otherwise."""
     settings = settings or Settings.from_environment()
+    context_of(settings)  # what cannot be read is said now, and not when Redis is asked first
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: CachingService) -> AsyncIterator[None]:
         logs.configure()
+        metrics.warn()
         assert app.cache is not None  # it is made now, and not for the first request
         # What is loaded by now stays: the collector need not go through it again while requests wait.
         gc.collect()
@@ -118,5 +122,8 @@ def _add_operations(app: FastAPI, metrics: Metrics) -> None:
 def __getattr__(name: str) -> FastAPI:
     # uvicorn asks for `app.main:app`; importing this module for its parts needs no configuration.
     if name == "app":
-        return create_app()
+        try:
+            return create_app()
+        except ConfigurationError as error:
+            sys.exit(f"The app cannot start. {error}")
     raise AttributeError(name)
