@@ -152,7 +152,8 @@ def run(
         targets.open_stack(record, called.headers) as opened,
         progress.listener(console) as listener,
     ):
-        for remark in [*remarks.of(record.scenario), *crew.remarks(opened.load_cpus)]:
+        known = remarks.of(record.scenario, deployed=record.stack.targets is None)
+        for remark in [*known, *crew.remarks(opened.load_cpus)]:
             listener.says(remark)
         aimed = record.stack.targets
         logs.store(record.scenario, folder.path, (aimed.contract if aimed else OURS).prefix)

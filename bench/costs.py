@@ -1,4 +1,4 @@
-"""`sidecar-bench cost`: what each topology of a scenario costs a month, by theory or as a run measured it."""
+"""`sidecar-bench cost`: what each topology costs a month in the long run, by scenario or stored run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cost(
         str | None, typer.Argument(help="A scenario of the library or a YAML file; none with --run.")
     ] = None,
     run: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Take what a run has measured; `last` is the newest.")
+        str | None, typer.Option(metavar="RUN", help="Take a stored run's traffic; `last` is the newest.")
     ] = None,
     prices: Annotated[Path | None, typer.Option(help="Prices of your own, like reports/prices.yaml.")] = None,
     arm: Annotated[bool, typer.Option("--arm", help="On ARM instead of x86.")] = False,
@@ -30,6 +30,7 @@ def cost(
 ) -> None:
     """Say what each topology costs a month on AWS Fargate, and what it asks of an upstream's quota."""
     from reports import analysis, costs
+    from reports.calls import tables
     from reports.prices import DEFAULT, read_prices
 
     known = read_prices(prices or DEFAULT)
@@ -37,24 +38,28 @@ def cost(
         if scenario is not None or changed:
             raise UserError("--run takes the scenario as it was run; leave the scenario and its fields out")
         analysed = analysis.analyse(RunFolder.find(results, run).path)
-        read, traffic, source = analysed.scenario, costs.of_run(analysed), "as measured"
+        read, traffic = analysed.scenario, costs.of_run(analysed)
     elif scenario is not None:
         read = document.load(scenario, changed)
-        traffic, source = costs.of_scenario(read), "by theory, in the long run"
+        traffic = costs.of_scenario(read)
     else:
         raise UserError("which scenario? `sidecar-bench list` names those of the library; or give --run last")
     found = costs.table(read, traffic, known, "arm" if arm else "x86")
+    unknown = costs.unknown(read, traffic, measured=run is not None)
     if not found.rows:
-        raise UserError(
-            "nothing is known of this traffic: theory says nothing of logs, of an upstream that fails, nor "
-            "of a cache in the app's memory; run the scenario, then give --run last"
-        )
+        raise UserError(" ".join(unknown))
     console = terminal.console()
-    console.print(f"{read.name}: a month, {source}", style="bold")
+    console.print(f"{read.name}: a month, in the long run", style="bold")
     table = Table(box=None, pad_edge=False)
     for place, head in enumerate(found.heads):
         table.add_column(head, overflow="fold", justify="left" if place < 2 else "right")
     for row in found.rows:
-        table.add_row(*("\n".join(filter(None, (cell.text, cell.under))) for cell in row))
+        *cells, calls = ("\n".join(filter(None, (cell.text, cell.under))) for cell in row)
+        table.add_row(*cells, calls.replace(", the quota", "\nthe quota"))
     console.print(table)
+    for sentence in unknown:
+        console.print(sentence, style="yellow")
+    computed = [variant for variant in read.variants if variant.id in traffic]
+    for sentence in filter(None, (costs.short_of_memory(computed), tables.depends_on(computed))):
+        console.print(sentence)
     console.print(costs.assumptions(known), style="dim")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reports.calls import outlook
 from reports.effects import LEAST_BLOCKS
 from scenarios.model import Scenario
 
 
-def of(scenario: Scenario) -> list[str]:
-    """Return a sentence, with the remedy, on each thing that a run of this scenario cannot decide."""
-    return list(_few_blocks(scenario))
+def of(scenario: Scenario, *, deployed: bool = True) -> list[str]:
+    """Return a sentence, with the remedy, on each thing that a run of this scenario cannot decide.
+
+    Not `deployed`: it will meet running services, whose caches hold what they hold.
+    """
+    beyond = outlook.remarks(scenario) if deployed else [outlook.TARGETS]
+    return [*_few_blocks(scenario), *beyond]
 
 
 def _few_blocks(scenario: Scenario) -> Iterator[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reports.analysis import Analysis
-from reports.calls import quota
+from reports.calls import longrun, quota
 from reports.cost import Architecture, Cost, Tasks, Traffic, cost, expected_traffic, measured_traffic
 from reports.prices import Prices, read_prices
 from reports.tables import Cell, Table
 from scenarios.document import ScenarioError
-from scenarios.model import Scenario
+from scenarios.model import Scenario, Variant
+from simulation import memory
 
 
 def of_run(analysis: Analysis) -> dict[str, Traffic]:
@@ -26,6 +27,36 @@ def of_scenario(scenario: Scenario) -> dict[str, Traffic]:
     """Return the long run of each variant of which it is computed."""
     found = {variant.id: expected_traffic(variant) for variant in scenario.variants}
     return {name: traffic for name, traffic in found.items() if traffic is not None}
+
+
+def unknown(scenario: Scenario, traffic: Mapping[str, Traffic], *, measured: bool) -> list[str]:
+    """Say of each variant whose long run is not known why, and what to do."""
+    remedy = (
+        "repeat the run with schedule.start: steady"
+        if measured
+        else "run the scenario with a steady start, then give --run last"
+    )
+    return [
+        f"{variant.id}: the long run is not computed, because {longrun.why_not(variant)}; {remedy}."
+        for variant in scenario.variants
+        if variant.id not in traffic
+    ]
+
+
+def short_of_memory(variants: Sequence[Variant]) -> str:
+    """Say which variants' Redis has too little memory for all that it would hold; empty where none has."""
+    found = [(variant, longrun.of_variant(variant)) for variant in variants]
+    short = [
+        f"{variant.id} ({memory.entries(variant):,} of {variant.workload.keys.count:,} paths)"
+        for variant, one in found
+        if one is not None and one.means == "simulation"
+    ]
+    if not short:
+        return ""
+    return (
+        f"Redis has no room for all paths in {', '.join(short)} and evicts copies before their TTL is over. "
+        "Their calls are those of a simulated LRU. With a larger cache.maxmemory there are fewer."
+    )
 
 
 def table(
@@ -78,8 +109,8 @@ def _row(name: str, found: Cost, quotas: Sequence[int]) -> list[Cell]:
 
 def _share(found: Cost, allowed: int) -> str:
     share = found.quota_share(allowed)
-    used = f"{share:.0%} of" if share <= 1 else f"{share:,.0f} ×"
-    return f"{used} the quota of {allowed:,}"
+    used = f"{share:.0%}" if share <= 1 else f"{share:,.1f} ×" if share < 10 else f"{share:,.0f} ×"
+    return f"the quota of {allowed:,}: {used}"
 
 
 def _size(tasks: Tasks, of: str) -> str:

@@ -55,7 +55,7 @@ def content(analysis: Analysis) -> dict[str, Any]:
         "cold": analysis.scenario.schedule.start == "cold",
         "began": sentences.start_of(summary.variants),
         "quotas": calls.quotas(analysis),
-        "hangs_on": calls.hangs_on(analysis.scenario.variants) if analysis.deployed else "",
+        "depends_on": calls.depends_on(analysis.scenario.variants) if analysis.deployed else "",
         "costs": costs.of_report(analysis),
         "priced": costs.assumptions(read_prices()),
         "usage": tables.usage(analysis),

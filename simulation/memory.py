@@ -66,3 +66,8 @@ def mean_entry_bytes(variant: Variant, allocator: Allocator = "jemalloc") -> flo
     normal = ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
     sizes = variant.upstream.body * np.exp(variant.upstream.body_spread * normal)
     return float(entry_bytes(np.clip(sizes, 1, LARGEST_BODY).astype(np.int64), allocator).mean())
+
+
+def entries(variant: Variant, allocator: Allocator = "jemalloc") -> int:
+    """Return how many responses of mean size each Redis of a variant has room for."""
+    return int(room_bytes(variant) / mean_entry_bytes(variant, allocator))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from reports import theory
@@ -12,6 +13,12 @@ from scenarios.model import Scenario
 
 # Fewer calls than these, over all planned trials of a variant, are known to ±50% at best.
 _FEW: Final = 16
+_MOST_NAMED: Final = 4
+TARGETS: Final = (
+    "Running services keep what they have cached, and nobody knows whether that is the long run. Upstream"
+    " calls per hour are therefore not extrapolated; sidecar-bench cost computes them for a scenario of "
+    "the same traffic."
+)
 
 
 def remarks(scenario: Scenario) -> list[str]:
@@ -36,7 +43,7 @@ def _cold(scenario: Scenario) -> Iterator[str]:
                 far.append(f"{variant.id} (its TTL of {variant.cache.ttl:g} s is longer than a trial)")
         elif abs(expected.hit_ratio - long_run.hit_ratio) > scenario.margin.hit_ratio:
             far.append(
-                f"{variant.id} (hit ratio {expected.hit_ratio:.0%} in a trial, {long_run.hit_ratio:.0%} "
+                f"{variant.id} (hit ratio {expected.hit_ratio:.1%} in a trial, {long_run.hit_ratio:.1%} "
                 "in the long run)"
             )
     if far:
@@ -83,9 +90,13 @@ def _evicting(scenario: Scenario) -> Iterator[str]:
 
 def _rounded(seconds: float) -> str:
     """Round up to two figures."""
-    digits = 10 ** max(len(str(int(seconds))) - 2, 0)
-    return f"{-(-int(seconds) // digits) * digits:,}".replace(",", "")
+    whole = math.ceil(seconds)
+    step = 10 ** max(len(str(whole)) - 2, 0)
+    return str(-(-whole // step) * step)
 
 
-def _listed(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+def _listed(items: Sequence[str]) -> str:
+    shown = list(items[:_MOST_NAMED])
+    if len(items) > len(shown):
+        shown.append(f"{len(items) - len(shown)} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

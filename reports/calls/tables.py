@@ -74,11 +74,12 @@ def _figures(value: float) -> str:
     return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def hangs_on(variants: Sequence[Variant]) -> str:
-    """Say what computed calls hang on: the number of paths and their skew; empty where none is computed."""
+def depends_on(variants: Sequence[Variant]) -> str:
+    """Say what computed calls depend on, paths and skew; empty where none is computed."""
     computed = [variant for variant in variants if variant.topology != "none" and longrun.of_variant(variant)]
     if not computed:
         return ""
+    known = [found for variant in computed if (found := longrun.of_variant(variant)) is not None]
     keys = computed[0].workload.keys
     skew = f"Zipf({keys.exponent:g})" if keys.distribution == "zipf" else "all alike"
     doubled = []
@@ -89,8 +90,10 @@ def hangs_on(variants: Sequence[Variant]) -> str:
         if found is not None:
             doubled.append(f"{number(found.calls_per_hour)} calls an hour for {variant.id}")
     would = f" With twice as many paths it would be {' and '.join(doubled)}." if doubled else ""
+    evicts = any(variant.means == "simulation" for variant in known)
+    again = ", and again after Redis has evicted it" if evicts else ""
     return (
-        f"This hangs on the number of paths ({keys.count:,}) and on their skew ({skew}): each path is "
-        f"fetched about once a TTL by each cache that is asked for it.{would} If yours differ, set "
+        f"This depends on the number of paths ({keys.count:,}) and their skew ({skew}): each cache that is"
+        f" asked for a path fetches it about once a TTL{again}.{would} If yours differ, set "
         "workload.keys.count and workload.keys.exponent, or run your own access log."
     )
