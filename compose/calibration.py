@@ -15,6 +15,8 @@ NEAR: Final = 0.05  # of the RTT wanted: a calibration that comes so close ends
 STALE: Final = 0.15  # of the RTT wanted: a delay found earlier that misses by more is sought again
 LEAST_US: Final = 15.0  # what a median of PINGs scatters by in any case
 _ROUNDS: Final = 8
+_PINGS: Final = (50, 300)
+_PING_MS: Final = 150.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,21 @@ class Calibration:
             near_before = near
         set_delay(best)
         return best, nearest
+
+
+def pings(rtt_ms: float) -> int:
+    """Return how many PINGs are sent at once: as many as take 150 ms, from 50 to 300."""
+    return int(min(max(_PING_MS / max(rtt_ms, 0.1), _PINGS[0]), _PINGS[1]))
+
+
+def miss(wanted_us: float, seen: Ping, floor_ms: float) -> str | None:
+    """Say that the round trip wanted was not reached; None where it was."""
+    if abs(seen.median_us - wanted_us) <= tolerance(wanted_us, STALE):
+        return None
+    return (
+        f"a round trip of {wanted_us / 1000:g} ms was asked for and {seen.median_us / 1000:.2f} ms "
+        f"achieved; the relay's floor is {floor_ms:.2f} ms"
+    )
 
 
 def tolerance(wanted_us: float, share: float) -> float:

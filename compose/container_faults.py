@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from docker.errors import APIError
-
 from compose.faults import Faults
+from compose.project import engine_errors
 from compose.stack import StackError
 
 if TYPE_CHECKING:
     from compose.containers import DockerDeployment
 
 _PATIENCE_S: Final = 3
+_LEADS_TO: Final = {
+    "kill": "exited", "stop": "exited", "start": "running", "pause": "paused", "unpause": "running",
+}  # fmt: skip
 
 
 class ContainerFaults(Faults):
@@ -88,10 +90,9 @@ class ContainerFaults(Faults):
     def _tell(self, verb: str, name: str, **more: int) -> None:
         if verb in ("kill", "stop"):
             self._project.settle(name)
-        try:
+        self._project.expect(name, _LEADS_TO[verb])
+        with engine_errors(f"the engine does not {verb} {name}"):
             getattr(self._project.containers[name], verb)(**more)
-        except APIError as error:
-            raise StackError(f"the engine does not {verb} {name}: {error.explanation}") from error
 
     def _replica(self, number: int) -> list[str]:
         if number not in self._deployment.numbers:

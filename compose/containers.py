@@ -15,7 +15,7 @@ import docker
 from docker.errors import DockerException
 
 from compose import counts, credentials, ownership
-from compose.calibration import STALE, Calibration, Ping, tolerance
+from compose.calibration import Calibration, Ping, miss, pings
 from compose.cgroups import Budgets
 from compose.children import free_port
 from compose.composition import (
@@ -36,15 +36,13 @@ from compose.faults import Faults
 from compose.interrupts import shielded
 from compose.project import Project, run_compose
 from compose.proxies import place_proxies
-from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
+from compose.stack import AppCounts, Deployment, LinkReport, Lost, Stack, StackError, UpstreamCounts, Usage
 from compose.waiting import await_condition
 from scenarios.model import Variant
 from traffic.logs.handing import with_stored_log
 
 IMAGES: Final = ("app", "upstream", "link")
 _READY_S: Final = 30.0
-_PINGS: Final = (50, 300)
-_PING_MS: Final = 150.0
 _TRIES: Final = 3
 _TAKEN: Final = ("already in use", "already allocated")
 
@@ -184,6 +182,9 @@ class DockerDeployment(Deployment):
     def measure_link(self) -> LinkReport:
         return self._link_report(self._ping())
 
+    def lost(self) -> tuple[Lost, ...]:
+        return self.project.lost()
+
     def usage(self) -> Sequence[Usage]:
         return self.project.usage()
 
@@ -257,10 +258,8 @@ class DockerDeployment(Deployment):
             return counts.ready(self._url(name), path) or not self.project.runs(name)
 
         if not await_condition(ready_or_over, _READY_S) or not self.project.runs(name):
-            raise StackError(
-                f"{name} did not get ready within {_READY_S:g} s; its log says:\n"
-                f"{self.project.last_words(name)}"
-            )
+            why = f"{name} did not get ready within {_READY_S:g} s"
+            raise StackError(why, name, self.project.last_words(name))
 
     def _link_report(self, seen: Ping) -> LinkReport:
         separate = self._variant.topology == "separate"
@@ -284,7 +283,7 @@ class DockerDeployment(Deployment):
 
     def _ping(self) -> Ping:
         """Measure from inside a replica's container: its place, its settings, its CPUs."""
-        count = int(min(max(_PING_MS / max(self._variant.link.rtt_ms, 0.1), _PINGS[0]), _PINGS[1]))
+        count = pings(self._variant.link.rtt_ms)
         replica = f"app-{next(number for number in self.numbers if number not in self._dead)}"
         said = self.project.execute(replica, "python", "-m", "app.ping", "--count", str(count))
         figures = json.loads(said)
@@ -295,9 +294,5 @@ class DockerDeployment(Deployment):
         wanted_us = self._variant.link.rtt_ms * 1000
         seen, floor_us = self._stack.calibration.reach(wanted_us, self.relay.delay, self._ping)
         self._floor_ms = floor_us / 1000
-        if abs(seen.median_us - wanted_us) > tolerance(wanted_us, STALE):
-            self._note(
-                f"a round trip of {wanted_us / 1000:g} ms was asked for and {seen.median_us / 1000:.2f} ms "
-                f"achieved; the relay's floor is {self._floor_ms:.2f} ms"
-            )
+        self._note(miss(wanted_us, seen, self._floor_ms))
         return seen

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from compose import commands, counts, launch, ownership, redis_binary, sealed
-from compose.calibration import STALE, Calibration, Ping, tolerance
+from compose.calibration import Calibration, Ping, miss, pings
 from compose.cgroups import Budgets
 from compose.children import Children
 from compose.composition import task_budget
@@ -24,8 +24,6 @@ from compose.stack import AppCounts, Deployment, LinkReport, Lost, Stack, StackE
 from scenarios.model import Resources, Variant
 from traffic.logs.handing import with_stored_log
 
-_PINGS: Final = (50, 300)  # as many as take _PING_MS, within these bounds
-_PING_MS: Final = 150.0
 _PING_WITHIN_S: Final = 60.0
 
 
@@ -123,8 +121,8 @@ class ProcessDeployment(Deployment):
         self._stack.budgets.task(name, budget)
         return self._stack.budgets.doors(name)
 
-    def _note(self, note: str) -> None:
-        if note not in self.notes:
+    def _note(self, note: str | None) -> None:
+        if note and note not in self.notes:
             self.notes = (*self.notes, note)
 
     def await_replica(self, replica: Replica) -> None:
@@ -180,7 +178,7 @@ class ProcessDeployment(Deployment):
 
     def _ping(self) -> Ping:
         """Measure from where the app stands: the replica's CPUs and the replica's own settings."""
-        count = int(min(max(_PING_MS / max(self._variant.link.rtt_ms, 0.1), _PINGS[0]), _PINGS[1]))
+        count = pings(self._variant.link.rtt_ms)
         command = launch.command(
             sealed.python("-m", "app.ping", "--count", str(count)), cpus=self._stack.cpus
         )
@@ -207,9 +205,5 @@ class ProcessDeployment(Deployment):
         wanted_us = self._variant.link.rtt_ms * 1000
         seen, floor_us = self._stack.calibration.reach(wanted_us, relay.delay, self._ping)
         self._floor_ms = floor_us / 1000
-        if abs(seen.median_us - wanted_us) > tolerance(wanted_us, STALE):
-            self._note(
-                f"a round trip of {wanted_us / 1000:g} ms was asked for and {seen.median_us / 1000:.2f} ms "
-                f"achieved; the relay's floor is {self._floor_ms:.2f} ms"
-            )
+        self._note(miss(wanted_us, seen, self._floor_ms))
         return seen

@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import docker
-from docker.errors import APIError
+from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
 from compose import commands, sealed
+from compose.commands import how_it_ended
 from compose.gauges import Gauges
-from compose.stack import StackError, Usage
+from compose.stack import Lost, StackError, Usage
 
 _COMPOSE_S: Final = 120.0
 _LAST_LINES: Final = 12
+_SHELL: Final = 128  # an exit code above it is a signal's number and so much
 
 
 def run_compose(*arguments: str, within_s: float = _COMPOSE_S) -> str:
@@ -39,6 +41,16 @@ def run_compose(*arguments: str, within_s: float = _COMPOSE_S) -> str:
     return ended.stdout
 
 
+@contextlib.contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Make a StackError of what the engine, or the way to it, has to say against something."""
+    try:
+        yield
+    except (DockerException, OSError) as error:
+        said = error.explanation if isinstance(error, APIError) else error
+        raise StackError(f"{doing}: {said}") from error
+
+
 class Project:
     """Containers by the names of their services. Each one's log is kept in `logs` when it goes."""
 
@@ -50,6 +62,7 @@ class Project:
         self._gauges: dict[str, Gauges] = {}
         self._seen: dict[str, Usage] = {}
         self._earlier_cpu_s: dict[str, float] = {}
+        self._expected: dict[str, str] = {}
         self.containers: dict[str, Container] = {}
 
     def describe(self, content: Mapping[str, Any]) -> None:
@@ -76,10 +89,12 @@ class Project:
             container = self.containers.get(name)
             if container is not None:
                 self._keep_log(name, container)
-                self.settle(name)
+                with contextlib.suppress(StackError):
+                    self.settle(name)
                 with contextlib.suppress(APIError):
                     container.remove(force=True, v=True)
                 del self.containers[name]
+                self._expected.pop(name, None)
 
     def down(self) -> None:
         """Remove everything; what Compose does not get hold of is removed one by one."""
@@ -102,29 +117,74 @@ class Project:
         Raises:
             StackError: it fails.
         """
-        try:
+        with engine_errors(f"{command[0]} in {name} cannot be run"):
             code, output = self.containers[name].exec_run(list(command))
-        except APIError as error:
-            raise StackError(f"{command[0]} in {name} cannot be run: {error.explanation}") from error
         text = bytes(output).decode(errors="replace").strip()  # type: ignore[arg-type]
         if code != 0:
             raise StackError(f"{command[0]} in {name} failed: {text}")
         return text
 
     def runs(self, name: str) -> bool:
-        """Tell whether a container is running; a paused one is."""
+        """Tell whether a container is running; a paused one is.
+
+        Raises:
+            StackError: the engine cannot tell, or it is gone.
+        """
         container = self.containers[name]
-        container.reload()
+        with engine_errors(f"{name} is gone"):
+            container.reload()
         return bool(container.attrs["State"]["Running"])
 
     def last_words(self, name: str) -> str:
-        """Return the end of a container's log."""
-        return bytes(self.containers[name].logs(tail=_LAST_LINES)).decode(errors="replace").strip()
+        """Return the end of a container's log; nothing where it is gone."""
+        with contextlib.suppress(DockerException, OSError):
+            return bytes(self.containers[name].logs(tail=_LAST_LINES)).decode(errors="replace").strip()
+        return ""
+
+    def expect(self, name: str, state: str) -> None:
+        """Say what a container is brought to on purpose: `running`, `exited` or `paused`."""
+        self._expected[name] = state
+
+    def lost(self) -> tuple[Lost, ...]:
+        """Return the containers that have ended, or stand still, other than on purpose.
+
+        Raises:
+            StackError: the engine cannot tell.
+        """
+        found = []
+        for name, container in self.containers.items():
+            how = self._how_lost(name, container)
+            if how is not None:
+                found.append(Lost(name, how, self.last_words(name)))
+        return tuple(found)
+
+    def _how_lost(self, name: str, container: Container) -> str | None:
+        try:
+            container.reload()
+        except NotFound:
+            return "was removed"
+        except (DockerException, OSError) as error:
+            raise StackError(f"the engine does not tell how {name} is: {error}") from error
+        state = container.attrs["State"]
+        expected = self._expected.get(name, "running")
+        if state.get("Paused"):
+            return None if expected == "paused" else "was paused"
+        if state["Running"] or expected == "exited":
+            return None
+        code = int(state.get("ExitCode", 0))
+        if state.get("OOMKilled"):
+            return "was killed for want of memory"
+        return how_it_ended(_SHELL - code if code > _SHELL else code)
 
     def usage(self) -> list[Usage]:
-        """Return what each container, those before it of its name included, has used."""
+        """Return what each container, those before it of its name included, has used.
+
+        Raises:
+            StackError: the engine does not tell.
+        """
         for name, container in self.containers.items():
-            self._look_at(name, container)
+            with engine_errors(f"the engine does not tell what {name} has used"):
+                self._look_at(name, container)
         return [self._seen[name] for name in sorted(self._seen)]
 
     def _compose(self, *arguments: str) -> str:
@@ -139,8 +199,13 @@ class Project:
         self.containers = {one.labels["com.docker.compose.service"]: one for one in found}
 
     def settle(self, name: str) -> None:
-        """Add up what a container has used that is about to end: its successor counts from zero."""
-        self._look_at(name, self.containers[name])
+        """Add up what a container has used that is about to end: its successor counts from zero.
+
+        Raises:
+            StackError: the engine does not tell.
+        """
+        with engine_errors(f"the engine does not tell what {name} has used"):
+            self._look_at(name, self.containers[name])
         self._gauges.pop(name, None)
         if name in self._seen:
             self._earlier_cpu_s[name] = self._seen[name].cpu_s

@@ -58,6 +58,21 @@ def hits_again(deployment: DockerDeployment) -> bool:
     return eventually(lambda: outcomes(deployment, "a") == {"hit": 1}, 20)
 
 
+def test_what_is_lost_is_told_and_what_was_ended_on_purpose_is_not(deploy: Deploy) -> None:
+    deployment = deploy("sidecar", replicas=2)
+    assert deployment.lost() == ()
+    deployment.faults.kill_redis(1)
+    deployment.faults.pause_redis(2)
+    assert deployment.lost() == ()
+    deployment.faults.resume_redis(2)
+    deployment.project.containers["redis-2"].kill()
+    deployment.project.containers["app-1"].pause()
+    deployment.project.containers["upstream"].remove(force=True)
+    found = {part.name: part.how for part in deployment.lost()}
+    assert found == {"redis-2": "was killed (SIGKILL)", "app-1": "was paused", "upstream": "was removed"}
+    assert any("eady to accept connections" in part.last_words for part in deployment.lost())
+
+
 @pytest.mark.parametrize("topology", ["sidecar", "separate"])
 def test_a_redis_goes_and_comes_back(deploy: Deploy, topology: str) -> None:
     deployment = deploy(topology, replicas=1)

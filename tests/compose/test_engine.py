@@ -314,8 +314,9 @@ def test_nothing_is_left_of_a_run_that_was_ended(
         process.send_signal(number)
         assert process.wait(30) == (130 if number == signal.SIGINT else -number)
     if number == signal.SIGKILL:
-        removed = clean.clean()
-        assert any(line.startswith("container") for line in removed)
+        cleaned = clean.clean()
+        assert any(line.startswith("container") for line in cleaned.removed)
+        assert cleaned.stuck == []
     assert ours(stack.client, run.name) == []
     assert run.name not in [path.name for path in cgroups.left_behind()]
 
