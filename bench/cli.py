@@ -21,6 +21,7 @@ from bench import (
     export,
     guard,
     logs,
+    machine,
     options,
     progress,
     remarks,
@@ -135,7 +136,8 @@ def run(
         folder = RunFolder.find(results, resume)
         record = folder.record()
         crew = workers.asked(local_workers, expected_workers, bind, record.command)
-        guard.check(record.scenario, aim.again(record), called.headers)
+        elsewhere = machine.is_another(record.environment, machine.environment())
+        guard.check(record.scenario, aim.again(record, elsewhere=elsewhere), called.headers)
     else:
         if scenario is None:
             raise UserError(
@@ -147,7 +149,9 @@ def run(
         guard.check(read, aim.choice, called.headers)
         record, folder = starting.begin(read, stack, results, aim.choice)
     console.print(f"Run {record.run_id} on the {record.stack.name} stack: {record.stack.reason}.")
+    command = ["sidecar-bench", *sys.argv[1:]]
     with (
+        folder.held(command),
         starting.hint(folder),
         targets.open_stack(record, called.headers) as opened,
         progress.listener(console) as listener,
@@ -157,6 +161,9 @@ def run(
             listener.says(remark)
         aimed = record.stack.targets
         logs.store(record.scenario, folder.path, (aimed.contract if aimed else OURS).prefix)
+        if resume is not None:
+            for difference in folder.resumed(command, machine.environment()):
+                listener.says(f"Not as when the run began: {difference}.")
         conductor.conduct(folder, record.scenario, opened, listener, crew.start_load())
     summary = show.verdict(console, folder)
     for file, render in ((markdown, as_markdown), (junit, as_junit)):

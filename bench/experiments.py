@@ -151,6 +151,7 @@ class EmbeddedExperiments:
         )
         folder = RunFolder.create(self._root, record)
         with (
+            folder.held(record.command),
             stacks.open_stack("processes", record.run_id) as stack,
             progress.listener(self._console) as listener,
         ):

@@ -29,7 +29,7 @@ def overview(folder: Path) -> Overview:
         compared = "; ".join(_compared(scenario))
         planned = len(scenario["variants"]) * scenario["schedule"]["blocks"]
         stack = run["stack"]["name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         return Overview(f"cannot be read ({_said(error)})")
     done = len({path.parent.name.partition("-attempt")[0] for path in folder.glob(f"trials/*/{TRIAL}")})
     ended = (folder / END).exists()

@@ -6,22 +6,29 @@ import contextlib
 import errno
 import itertools
 import os
+import platform
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from bench.errors import UserError
-from reports.records import RunEnd, RunRecord, TrialRecord
+from compose.locks import HeldError, Lock
+from reports.files import parse, write_whole
+from reports.records import Resume, RunEnd, RunRecord, TrialRecord
+from reports.resumes import differences
 
 DEFAULT_ROOT: Final = Path("results")
 RUN: Final = "run.json"
 TRIAL: Final = "trial.json"
 END: Final = "end.json"
+RESUME: Final = "resume"
+LOCK: Final = "run.lock"
 
 
 @contextlib.contextmanager
@@ -45,16 +52,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    unfinished = path.with_suffix(".tmp")
     with _disk_errors(path):
-        try:
-            with unfinished.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_whole(path, text)
 
 
 def _write(path: Path, record: BaseModel) -> None:
@@ -116,16 +115,38 @@ class RunFolder:
         """Read what the run is.
 
         Raises:
-            UserError: the file is damaged.
+            ResultsError: the file is damaged, or of a newer version.
         """
-        path = self.path / RUN
+        return parse(RunRecord, self.path / RUN, "run the scenario anew")
+
+    @contextlib.contextmanager
+    def held(self, command: Sequence[str]) -> Iterator[None]:
+        """Hold the run, so that nobody else goes on with it meanwhile.
+
+        Raises:
+            UserError: somebody else holds it, or it is no folder of ours: a link leads out of it.
+        """
+        links = [path for path in self.path.iterdir() if path.is_symlink()]
+        if links:
+            raise UserError(f"{links[0]}: is a link, and a stored run holds none; remove it")
         try:
-            return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: is damaged and cannot be read; run the scenario anew") from error
+            with _disk_errors(self.path):
+                lock = Lock(self.path / LOCK, _holder(command))
+        except HeldError as error:
+            raise UserError(
+                f"{self.path}: this run is under way ({error}); wait until it has ended, or end that process"
+            ) from error
+        with lock:
+            yield
 
     def trial_folder(self, trial_id: str, attempt: int = 1) -> Path:
-        """Say where the rows and logs of one attempt at a trial belong."""
+        """Say where the rows and logs of one attempt at a trial belong.
+
+        Raises:
+            UserError: that would not be in this run.
+        """
+        if Path(trial_id).name != trial_id or trial_id in ("", ".", ".."):
+            raise UserError(f"{self.path}: {trial_id!r} names no trial of a run; the run was tampered with")
         return self.path / "trials" / (trial_id if attempt == 1 else f"{trial_id}-attempt{attempt}")
 
     def begin_trial(self, trial_id: str, attempt: int = 1) -> Path:
@@ -135,6 +156,8 @@ class RunFolder:
             UserError: it cannot be written.
         """
         folder = self.trial_folder(trial_id, attempt)
+        if folder.is_symlink() or folder.parent.is_symlink():
+            raise UserError(f"{folder}: is a link, and a stored run holds none; remove it")
         with _disk_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
@@ -170,18 +193,38 @@ class RunFolder:
         """Return the trials that ended, by id and attempt; unfinished ones are not among them.
 
         Raises:
-            UserError: a trial's file is damaged.
+            ResultsError: a trial's file is damaged, or of a newer version.
+            UserError: a trial's file is not of the folder that it is in.
         """
         ended = {}
         for path in sorted(self.path.glob(f"trials/*/{TRIAL}")):
-            try:
-                record = TrialRecord.model_validate_json(path.read_text(encoding="utf-8"))
-            except (OSError, ValidationError, UnicodeDecodeError) as error:
-                raise UserError(
-                    f"{path}: is damaged; remove the folder {path.parent} and go on with --resume"
-                ) from error
+            remedy = f"remove the folder {path.parent} and go on with --resume"
+            record = parse(TrialRecord, path, remedy)
+            if self.trial_folder(record.id, record.attempt) != path.parent:
+                raise UserError(f"{path}: is of another trial than its folder; {remedy}")
             ended[record.id, record.attempt] = record
         return ended
+
+    def resumed(self, command: Sequence[str], environment: Mapping[str, Any]) -> list[str]:
+        """Store that the run goes on, and where; return what is not as it was at first, in sentences.
+
+        Raises:
+            ResultsError: the run cannot be read.
+            UserError: it cannot be written.
+        """
+        resume = Resume(
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            command=list(command),
+            environment=dict(environment),
+        )
+        numbers = (self.path / f"{RESUME}-{number}.json" for number in itertools.count(1))
+        _write(next(path for path in numbers if not path.exists()), resume)
+        return differences(self.record().environment, environment)
+
+
+def _holder(command: Sequence[str]) -> str:
+    since = f"since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"process {os.getpid()} on {platform.node()}, {since}: {shlex.join(command)}"
 
 
 def runs(root: Path) -> list[RunFolder]:

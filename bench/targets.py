@@ -101,8 +101,11 @@ class Asked:
             count_url=self.called.count_url,
         )
 
-    def again(self, record: RunRecord) -> TargetsChoice | None:
+    def again(self, record: RunRecord, *, elsewhere: bool = False) -> TargetsChoice | None:
         """Return what a stored run chose, with what is said anew: whose the targets are, and the caps.
+
+        `elsewhere`: the run was begun on another machine, by whomever: then whose they are counts only as it
+        is said anew.
 
         Raises:
             UserError: targets are named anew.
@@ -129,7 +132,7 @@ class Asked:
             for name in ("owned", "rate_cap", "duration_cap_s")
             if (value := getattr(self, name)) not in (None, False)
         }
-        return stored.model_copy(update=said)
+        return stored.model_copy(update=({"owned": False} if elsewhere else {}) | said)
 
 
 _SILENT: Final = Asked(None, False, None, None)

@@ -15,7 +15,7 @@ from reports.metrics import BY_NAME, Metric
 from reports.pilot import Spread
 from reports.refusals import name, standing
 from reports.statistics import Estimate
-from reports.summary import ThresholdResult
+from reports.summary import GateResult, ThresholdResult
 from reports.tables import Cell, Table
 from reports.verdict import open_threshold
 
@@ -190,10 +190,10 @@ def _tally(judged: Sequence[Gate], said: str) -> Cell:
 def certificates(analysis: Analysis) -> list[tuple[str, str, Table]]:
     """Return each trial's own certificate: its id, a word, and every gate with figure and bound."""
     found = []
-    for trial, summary in zip(analysis.measures, analysis.summary.trials, strict=True):
+    for summary in analysis.summary.trials:
         rows = [
             [Cell(gate.name[:1].upper() + gate.name[1:]), Cell(gate.figure), Cell(gate.bound), _passed(gate)]
-            for gate in trial.gates
+            for gate in summary.gates
         ]
         found.append(
             (name(summary), standing(summary), Table("certificate", ["Gate", "Figure", "Bound", ""], rows))
@@ -201,10 +201,9 @@ def certificates(analysis: Analysis) -> list[tuple[str, str, Table]]:
     return found
 
 
-def _passed(gate: Gate) -> Cell:
-    if not gate.applicable:
-        return Cell("not applicable")
-    return Cell("passed", kind="better") if gate.passed else Cell("failed", gate.reason, kind="worse")
+def _passed(gate: GateResult) -> Cell:
+    kinds = {"passed": "better", "failed": "worse"}
+    return Cell(gate.outcome, gate.reason or "", kind=kinds.get(gate.outcome, ""))
 
 
 def witness(analysis: Analysis) -> str:

@@ -4,6 +4,7 @@
     results/RUN/trials/TRIAL/trial.json      TrialRecord, written last: a folder without it is no trial
     results/RUN/trials/TRIAL/requests.parquet  one row a request (see docs/results.md)
     results/RUN/trials/TRIAL/logs/           what each process of the stack said
+    results/RUN/resume-1.json                Resume, when and where a later session went on; -2, …
     results/RUN/end.json                     RunEnd, once the run has ended
 
 Facts only: whether a trial is valid, and every statistic, is worked out from them again each time.
@@ -20,6 +21,8 @@ from scenarios.model import Scenario
 
 SCHEMA: Final = 1
 UNKNOWN_RATIO: Final = 0.001
+# Names become parts of paths: of folders, and of cgroups.
+NAME: Final = r"^[A-Za-z0-9][^/\x00-\x1f]*$"
 
 
 class Record(BaseModel):
@@ -54,7 +57,7 @@ class RunRecord(Record):
     """A run as a whole; written when it begins."""
 
     schema_version: int = SCHEMA
-    run_id: str
+    run_id: str = Field(pattern=NAME)
     scenario: Scenario
     command: list[str] = Field(description="The command that repeats this run.")
     started: str = Field(description="UTC, ISO 8601.")
@@ -71,6 +74,16 @@ class RunRecord(Record):
             case {"scenario": {"schedule": dict() as schedule} as scenario} if "start" not in schedule:
                 return {**stored, "scenario": {**scenario, "schedule": {**schedule, "start": "cold"}}}
         return stored
+
+
+class Resume(Record):
+    """A later session of a run that was interrupted; each has a file of its own."""
+
+    started: str = Field(description="UTC, ISO 8601.")
+    command: list[str]
+    environment: dict[str, Any] = Field(
+        description="As in `run.json`: machine and versions, of this session."
+    )
 
 
 class RunEnd(Record):
@@ -244,10 +257,10 @@ class Fault(Record):
 class TrialRecord(Record):
     """One trial; written when it has ended."""
 
-    id: str
+    id: str = Field(pattern=NAME)
     variant: str
     block: int
-    attempt: int = 1
+    attempt: int = Field(1, ge=1)
     seed: int
     started: str = Field(description="UTC, ISO 8601.")
     start: Literal["steady", "cold", "unknown"] = Field(

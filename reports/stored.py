@@ -9,10 +9,11 @@ from typing import Final
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
+from reports import resumes
 from reports.errors import ResultsError
-from reports.records import SCHEMA, RunEnd, RunRecord, TrialRecord
+from reports.files import parse, write_whole
+from reports.records import RunEnd, RunRecord, TrialRecord
 
 COLUMNS: Final = ("intended_us", "sent_us", "end_us", "status", "outcome", "replica", "key", "bytes")
 
@@ -87,45 +88,33 @@ def read(folder: Path) -> StoredRun:
             f"go on with: sidecar-bench run --resume {folder.name}"
         )
     trials.sort(key=lambda trial: (trial.record.block, trial.record.started, trial.record.attempt))
+    notes.extend(resumes.notes(folder, record))
     return StoredRun(folder, record, tuple(trials), tuple(notes), _run_end(folder / "end.json"))
 
 
 def _run_record(path: Path) -> RunRecord:
     try:
-        record = RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        return parse(RunRecord, path, "run the scenario anew")
     except FileNotFoundError as error:
         raise ResultsError(
             f"{path}: is missing, so {path.parent} is no run; "
             "`sidecar-bench list` names those that are stored"
         ) from error
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise ResultsError(f"{path}: is damaged and cannot be read; run the scenario anew") from error
-    if record.schema_version > SCHEMA:
-        raise ResultsError(
-            f"{path}: was written by a newer sidecar-bench (format {record.schema_version}, this one reads "
-            f"up to {SCHEMA}); read it with that one"
-        )
-    return record
 
 
 def _run_end(path: Path) -> RunEnd | None:
     try:
-        return RunEnd.model_validate_json(path.read_text(encoding="utf-8"))
+        return parse(
+            RunEnd, path, f"remove it, and go on with: sidecar-bench run --resume {path.parent.name}"
+        )
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise ResultsError(
-            f"{path}: is damaged; remove it, and go on with: sidecar-bench run --resume {path.parent.name}"
-        ) from error
 
 
 def _trial_record(path: Path) -> TrialRecord:
-    try:
-        return TrialRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise ResultsError(
-            f"{path}: is damaged; remove the folder {path.parent} and go on with: sidecar-bench run --resume"
-        ) from error
+    return parse(
+        TrialRecord, path, f"remove the folder {path.parent} and go on with: sidecar-bench run --resume"
+    )
 
 
 def put(path: Path, text: str) -> None:
@@ -134,12 +123,9 @@ def put(path: Path, text: str) -> None:
     Raises:
         ResultsError: it cannot be written.
     """
-    unfinished = path.with_suffix(".tmp")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise ResultsError(
             f"{path}: cannot be written ({error.strerror}); make room or mend its permissions, then: "
             f"sidecar-bench report {path.parent.name}"

@@ -211,7 +211,7 @@ class Settings(Strict):
 class Variant(Settings):
     """One point of the matrix: all its settings, and the levels that tell it from the others."""
 
-    id: str
+    id: str = Field(pattern=r"^[A-Za-z0-9][^/\x00-\x1f]*$")  # a part of its trials' folders
     levels: dict[str, Any] = Field(description="Value of each factor, by the field's dotted name.")
 
     @property

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from noted import SCENARIO, NoListener, NotedDeployment, NotedLoad, NotedStack, changed, new_run
+from noted import (
+    SCENARIO,
+    NoListener,
+    NotedDeployment,
+    NotedLoad,
+    NotedStack,
+    QuietWatch,
+    changed,
+    new_run,
+)
 
 from bench import conductor
 from bench.store import RunFolder
@@ -17,6 +26,11 @@ from reports.records import RunEnd
 from reports.stopping import Decision
 from scenarios import plan
 from scenarios.model import Scenario, Variant
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conductor, "Watch", QuietWatch)
 
 
 @pytest.fixture

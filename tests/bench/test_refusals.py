@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from noted import SCENARIO, NoListener, NotedDeployment, NotedLoad, NotedStack, changed, new_run
+from noted import (
+    SCENARIO,
+    NoListener,
+    NotedDeployment,
+    NotedLoad,
+    NotedStack,
+    QuietWatch,
+    changed,
+    new_run,
+)
 
 import reports.effects
 from bench import conductor, refusals
@@ -20,6 +29,11 @@ from scenarios import plan
 from scenarios.model import Scenario, Variant
 
 COUNTS_FALL, TIMES_FALL, ALL_STANDS = "counts", "times", ""
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conductor, "Watch", QuietWatch)
 
 
 @pytest.fixture

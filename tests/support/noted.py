@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from bench.store import RunFolder
 from compose.stack import AppCounts, LinkReport, Lost, UpstreamCounts, Usage
 from loadtests.order import Order
-from reports.records import LoadFacts, RunRecord, StackChoice, TrialRecord
+from reports.records import LoadFacts, MachineFacts, RunRecord, StackChoice, TrialRecord
 from scenarios import document, plan
 from scenarios.model import Scenario, Variant
 
@@ -134,3 +134,16 @@ def changed(run: RunFolder, **schedule: object) -> Scenario:
     record = run.record().model_copy(update={"scenario": scenario})
     (run.path / "run.json").write_text(record.model_dump_json())
     return scenario
+
+
+class QuietWatch:
+    """A machine on which nothing else happens, whatever runs beside the tests."""
+
+    def __init__(self, warmup_s: float) -> None:
+        """Nothing is looked at."""
+
+    def see(self, event: Mapping[str, Any]) -> None:
+        """Nor here."""
+
+    def facts(self) -> MachineFacts:
+        return MachineFacts(stolen_ratio=0, busy_ratio=0.1, load_average=0.1, clock_step_s=0)
