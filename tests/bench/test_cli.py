@@ -11,6 +11,7 @@ from commands import sidecar_bench
 
 from bench import cli
 from bench.load import LoadError
+from compose.interrupts import Interrupted
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 
@@ -196,7 +197,12 @@ def test_a_reader_that_goes_away_is_no_violated_threshold(tmp_path: Path) -> Non
 def test_a_broken_installation_is_no_violated_threshold(tmp_path: Path) -> None:
     start = "import sys; sys.modules['typer'] = None; from bench.__main__ import main; main()"
     ended = subprocess.run(
-        [sys.executable, "-c", start], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-P", "-c", start],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert ended.returncode == cli.FAILED
     assert ended.stderr.startswith("sidecar-bench: cannot start (")
@@ -214,7 +220,7 @@ def test_what_ends_a_run_says_how_to_resume_it_from_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
-        raise cli.Interrupted
+        raise Interrupted
 
     monkeypatch.setattr(cli.conductor, "conduct", interrupted)
     elsewhere = tmp_path / "else where"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.store import RunFolder
-from compose.stack import AppCounts, LinkReport, Lost, UpstreamCounts, Usage
+from compose.stack import AppCounts, Deployment, LinkReport, UpstreamCounts, Usage
 from loadtests.order import Order
 from reports.records import LoadFacts, MachineFacts, RunRecord, StackChoice, TrialRecord
 from scenarios import document, plan
@@ -33,7 +33,7 @@ ROWS = pa.table(
 )
 
 
-class NotedDeployment:
+class NotedDeployment(Deployment):
     targets = ("http://127.0.0.1:1", "http://127.0.0.1:2")
     notes = ("a note",)
     link = LinkReport(means="loopback", achieved_ms=0.03, achieved_p99_ms=0.05, samples=10)
@@ -42,23 +42,17 @@ class NotedDeployment:
         self._notes = notes
         self._up = True
 
-    def __enter__(self) -> NotedDeployment:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.down()
-
     def app_counts(self) -> AppCounts:
         return AppCounts(outcomes={"hit": 6, "miss": 4}, upstream_calls=4)
 
     def upstream_counts(self) -> UpstreamCounts:
         return UpstreamCounts(calls=4, by_status={"200": 4})
 
+    def set_upstream(self, **settings: object) -> None:
+        self._notes.append(f"upstream {settings}")
+
     def measure_link(self) -> LinkReport:
         return LinkReport(means="loopback", achieved_ms=0.04, achieved_p99_ms=0.05, samples=10)
-
-    def lost(self) -> tuple[Lost, ...]:
-        return ()
 
     def usage(self) -> Sequence[Usage]:
         self._cpu_s = getattr(self, "_cpu_s", 0.0) + 1.5
