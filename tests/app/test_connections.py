@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -11,11 +12,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import aiohttp
 import brotli
 import pytest
+import uvloop
 from raw_upstreams import RawUpstream, reset, response
 from servers import HITS, Answer, RedisServer, get, serving
 
+from app.connections import Connector
 from app.main import create_app
 from app.settings import Settings
 from app.upstream import MOST_BYTES
@@ -77,6 +81,24 @@ def test_a_connection_on_which_something_came_unasked_is_not_used_again(serve: S
         assert is_answered(app, f"b{number}")
         assert is_answered(app, f"b{number}")  # and nothing else was stored
     assert upstream.made == 4
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_what_has_come_and_has_not_been_read_is_seen(run: Callable[[Any], None]) -> None:
+    upstream = RawUpstream(echo)
+
+    async def ask_twice(url: str) -> None:
+        async with aiohttp.ClientSession(connector=Connector(limit=0)) as session:
+            for path in ("a", "b"):
+                async with session.get(f"{url}/{path}") as answer:
+                    assert await answer.read() == f"body of /{path}".encode()
+                upstream.say_unasked(
+                    UNASKED["a second response"]
+                )  # and the loop does not run before the next
+
+    with upstream.serving() as url:
+        run(ask_twice(url))
+    assert upstream.made == 2
 
 
 def test_a_connection_on_which_nothing_came_is_used_again(serve: Serve) -> None:
