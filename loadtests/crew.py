@@ -6,17 +6,21 @@ from __future__ import annotations
 from locust.env import Environment  # isort: skip
 
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import gevent
+import zmq.green as zmq
 from gevent.queue import Empty, Queue
-from locust.runners import MasterRunner
+from locust.rpc.protocol import Message as LocustMessage
+from locust.runners import FALLBACK_INTERVAL, MasterRunner
 from pydantic import BaseModel, ValidationError
 
 from loadtests.distributed import DistributedError, Failed, Hello, own_version
+from loadtests.frames import MalformedError, read
 from loadtests.users import TrialUser
 
 _LINGER_MS: Final = 500
@@ -49,6 +53,33 @@ class _Master(MasterRunner):
     """
 
     complete = False
+    dropped = 0
+
+    def client_listener(self) -> NoReturn:
+        """Hear messages, one after the other. One that cannot be read, or understood, is dropped.
+
+        Locust's own listener ends with the first of them, and the trial then hears nobody.
+        """
+        while True:
+            try:
+                frames = self.server.socket.recv_multipart()
+            except zmq.ZMQError:
+                self.connection_broken = True
+                gevent.sleep(FALLBACK_INTERVAL)
+                continue
+            try:
+                letter = read(frames)
+                message: Any = LocustMessage(letter.kind, letter.data, letter.sender)  # type: ignore[no-untyped-call]
+                self.handle_message(letter.sender, message)
+            except MalformedError as error:
+                self._drop(str(error))
+            except Exception as error:  # whatever Locust makes of what a message holds
+                self._drop(f"its content makes no sense ({type(error).__name__})")
+
+    def _drop(self, reason: str) -> None:
+        self.dropped += 1
+        if self.dropped == 1:  # once: whoever floods the port shall not fill the log
+            sys.stderr.write(f"a message to the load's master was dropped: {reason}\n")
 
     def handle_message(self, client_id: str, msg: Any) -> None:
         if not self.complete or msg.type not in ("client_ready", "quit"):
@@ -74,6 +105,11 @@ class Crew:
         self.runner.register_message("hello", self._hello)
         for kind in ("laid-out", "ready", "begun", "progress", "done", "rows", "failed"):
             self.runner.register_message(kind, self._arrived)
+
+    @property
+    def dropped(self) -> int:
+        """How many messages could not be read, and were dropped."""
+        return int(self.runner.dropped)
 
     def gather(self, within_s: float) -> None:
         """Wait until all workers are there.

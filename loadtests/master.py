@@ -78,7 +78,8 @@ def conduct(crew: Crew, order: Order) -> None:
         under_way=under_way,
         unsent=sum(part.unsent for part in done),
     )
-    say(event="finished", load=load | {"workers": crew.size, "start_skew_ms": skew_ms})
+    of_crew = {"workers": crew.size, "start_skew_ms": skew_ms, "dropped": crew.dropped}
+    say(event="finished", load=load | of_crew)
 
 
 def _hand_out(crew: Crew, order: Order, plan: Requests) -> None:

@@ -206,8 +206,15 @@ def _stopping(found: Decision) -> Stopping:
     )
 
 
-def _stack_notes(measures: Iterable[Measures]) -> list[str]:
-    return list(dict.fromkeys(note for trial in measures for note in trial.record.notes))
+def _stack_notes(measures: Sequence[Measures]) -> list[str]:
+    notes = list(dict.fromkeys(note for trial in measures for note in trial.record.notes))
+    dropped = sum(trial.record.load.dropped for trial in measures)
+    if dropped:
+        notes.append(
+            f"{dropped} messages that reached the load's master were no worker's, and were dropped "
+            "(logs/load.log)."
+        )
+    return notes
 
 
 def _median_notes(scenario: Scenario, values: Values) -> Sequence[str]:

@@ -165,6 +165,9 @@ class LoadFacts(Record):
         "of that error for it.",
     )
     failed_paths: list[FailedPath] = Field([], description="Of the others: the paths that failed most often.")
+    dropped: int = Field(
+        0, description="Messages that reached the master of several workers and could not be read."
+    )
 
     @property
     def outcomes_known(self) -> bool:

@@ -72,10 +72,10 @@ def long_run(compared: Sequence[Compared], variants: Sequence[VariantSummary]) -
 
 def _missing(kind: Kind, trials: int, refused: Sequence[Refused]) -> str:
     """Say that no latency, or no count, of a run could be believed, and why."""
-    what = {"times": "Latencies say nothing", "counts": "Hit ratios, calls and errors say nothing"}[kind]
+    what = {"times": "latencies", "counts": "hit ratios, calls or errors"}[kind]
     why = refusals.without(refused, kind)
     because = f" ({why.reason})" if why is not None else ""
-    return f"{what}: those of none of the {trials} trials can be believed{because}."
+    return f"None of the {trials} trials has {what} that can be believed{because}."
 
 
 def _placements(compared: Sequence[Compared]) -> list[Compared]:

@@ -270,6 +270,11 @@ class ByHand:
     def say(self, kind: str, data: Any) -> None:
         self._socket.send(msgpack.dumps((kind, data, self._name)))
 
+    def sends(self, frames: list[bytes]) -> None:
+        """Send frames as they are."""
+        if frames:
+            self._socket.send_multipart(frames)
+
     def hears(self, *kinds: str) -> tuple[str, Any]:
         """Return the next message of one of these kinds."""
         while True:
@@ -286,6 +291,42 @@ def by_hand() -> Iterator[Callable[..., ByHand]]:
 
 def hello(**changed: str) -> dict[str, str]:
     return {"version": own_version(), "host": "hand", "boot": own_boot()} | changed
+
+
+MALFORMED = {
+    "nothing": [b""],
+    "no message at all": [],
+    "not msgpack": [b"\xc1"],
+    "cut off": [b"\x93\xa5hel"],
+    "a number": [msgpack.dumps(7)],
+    "too few": [msgpack.dumps(("hello", None))],
+    "too many": [msgpack.dumps(("hello", None, "stranger", 1))],
+    "a name that is a list": [msgpack.dumps(("hello", None, ["stranger"]))],
+    "a kind that is a map": [msgpack.dumps(({}, None, "stranger"))],
+    "another's name": [msgpack.dumps(("hello", None, "somebody_else"))],
+    "a heartbeat without a state": [msgpack.dumps(("heartbeat", None, "stranger"))],
+    "several parts": [b"a", b"b", b"c"],
+    "too deep": [b"\x91" * 5000 + b"\xc0"],
+}
+
+
+@pytest.mark.parametrize("frames", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_frame_is_dropped_and_the_trial_goes_on(
+    servers, processes: Processes, by_hand, frames: list[bytes]
+) -> None:
+    master, address = processes.master(servers.answering().url, workers=1)
+    stranger = by_hand(address, "stranger")
+    stranger.sends(frames)
+    stranger.say("hello", None)  # the one after it is heard
+    assert stranger.hears("refused", "welcome")[0] == "refused"
+    processes.worker(address)
+    code, events, errors = ended(master)
+    assert code == 0
+    load = LoadFacts.model_validate(events[-1]["load"])
+    assert load.requests == load.offered > 0
+    assert load.dropped == (1 if frames else 0)
+    assert ("was dropped" in errors) is bool(frames)
+    assert "Traceback" not in errors
 
 
 def test_a_worker_of_another_version_is_refused(servers, processes: Processes, by_hand) -> None:

@@ -83,8 +83,8 @@ def test_the_verdict_says_what_is_known_and_once_why_the_rest_is_not(made_up: An
     assert summary.verdict.startswith("Against the sidecar, a separate Redis is better in upstream calls")
     assert "latency" not in summary.verdict.split(". ")[0]
     why = (
-        "Latencies say nothing: those of none of the 10 trials can be believed (99% of all CPU time was in "
-        "use, so requests waited for a CPU)."
+        "None of the 10 trials has latencies that can be believed (99% of all CPU time was in use, so "
+        "requests waited for a CPU)."
     )
     assert summary.verdict.count(why) == 1
     (refused,) = summary.refused

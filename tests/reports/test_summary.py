@@ -153,3 +153,11 @@ def test_a_baseline_without_a_cache_saves_nothing(made_up: Any) -> None:
     assert none.metrics.upstream_reduction.value == 0
     assert none.metrics.upstream_calls_per_1000 is not None
     assert none.metrics.upstream_calls_per_1000.value == pytest.approx(1000)
+
+
+def test_messages_that_were_no_workers_are_told(made_up: Any) -> None:
+    def tell(record: TrialRecord) -> TrialRecord:
+        return record.model_copy(update={"load": record.load.model_copy(update={"dropped": 2})})
+
+    notes = reports.summarize(made_up(tell, schedule={"warmup": 0, "duration": 2, "blocks": 2})).notes
+    assert [note for note in notes if note.startswith("8 messages that reached the load's master")]
