@@ -16,9 +16,10 @@ from bench.faults import Course, nothing_counted, nothing_sent
 from bench.load import Load
 from bench.machine import Watch
 from bench.refusals import Refusals
+from bench.start import ColdStart, SteadyStart, starting, steady_contents
 from bench.store import RunFolder
 from compose import interrupts
-from compose.stack import Deployment, Stack, StackError
+from compose.stack import Deployment, Held, Stack, StackError
 from loadtests.order import Order
 from reports.gate import Gate
 from reports.records import (
@@ -46,7 +47,7 @@ class Listener(Protocol):
         """A trial is next: to be tried, or stored already."""
 
     def stage(self, stage: str) -> None:
-        """The trial under way enters a stage: `deploying`, `loading`, `counting` or `removing`."""
+        """The trial under way enters a stage: `deploying`, `filling`, `loading`, `counting`, `removing`."""
 
     def progress(self, event: dict[str, Any]) -> None:
         """The load generator reports."""
@@ -229,6 +230,7 @@ class _Attempt:
             attempt=self.attempt,
             seed=trial.seed,
             started=started.isoformat(timespec="seconds"),
+            start=self.scenario.schedule.start if self.stack.deploys else "unknown",
             up_s=course.up_s,
             down_s=course.down_s,
             load=course.load,
@@ -239,6 +241,7 @@ class _Attempt:
         )
 
     def _run(self, variant: Variant, course: Course) -> None:
+        held = self._held(variant)
         began = time.monotonic()
         course.enter("deploying")
         with (
@@ -246,24 +249,38 @@ class _Attempt:
                 run_id=self.stack.run_id, cpus=self.stack.load_cpus, folder=self.folder
             ) as generator,
             self.stack.deploy(variant, seed=self.trial.seed, folder=self.folder / "logs") as deployment,
+            starting(deployment, held) as start,
         ):
             course.up_s = time.monotonic() - began
-            used = {usage.name: usage for usage in deployment.usage()}
-            course.enter("loading")
+            course.enter("filling" if start.held else "loading")
             with course.noting_faults():
-                self._load(variant, deployment, generator, course)
+                self._load(variant, deployment, generator, start, course)
             # Before it is counted: what stands still would only be missed when it does not answer.
             with course.noting_faults():
                 course.note_lost(deployment.lost())
             course.enter("counting")
-            course.facts = counting.count(deployment, used, course)
+            course.facts = counting.count(deployment, start.used, course) | {"filling": start.facts()}
             course.notes = deployment.notes
             course.enter("removing")
             began = time.monotonic()
             deployment.down()
             course.down_s = time.monotonic() - began
 
-    def _load(self, variant: Variant, deployment: Deployment, generator: Load, course: Course) -> None:
+    def _held(self, variant: Variant) -> list[Held]:
+        """Return what the caches are to hold at the start."""
+        schedule = self.scenario.schedule
+        if schedule.start == "cold" or variant.topology == "none" or not self.stack.deploys:
+            return []
+        return steady_contents(variant, schedule.warmup + schedule.duration, self.trial.seed)
+
+    def _load(
+        self,
+        variant: Variant,
+        deployment: Deployment,
+        generator: Load,
+        start: ColdStart | SteadyStart,
+        course: Course,
+    ) -> None:
         schedule = self.scenario.schedule
         order = Order(
             targets=deployment.targets,
@@ -275,12 +292,19 @@ class _Attempt:
             contract=deployment.contract,
             headers=dict(deployment.headers),
             rows=self.folder / "requests.parquet",
+            held=start.held,
         )
         watch = Watch(schedule.warmup)
         try:
             for event in generator.events(order):
-                if event["event"] == "started" and variant.workload.log is not None:
-                    deployment.begins(event["origin_s"])
+                if event["event"] == "ready":
+                    start.begin(generator)
+                    course.enter("loading")
+                    continue
+                if event["event"] == "started":
+                    start.started(event["origin_s"])
+                    if variant.workload.log is not None:
+                        deployment.begins(event["origin_s"])
                 watch.see(event)
                 course.sees(event)
                 self.listener.progress(event)

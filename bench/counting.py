@@ -32,7 +32,9 @@ def _used(before: Usage | None, after: Usage) -> UsageFacts:
     if before is None:
         return UsageFacts(**asdict(after))
     throttled_s = None if after.throttled_s is None else after.throttled_s - (before.throttled_s or 0.0)
-    return UsageFacts(**asdict(after) | {"cpu_s": after.cpu_s - before.cpu_s, "throttled_s": throttled_s})
+    evicted = None if after.evicted_keys is None else after.evicted_keys - (before.evicted_keys or 0)
+    since = {"cpu_s": after.cpu_s - before.cpu_s, "throttled_s": throttled_s, "evicted_keys": evicted}
+    return UsageFacts(**asdict(after) | since)
 
 
 def _upstream(deployment: Deployment, load: LoadFacts) -> UpstreamFacts:

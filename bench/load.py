@@ -34,7 +34,12 @@ class LoadError(Exception):
 
 
 class Load:
-    """A load generator, made ready while its targets are deployed. On leaving its context it is gone."""
+    """A load generator, made ready while its targets are deployed. On leaving its context it is gone.
+
+    `lead_s` is how long before the moment at which a held order begins it has to be told.
+    """
+
+    lead_s = 0.05
 
     def __init__(self, *, run_id: str, cpus: Sequence[int], folder: Path) -> None:
         self._order_path = folder.absolute() / "order.json"
@@ -75,6 +80,8 @@ class Load:
     def events(self, order: Order) -> Iterator[dict[str, Any]]:
         """Have an order carried out, and yield what the generator reports; afterwards `facts()` answers.
 
+        Where the order is held, `begin` has to be called after the event `ready`.
+
         Raises:
             UserError: the workload cannot be sent (its log is missing or holds no request).
             LoadError: the generator broke.
@@ -85,7 +92,9 @@ class Load:
         self._order_path.write_text(order.located().model_dump_json(indent=2), encoding="utf-8")
         with contextlib.suppress(BrokenPipeError):  # it has ended already: its exit code says why
             process.stdin.write(order.lines(self._order_path))
-            process.stdin.close()
+            process.stdin.flush()
+            if not order.held:
+                process.stdin.close()
         try:
             for line in said:
                 event: dict[str, Any] = json.loads(line)
@@ -101,6 +110,13 @@ class Load:
             raise UserError(self._last_words())
         if code != 0 or self._facts is None:
             raise LoadError(f"the load generator {how_it_ended(code)}", self._last_words())
+
+    def begin(self, at_ns: int) -> None:
+        """Have a held order begun at a moment of `time.perf_counter_ns`; the generator has said `ready`."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(f"{at_ns}\n")
+                self._process.stdin.close()
 
     def facts(self) -> LoadFacts:
         """Return what the generator counted.

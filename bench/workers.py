@@ -139,6 +139,8 @@ def _split(given: str) -> tuple[str, int]:
 class WorkersLoad(Load):
     """A master and its workers, made ready while their targets are deployed; all gone on leaving."""
 
+    lead_s = 0.4  # on other machines, too
+
     def __init__(self, *, run_id: str, cpus: Sequence[int], folder: Path, crew: Crew) -> None:
         super().__init__(run_id=run_id, cpus=cpus, folder=folder)
         self._crew = crew

@@ -14,7 +14,7 @@ from typing import Any, Final
 import docker
 from docker.errors import DockerException
 
-from compose import counts, credentials, ownership
+from compose import counts, credentials, ownership, sealed
 from compose.calibration import Calibration, Ping, miss, pings
 from compose.cgroups import Budgets
 from compose.children import free_port
@@ -33,10 +33,22 @@ from compose.composition import (
 from compose.container_faults import ContainerFaults
 from compose.control import LinkControl
 from compose.faults import Faults
+from compose.filling import OPTIONS, Place, Warming
 from compose.interrupts import shielded
 from compose.project import Project, run_compose
 from compose.proxies import place_proxies
-from compose.stack import AppCounts, Deployment, LinkReport, Lost, Stack, StackError, UpstreamCounts, Usage
+from compose.stack import (
+    AppCounts,
+    Deployment,
+    Filling,
+    Held,
+    LinkReport,
+    Lost,
+    Stack,
+    StackError,
+    UpstreamCounts,
+    Usage,
+)
 from compose.waiting import await_condition
 from scenarios.model import Variant
 from traffic.logs.handing import with_stored_log
@@ -85,6 +97,7 @@ class DockerDeployment(Deployment):
         self._stack = stack
         self._variant = variant
         self._seed = seed
+        self._logs = logs
         self._folder = ownership.make_folder()
         # The owner's name tells runs apart, the folder's own its deployments; Compose takes no other signs.
         name = f"{self._folder.parent.name}-{self._folder.name}"
@@ -184,6 +197,21 @@ class DockerDeployment(Deployment):
 
     def lost(self) -> tuple[Lost, ...]:
         return self.project.lost()
+
+    def fill(self, held: Sequence[Held]) -> Filling:
+        """Fill each cache from its replica's container; one that all share, from the first of them."""
+        numbers = self.numbers if self._variant.topology == "sidecar" else self.numbers[:1]
+        self.set_upstream(filling=True)
+        places = [
+            Place(
+                self.project.inside(f"app-{number}", "python", "-m", "app.warm", *OPTIONS),
+                self._logs / f"warm-{number}.log",
+                [cache],
+                sealed.docker_environment(),
+            )
+            for cache, number in enumerate(numbers)
+        ]
+        return Warming(places, held, lambda: self.set_upstream(filling=False))
 
     def usage(self) -> Sequence[Usage]:
         return self.project.usage()

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,10 +18,22 @@ from compose.children import Children
 from compose.composition import task_budget
 from compose.control import LinkControl
 from compose.faults import Faults
+from compose.filling import OPTIONS, Place, Warming
 from compose.interrupts import shielded
 from compose.process_faults import ProcessFaults
 from compose.servers import Address, RedisServer, Replica, Servers
-from compose.stack import AppCounts, Deployment, LinkReport, Lost, Stack, StackError, UpstreamCounts, Usage
+from compose.stack import (
+    AppCounts,
+    Deployment,
+    Filling,
+    Held,
+    LinkReport,
+    Lost,
+    Stack,
+    StackError,
+    UpstreamCounts,
+    Usage,
+)
 from scenarios.model import Resources, Variant
 from traffic.logs.handing import with_stored_log
 
@@ -58,6 +71,7 @@ class ProcessDeployment(Deployment):
     def __init__(self, stack: ProcessStack, variant: Variant, logs: Path) -> None:
         self._stack = stack
         self._variant = variant
+        self._logs = logs
         self._folder = ownership.make_folder()
         self._children = Children(stack.run_id, logs)
         self.servers = Servers(variant, stack.redis, self._children, self._folder, self._doors)
@@ -143,6 +157,21 @@ class ProcessDeployment(Deployment):
 
     def set_upstream(self, **settings: object) -> None:
         counts.set_upstream(self._upstream.url, settings)
+
+    def fill(self, held: Sequence[Held]) -> Filling:
+        """Fill all caches from one place, so that each response is fetched once, and past the relay."""
+        sidecars = [replica.sidecar for _, replica in sorted(self.replicas.items())]
+        caches = [redis.address for redis in [self.separate, *sidecars] if redis]
+        names = [option for address in caches for option in ("--redis", address.name)]
+        environment = self.servers.app_environment(self._upstream.url, caches[0])
+        self.set_upstream(filling=True)
+        place = Place(
+            launch.command(sealed.python("-m", "app.warm", *OPTIONS, *names), cpus=self._stack.cpus),
+            self._logs / "warm.log",
+            range(len(caches)),
+            sealed.environment(self._stack.run_id, **environment),
+        )
+        return Warming([place], held, lambda: self.set_upstream(filling=False))
 
     def lost(self) -> tuple[Lost, ...]:
         return self._children.lost()

@@ -124,6 +124,10 @@ class Project:
             raise StackError(f"{command[0]} in {name} failed: {text}")
         return text
 
+    def inside(self, name: str, *command: str) -> list[str]:
+        """Return the command that runs one in a container, with its standard input and output."""
+        return ["docker", "exec", "--interactive", str(self.containers[name].id), *command]
+
     def runs(self, name: str) -> bool:
         """Tell whether a container is running; a paused one is.
 

@@ -35,6 +35,11 @@ class Address:
     socket: Path | None = None
     port: int = 0
 
+    @property
+    def name(self) -> str:
+        """What `app.warm --redis` calls it."""
+        return str(self.socket) if self.socket else f"127.0.0.1:{self.port}"
+
     def environment(self) -> dict[str, str]:
         """Return the app's variables for it."""
         return joined(
@@ -116,9 +121,13 @@ class Servers:
 
     def app(self, number: int, upstream_url: str, redis: Address | None, port: int = 0) -> Server:
         """Start a replica; at the port of an earlier one, where one is given, it is ready and takes all."""
-        environment = app_environment(self._variant, upstream_url)
-        environment |= self.redis_environment(redis) if redis else {}
+        environment = self.app_environment(upstream_url, redis)
         return self._http(f"app-{number}", "app.main:app", "app.hits:Hits", environment, port)
+
+    def app_environment(self, upstream_url: str, redis: Address | None) -> dict[str, str]:
+        """Return all of the app's variables."""
+        environment = app_environment(self._variant, upstream_url)
+        return environment | (self.redis_environment(redis) if redis else {})
 
     def redis_environment(self, redis: Address) -> dict[str, str]:
         """Return the app's variables for a Redis of this deployment."""

@@ -96,6 +96,61 @@ class Usage:
     evicted_keys: int | None = None
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a cache is to hold: the target of a request, and for how long it is fresh (s).
+
+    Caches are numbered like the targets of a deployment; one that all share is number 0. Fewer than 0
+    seconds: it has been expired for so long, and is still kept.
+    """
+
+    cache: int
+    target: str
+    left_s: float
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What came of filling caches: entries wanted and stored, why others were not, and calls that it took."""
+
+    wanted: int
+    filled: int
+    failed: dict[str, int]
+    calls: int
+
+
+class Filling(ABC):
+    """Caches that are being filled, while its context lasts."""
+
+    @abstractmethod
+    def __enter__(self) -> Filling:
+        """Begin to fetch what the caches are to hold."""
+
+    @abstractmethod
+    def __exit__(self, *_: object) -> None:
+        """Give back what was held for it."""
+
+    @abstractmethod
+    def fetched(self) -> None:
+        """Wait until everything is fetched; the upstream is then as it is to be in the trial.
+
+        Raises:
+            StackError: it cannot be fetched.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what fills them; a second call does nothing."""
+
+    @abstractmethod
+    def store(self, begin_s: float) -> Filled:
+        """Store everything, so that lifetimes count from a moment (Unix time); again for a later one.
+
+        Raises:
+            StackError: it cannot be stored.
+        """
+
+
 class Deployment(ABC):
     """One variant, deployed for one trial. On leaving its context nothing of it is left."""
 
@@ -142,6 +197,14 @@ class Deployment(ABC):
             StackError: it does not answer.
         """
         self.set_upstream(log_origin_s=origin_s)
+
+    @abstractmethod
+    def fill(self, held: Sequence[Held]) -> Filling:
+        """Return the filling of its caches. Nothing of it is in any count.
+
+        Raises:
+            StackError: its caches cannot be filled.
+        """
 
     @abstractmethod
     def measure_link(self) -> LinkReport:

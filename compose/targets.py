@@ -15,7 +15,17 @@ from urllib.parse import urlsplit
 import psutil
 
 from compose import counts, upstream_count
-from compose.stack import AppCounts, Deployment, LinkReport, Stack, StackError, UpstreamCounts, Usage
+from compose.stack import (
+    AppCounts,
+    Deployment,
+    Filling,
+    Held,
+    LinkReport,
+    Stack,
+    StackError,
+    UpstreamCounts,
+    Usage,
+)
 from scenarios.contract import OURS, Contract
 from scenarios.model import Variant
 
@@ -201,6 +211,9 @@ class TargetDeployment(Deployment):
 
     def set_upstream(self, **settings: object) -> None:
         raise StackError("a target's upstream is its own, and not to be set")
+
+    def fill(self, held: Sequence[Held]) -> Filling:
+        raise StackError("a target's caches are its own, and not to be filled")
 
     def measure_link(self) -> LinkReport:
         raise StackError("the way from a target to its Redis cannot be measured from here")

@@ -25,6 +25,7 @@ from loadtests.process import (
     facts,
     keep_still,
     make_ready,
+    moment,
     progress,
     say,
     stop,
@@ -68,8 +69,11 @@ def main(order_path: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, sys.exit, 130)
     keep_still()
+    at_ns = moment() if order.held else None
+    if order.held and at_ns is None:
+        return 130
     stopwatch = Stopwatch()
-    loop.start()
+    loop.start(at_ns)
     say(event="started", origin_s=loop.origin_s)
     while not loop.done.wait(EVERY_S):
         so_far = progress(loop)

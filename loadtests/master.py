@@ -35,7 +35,7 @@ from loadtests.distributed import (
     share_size,
 )
 from loadtests.order import Order, Part
-from loadtests.process import EVERY_S, beside, facts, make_ready, say, stop
+from loadtests.process import EVERY_S, beside, facts, make_ready, moment, say, stop
 from traffic.keys import Requests, requests
 from traffic.logs import LogError
 
@@ -61,7 +61,10 @@ def conduct(crew: Crew, order: Order) -> None:
     # Each worker needs a user at least, or its share is never sent.
     crew.spawn_users(max(order.workload.users, crew.size))
     crew.each("ready", _STEP_S)
-    origin_s, skew_ms = _begin(crew)
+    at_ns = moment() if order.held else time.perf_counter_ns() + _LEAD_US * 1000
+    if at_ns is None:
+        raise DistributedError("the run was interrupted")
+    origin_s, skew_ms = _begin(crew, at_ns)
     done = _follow(crew, origin_s)
     merger = _collect(crew, plan, Reader(order.contract).sources)
     merger.check(done)
@@ -85,7 +88,7 @@ def conduct(crew: Crew, order: Order) -> None:
 def _hand_out(crew: Crew, order: Order, plan: Requests) -> None:
     """Tell each worker its part, and see that all have laid out the same plan."""
     parts = [
-        Part(**order.model_dump(exclude={"rows"}), worker=worker, workers=crew.size)
+        Part(**order.model_dump(exclude={"rows", "held"}), worker=worker, workers=crew.size)
         for worker in range(crew.size)
     ]
     for hello in crew.hellos:
@@ -104,16 +107,17 @@ def _hand_out(crew: Crew, order: Order, plan: Requests) -> None:
             )
 
 
-def _begin(crew: Crew) -> tuple[float, float]:
-    """Start all schedules; return when, in seconds of this machine's monotonic clock, and the skew (ms).
+def _begin(crew: Crew, at_ns: int) -> tuple[float, float]:
+    """Start all schedules at a moment; return when, in seconds of the monotonic clock, and the skew (ms).
 
     A worker heard of it after the message was sent and before its receipt came back. So no schedule begins
     further from another than from the first message to the last receipt: a bound by one clock alone.
     """
     before_ns = time.perf_counter_ns()
-    crew.tell_all("begin", {"in_us": _LEAD_US})
+    in_us = max((at_ns - before_ns) // 1000, 0)
+    crew.tell_all("begin", {"in_us": in_us})
     begun_ns = max(mail.at_ns for mail in crew.each("begun", _STEP_S))
-    origin_s = before_ns / 1e9 + _LEAD_US / 1e6
+    origin_s = before_ns / 1e9 + in_us / 1e6
     say(event="started", origin_s=origin_s)
     return origin_s, (begun_ns - before_ns) / 1e6
 

@@ -31,6 +31,11 @@ class Order(Sending):
     """One trial's load, and where its rows belong."""
 
     rows: Path
+    held: bool = Field(
+        False,
+        description="The generator says `ready`, and begins at the moment that it is then told on its "
+        "standard input: ns of the monotonic clock.",
+    )
 
     @classmethod
     def read(cls, path: str, told: TextIO | None = None) -> Order:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import gevent
+import gevent.socket
 
 from loadtests.open_loop import OpenLoop
 from loadtests.order import Sending
@@ -104,6 +105,17 @@ def say(**event: object) -> None:
     """Tell whoever started this process."""
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
+
+
+def moment() -> int | None:
+    """Say that all is ready, and wait for the moment at which to begin (ns, as `time.perf_counter_ns`).
+
+    None where whoever started this process has gone.
+    """
+    say(event="ready")
+    gevent.socket.wait_read(sys.stdin.fileno())
+    line = sys.stdin.readline()
+    return int(line) if line.strip() else None
 
 
 def stop(*_: object) -> None:

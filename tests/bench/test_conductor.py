@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ from noted import (
     SCENARIO,
     NoListener,
     NotedDeployment,
+    NotedFilling,
     NotedLoad,
     NotedStack,
     QuietWatch,
     changed,
     new_run,
 )
+from servers import eventually
 
 from bench import conductor
 from bench.store import RunFolder
-from compose.stack import UpstreamCounts
+from compose.stack import Filled, UpstreamCounts
 from loadtests.order import Order
 from reports.records import RunEnd
 from reports.stopping import Decision
@@ -46,7 +49,9 @@ def test_each_trial_is_deployed_loaded_and_removed_in_the_planned_order(run: Run
     stack = NotedStack()
     conduct(run, stack)
     planned = [trial.variant for block in plan.blocks(SCENARIO) for trial in block]
-    assert stack.notes == [note for variant in planned for note in (f"up {variant}", "load", "down")]
+    assert stack.notes == [
+        note for variant in planned for note in (f"up {variant}", "filled", "load", "down")
+    ]
 
 
 def test_a_stored_trial_has_what_every_party_counted(run: RunFolder) -> None:
@@ -58,6 +63,55 @@ def test_a_stored_trial_has_what_every_party_counted(run: RunFolder) -> None:
     assert (trial.link.achieved_ms, trial.link.after_ms) == (0.03, 0.04)
     assert trial.usage[0].cpu_s == 1.5, "what was used before the load is not the load's"
     assert trial.notes == ["a note"]
+
+
+def test_a_steady_start_is_recorded_with_what_filling_took(run: RunFolder) -> None:
+    conduct(run, NotedStack())
+    trial = run.ended()["b01-sidecar", 1]
+    assert trial.start == "steady"
+    assert trial.filling is not None
+    assert trial.filling.wanted == trial.filling.filled > 10
+    assert (trial.filling.calls, trial.filling.off_ms) == (3, 0.0)
+
+
+def test_a_cold_start_fills_nothing(run: RunFolder) -> None:
+    stack = NotedStack()
+    conduct(run, stack, changed(run, start="cold"))
+    assert "filled" not in stack.notes
+    trial = run.ended()["b01-sidecar", 1]
+    assert (trial.start, trial.filling) == ("cold", None)
+
+
+def test_what_running_services_have_cached_is_unknown_and_left_alone(run: RunFolder) -> None:
+    class Running(NotedStack):
+        deploys = False
+
+    stack = Running()
+    conduct(run, stack)
+    assert "filled" not in stack.notes
+    assert run.ended()["b01-sidecar", 1].start == "unknown"
+
+
+def test_caches_that_were_not_filled_in_time_are_filled_again_for_a_later_moment(run: RunFolder) -> None:
+    moments: list[float] = []
+
+    class Slow(NotedFilling):
+        def store(self, begin_s: float) -> Filled:
+            moments.append(begin_s)
+            if len(moments) == 1:
+                assert eventually(lambda: time.time() > begin_s)
+            return super().store(begin_s)
+
+    class Stack(NotedStack):
+        def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
+            deployment = super().deploy(variant, seed=seed, folder=folder)
+            deployment.fill = lambda held: Slow(self.notes, held)  # type: ignore[method-assign]
+            return deployment
+
+    stack = Stack()
+    conduct(run, stack, changed(run, blocks=1))
+    assert stack.notes[1:3] == ["filled", "load"]
+    assert moments[1] > moments[0] + 0.3
 
 
 def test_a_load_that_fails_leaves_nothing_deployed_and_keeps_the_trials_before(run: RunFolder) -> None:
@@ -84,7 +138,7 @@ def test_a_resumed_run_tries_only_what_is_missing(run: RunFolder) -> None:
     (run.trial_folder(first.id) / "trial.json").unlink()
     stack = NotedStack()
     conduct(run, stack)
-    assert stack.notes == [f"up {first.variant}", "load", "down"]
+    assert stack.notes == [f"up {first.variant}", "filled", "load", "down"]
     assert len(run.ended()) == 4
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.store import RunFolder
-from compose.stack import AppCounts, Deployment, LinkReport, UpstreamCounts, Usage
+from compose.stack import AppCounts, Deployment, Filled, Filling, Held, LinkReport, UpstreamCounts, Usage
 from loadtests.order import Order
 from reports.records import LoadFacts, MachineFacts, RunRecord, StackChoice, TrialRecord
 from scenarios import document, plan
@@ -54,6 +55,9 @@ class NotedDeployment(Deployment):
     def measure_link(self) -> LinkReport:
         return LinkReport(means="loopback", achieved_ms=0.04, achieved_p99_ms=0.05, samples=10)
 
+    def fill(self, held: Sequence[Held]) -> NotedFilling:
+        return NotedFilling(self._notes, held)
+
     def usage(self) -> Sequence[Usage]:
         self._cpu_s = getattr(self, "_cpu_s", 0.0) + 1.5
         return [Usage(name="app-1", cpu_s=self._cpu_s, memory_bytes=1000)]
@@ -62,6 +66,27 @@ class NotedDeployment(Deployment):
         if self._up:
             self._notes.append("down")
         self._up = False
+
+
+class NotedFilling(Filling):
+    def __init__(self, notes: list[str], held: Sequence[Held]) -> None:
+        self._notes = notes
+        self.held = held
+
+    def __enter__(self) -> NotedFilling:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+    def fetched(self) -> None:
+        """Everything is here."""
+
+    def close(self) -> None:
+        self._notes.append("filled")
+
+    def store(self, begin_s: float) -> Filled:
+        return Filled(wanted=len(self.held), filled=len(self.held), failed={}, calls=3)
 
 
 class NotedStack:
@@ -82,6 +107,8 @@ class NotedStack:
 
 
 class NotedLoad:
+    lead_s = 0.01
+
     def __init__(self, notes: list[str]) -> None:
         self.notes = notes
 
@@ -93,9 +120,16 @@ class NotedLoad:
 
     def events(self, order: Order) -> Iterator[dict[str, Any]]:
         self.order = order
+        if order.held:
+            self.begin_ns = 0
+            yield {"event": "ready"}
+            assert self.begin_ns > time.perf_counter_ns()
         self.notes.append("load")
         pq.write_table(ROWS, order.rows)
-        yield {"event": "started"}
+        yield {"event": "started", "origin_s": getattr(self, "begin_ns", 0) / 1e9}
+
+    def begin(self, at_ns: int) -> None:
+        self.begin_ns = at_ns
 
     def facts(self) -> LoadFacts:
         return LoadFacts(

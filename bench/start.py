@@ -1,0 +1,136 @@
+"""How a trial starts: with what its caches hold, and at which moment its load begins."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from bench.errors import UserError
+from compose.stack import Deployment, Filled, Filling, Held, Usage
+from loadtests.upstream import is_missing
+from reports.records import FillingFacts
+from scenarios.contract import OURS
+from scenarios.model import Variant
+from traffic.keys import requests
+from traffic.logs import LogError
+
+if TYPE_CHECKING:
+    from bench.load import Load
+
+# Storing an entry takes some 50 µs, counting what everything has used so far some 10 ms a part.
+_LEAD_S: Final = 0.15
+_ENTRY_S: Final = 0.0001
+_TRIES: Final = 4
+
+
+class ColdStart:
+    """Caches that hold what they hold, and a load that begins when it is ready."""
+
+    held = False
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.used: Mapping[str, Usage] = {usage.name: usage for usage in deployment.usage()}
+
+    def begin(self, generator: Load) -> None:
+        """Nothing holds the load back."""
+
+    def started(self, origin_s: float) -> None:
+        """Nothing counts from the load's start."""
+
+    def facts(self) -> FillingFacts | None:
+        """Nothing was filled."""
+        return None
+
+
+class SteadyStart:
+    """Caches that are filled while the load generator gets ready; then both begin at one moment.
+
+    `used` is what each part of the deployment had used by then.
+    """
+
+    held = True
+
+    def __init__(self, deployment: Deployment, filling: Filling, entries: int) -> None:
+        self._deployment = deployment
+        self._entries = entries
+        self._filling = filling
+        self._began_s = time.monotonic()
+        self._filled = Filled(0, 0, {}, 0)
+        self._begin_ns = 0
+        self._off_ms = self._seconds = 0.0
+        self.used: Mapping[str, Usage] = {}
+
+    def begin(self, generator: Load) -> None:
+        """Store everything for a moment that is near, and have the load begun at it.
+
+        Where storing took longer than that, it is done again for a later moment.
+
+        Raises:
+            StackError: the caches cannot be filled.
+        """
+        self._filling.fetched()
+        lead_s = _LEAD_S + generator.lead_s + _ENTRY_S * self._entries
+        for _ in range(_TRIES):
+            # Both clocks at once: the app's is the one, the load's the other.
+            begin_s, self._begin_ns = time.time() + lead_s, time.perf_counter_ns() + round(lead_s * 1e9)
+            self._filled = self._filling.store(begin_s)
+            self.used = {usage.name: usage for usage in self._deployment.usage()}
+            if time.perf_counter_ns() < self._begin_ns - generator.lead_s * 1e9:
+                break
+            lead_s *= 2
+        self._filling.close()
+        self._seconds = time.monotonic() - self._began_s
+        generator.begin(self._begin_ns)
+
+    def started(self, origin_s: float) -> None:
+        """Note when the load began, by the monotonic clock."""
+        self._off_ms = (self._begin_ns / 1e9 - origin_s) * 1000
+
+    def facts(self) -> FillingFacts | None:
+        """Return what the filling came to; None where it failed."""
+        if not self._seconds:
+            return None
+        return FillingFacts(
+            wanted=self._filled.wanted,
+            filled=self._filled.filled,
+            failed=self._filled.failed,
+            calls=self._filled.calls,
+            seconds=self._seconds,
+            off_ms=self._off_ms,
+        )
+
+
+@contextlib.contextmanager
+def starting(deployment: Deployment, held: list[Held]) -> Iterator[ColdStart | SteadyStart]:
+    """Yield the start of a deployment whose caches are to hold this; where they hold nothing, a cold one."""
+    if not held:
+        yield ColdStart(deployment)
+        return
+    with deployment.fill(held) as filling:
+        yield SteadyStart(deployment, filling, len(held))
+
+
+def steady_contents(variant: Variant, span_s: float, seed: int) -> list[Held]:
+    """Return what a long-running service has in its caches, of what a trial asks for.
+
+    Raises:
+        UserError: the workload's log cannot be used.
+    """
+    from simulation import start  # numba: loaded once there is something to fill
+
+    def missing(path: str) -> bool:
+        return is_missing(path, seed, variant.upstream.missing_ratio)
+
+    try:
+        asked = requests(variant.workload, variant.replicas, span_s, seed)
+        contents = start.steady(variant, asked, seed, missing)
+    except LogError as error:
+        raise UserError(str(error)) from error
+    return [
+        Held(cache, OURS.path_of(asked.paths[key]), expires_us / 1e6)
+        for cache, key, expires_us in zip(
+            contents.caches.tolist(), contents.keys.tolist(), contents.expires_us.tolist(), strict=True
+        )
+    ]
