@@ -128,6 +128,7 @@ def run(
     )
     aim = targets.asked(target, label, own, rate_cap, duration_cap, called)
     crew.check_headers(called.headers)
+    said: list[str] = []
     if resume is not None:
         if scenario or changed:
             raise UserError(
@@ -144,7 +145,7 @@ def run(
                 "which scenario? `sidecar-bench list` names those of the library; `quick` is a start"
             )
         read = targets.load(scenario, changed, stack, aim.choice)
-        logs.examine(read, console.print, called.contract.prefix)
+        said = logs.examine(read, console.print, called.contract.prefix)
         guard.check_requests(read)
         guard.check(read, aim.choice, called.headers)
         record, folder = starting.begin(read, stack, results, aim.choice)
@@ -160,7 +161,7 @@ def run(
         for remark in [*known, *crew.remarks(opened.load_cpus)]:
             listener.says(remark)
         aimed = record.stack.targets
-        logs.store(record.scenario, folder.path, (aimed.contract if aimed else OURS).prefix)
+        logs.store(record.scenario, said, folder.path, (aimed.contract if aimed else OURS).prefix)
         if resume is not None:
             for difference in folder.resumed(command, machine.environment()):
                 listener.says(f"Not as when the run began: {difference}.")

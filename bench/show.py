@@ -20,7 +20,8 @@ from reports.summary import Summary
 from reports.verdict import findable, open_threshold
 from scenarios import document
 from scenarios.document import ScenarioError
-from scenarios.model import Scenario
+from scenarios.model import Scenario, Variant
+from scenarios.tried import as_tried
 
 _JUDGED: Final = {
     "pass": ("met", "green"),
@@ -72,7 +73,7 @@ def scenario(console: Console, read: Scenario) -> None:
             variant.id,
             variant.topology,
             str(variant.replicas),
-            f"{variant.cache.ttl:g} s" if variant.topology != "none" else "–",
+            _ttl(variant),
             f"{variant.link.rtt_ms:g} ms" if variant.topology == "separate" else "–",
             traffic,
         )
@@ -89,6 +90,14 @@ def remarks(console: Console, sentences: Sequence[str]) -> None:
     """Print what a run of a scenario will not be able to decide."""
     for sentence in sentences:
         console.print(sentence, style="yellow")
+
+
+def _ttl(variant: Variant) -> str:
+    """Return a TTL as production has it and, where a log is replayed faster than it was, as it is tried."""
+    if variant.topology == "none":
+        return "–"
+    tried = as_tried(variant).cache.ttl
+    return f"{variant.cache.ttl:g} s" + (f" (tried: {tried:g} s)" if tried != variant.cache.ttl else "")
 
 
 def listing(console: Console, library: Mapping[str, Path], stored_runs: Sequence[RunFolder]) -> None:

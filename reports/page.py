@@ -9,13 +9,14 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import causes, comparisons, costs, evidence, refusals, tables
+from reports import causes, comparisons, costs, evidence, logs, refusals, tables
 from reports.analysis import Analysis
 from reports.calls import sentences
 from reports.calls import tables as calls
 from reports.figures import pictures
 from reports.prices import read_prices
 from scenarios.model import Variant
+from scenarios.tried import as_tried, speedup_of
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _MOST_COLUMNS: Final = 4
@@ -74,6 +75,7 @@ def content(analysis: Analysis) -> dict[str, Any]:
         "pictures": pictures(analysis),
         "command": shlex.join(record.command),
         "settings": settings(analysis),
+        "log_said": logs.said(analysis.run.folder),
         "traffic": _traffic(analysis.scenario.variants[0]),
     }
 
@@ -93,7 +95,7 @@ def settings(analysis: Analysis) -> list[tuple[str, str]]:
         ("Traffic", _traffic(first)),
         ("Varied", varied),
         ("Replicas", ", ".join(str(count) for count in dict.fromkeys(v.replicas for v in scenario.variants))),
-        ("TTL", ", ".join(f"{ttl:g} s" for ttl in dict.fromkeys(v.cache.ttl for v in scenario.variants))),
+        ("TTL", ", ".join(dict.fromkeys(_ttl(variant) for variant in scenario.variants))),
         ("Upstream latency", f"{first.upstream.latency_ms:g} ms"),
         (
             "Trial",
@@ -108,6 +110,17 @@ def settings(analysis: Analysis) -> list[tuple[str, str]]:
     known = dict(settled) | {"Trial": f"{schedule.warmup:g} s of warm-up, {schedule.duration:g} s measured"}
     urls = [(f"Target {label}", ", ".join(each)) for label, each in targets.urls.items()]
     return urls + [(name, known[name]) for name in ("Traffic", "Trial", "Blocks", "Seed")]
+
+
+def _ttl(variant: Variant) -> str:
+    """Return a TTL as production has it and, where a log is replayed faster than it was, as it was tried."""
+    tried = as_tried(variant).cache.ttl
+    also = (
+        f" (as tried, {speedup_of(variant):g} times faster: {tried:g} s)"
+        if tried != variant.cache.ttl
+        else ""
+    )
+    return f"{variant.cache.ttl:g} s{also}"
 
 
 def _traffic(variant: Variant) -> str:

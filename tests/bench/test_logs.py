@@ -126,3 +126,14 @@ def test_a_log_s_name_stays_a_name(tmp_path: Path, name: str) -> None:
     written(tmp_path / name, *[line("/a", n) for n in range(9)])
     ended = check(Path(name), "--set", "workload.speedup=1", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_check_says_by_how_much_a_speedup_bends_the_hit_ratio_and_what_does_not(tmp_path: Path) -> None:
+    log = written(tmp_path, *[line(f"/{n}", 10 * n + half) for n in range(200) for half in (0, 0)])
+    said = check(log, "--set", "workload.speedup=100", "--topology", "separate", cwd=tmp_path).stdout
+    assert "a fill of 7 ms takes 0.7 s of its time" in said
+    assert "separate would show a hit ratio of 0.0% where 50.0% is true (-50.0 points)" in said
+    assert "--set workload.speedup=50 keeps that within a point" in said
+    assert "3600 s (tried: 36 s)" in said
+    slower = check(log, "--set", "workload.speedup=50", "--topology", "separate", cwd=tmp_path).stdout
+    assert "would show" not in slower
