@@ -37,6 +37,7 @@ class Cache:
         self._upstream = Upstream(settings, metrics)
         self.store = Store(settings, metrics) if settings.cached else None
         self._l1 = settings.l1_s > 0
+        self._longest_s = settings.longest_s
         self._memory = Memory(settings.l1_s)
         self._fills = Fills(settings, metrics, self._upstream, self.store)
         self._flights: Flights[Kept] = Flights(_is_small)
@@ -135,6 +136,8 @@ class Cache:
         now_s = time.time()
         if found.fresh_until_s <= now_s:
             return Look(landed, found)
+        if found.fresh_until_s > now_s + self._longest_s:
+            return Look(landed, found._replace(fresh_until_s=now_s))  # a clock was set back
         if self._l1:
             self._memory.put(key, found, now_s)
         self._counts["hit"] += 1

@@ -46,7 +46,11 @@ class Dialer:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 reached = await self._reached()
-                stage = "it did not answer the TLS handshake" if self._tls else "it did not answer"
+                stage = (
+                    "it did not answer the TLS handshake (does it speak TLS?)"
+                    if self._tls
+                    else "it did not answer"
+                )
                 connection = await self._opened(reached)
                 try:
                     await self._log_in(connection)

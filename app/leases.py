@@ -23,6 +23,7 @@ from app.logs import Seldom
 from app.memory import MOST
 from app.metrics import Metrics
 from app.resp import RedisError
+from app.settings import Settings
 from app.store import PASS, Store
 from app.upstream import TIMEOUT_S
 
@@ -43,10 +44,11 @@ class Turn(NamedTuple):
 class Leases:
     """The leases of one process."""
 
-    def __init__(self, store: Store, metrics: Metrics, wait_s: float) -> None:
+    def __init__(self, store: Store, metrics: Metrics, settings: Settings) -> None:
         self._store = store
         self._metrics = metrics
-        self._wait_s = wait_s
+        self._wait_s = settings.lease_wait_s
+        self._longest_s = settings.longest_s
         self._own = secrets.token_bytes(8)  # what the tokens of this process begin with
         self._numbers = itertools.count()
         self._seldom = Seldom(_log)
@@ -64,7 +66,7 @@ class Leases:
             while True:
                 if await self._store.claim(key, token, LEASE_S):
                     holder = token
-                filled = _fresh(await self._store.get(key))
+                filled = self._fresh(await self._store.get(key))
                 if holder == token or filled is not None:
                     break
                 holder = await self._store.holder(key)
@@ -107,7 +109,9 @@ class Leases:
         if len(self._in_vain) > MOST:
             self._in_vain.popitem(last=False)
 
-
-def _fresh(data: bytes | None) -> Envelope | None:
-    found = opened(data) if data is not None else None
-    return found if found is not None and time.time() < found.fresh_until_s else None
+    def _fresh(self, data: bytes | None) -> Envelope | None:
+        found, now_s = opened(data) if data is not None else None, time.time()
+        # What is fresh for longer than it can be was stored before a clock was set back.
+        if found is None or not now_s < found.fresh_until_s <= now_s + self._longest_s:
+            return None
+        return found

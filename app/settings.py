@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from app.environment import ConfigurationError as ConfigurationError
 from app.environment import Reader
+
+_CLOCKS_DIFFER_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Settings:
     def cached(self) -> bool:
         """Whether there is a Redis to cache in."""
         return bool(self.redis_host or self.redis_socket)
+
+    @property
+    def longest_s(self) -> float:
+        """For how long a response can be fresh, as far as clocks agree."""
+        return max(self.ttl_s * (1 + self.ttl_jitter), self.negative_ttl_s) + _CLOCKS_DIFFER_S
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:

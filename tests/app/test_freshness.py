@@ -63,6 +63,24 @@ def metric(app: str, name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
+@pytest.mark.parametrize("lease", [True, False])
+def test_a_clock_that_is_set_back_makes_nothing_immortal(
+    serve: Callable[..., str], origin: Origin, monkeypatch: pytest.MonkeyPatch, lease: bool
+) -> None:
+    app = serve(ttl_s=0.3, l1_s=0.1, lease=lease)
+    assert get(app, "/content/a").body == b"first"
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    origin.body = b"second"
+    expired_s = time.monotonic() + 0.3
+    assert eventually(lambda: time.monotonic() > expired_s)
+    assert get(app, "/content/a").body == b"second"
+    origin.body = b"third"
+    expired_s = time.monotonic() + 0.4
+    assert eventually(lambda: time.monotonic() > expired_s)
+    assert get(app, "/content/a").body == b"third"
+
+
 def test_what_has_expired_and_still_holds_is_not_sent_again(
     serve: Callable[..., str], origin: Origin
 ) -> None:
