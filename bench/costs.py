@@ -38,6 +38,8 @@ def cost(
         if scenario is not None or changed:
             raise UserError("--run takes the scenario as it was run; leave the scenario and its fields out")
         analysed = analysis.analyse(RunFolder.find(results, run).path)
+        if not any(trial.counts_valid for trial in analysed.summary.trials):
+            raise UserError(f"{run}: none of its trials counts: `sidecar-bench show {run}` says why")
         read, traffic = analysed.scenario, costs.of_run(analysed)
     elif scenario is not None:
         read = document.load(scenario, changed)

@@ -24,6 +24,8 @@ def _judged(record: TrialRecord, judged: Sequence[Gate]) -> str:
     known = record.upstream.known
     calls = f"{record.upstream.calls} upstream calls" if known else "upstream calls not counted"
     line = f"{record.id}: {record.load.requests} requests, {told}, {calls}"
+    if record.load.requests == 0:
+        line = f"{record.id}: 0 requests"
     broken = [gate for gate in judged if not gate.passed]
     if stands(judged, "counts") and broken:  # the same on trial after trial: in full at the end, and once
         return f"{line}; its latencies do not count ({', '.join(gate.name for gate in broken)})"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Final
 
 from reports.calls import outlook
 from reports.effects import LEAST_BLOCKS
 from scenarios.model import Scenario
+
+# Ten requests beyond it make a percentile: below this a trial does not even have a median.
+_LEAST_REQUESTS: Final = 20
 
 
 def of(scenario: Scenario, *, deployed: bool = True) -> list[str]:
@@ -15,7 +20,19 @@ def of(scenario: Scenario, *, deployed: bool = True) -> list[str]:
     Not `deployed`: it will meet running services, whose caches hold what they hold.
     """
     beyond = outlook.remarks(scenario) if deployed else [outlook.TARGETS]
-    return [*_few_blocks(scenario), *beyond]
+    return [*_few_requests(scenario), *_few_blocks(scenario), *beyond]
+
+
+def _few_requests(scenario: Scenario) -> Iterator[str]:
+    duration_s = scenario.schedule.duration
+    for rate in sorted({of.workload.rate for of in scenario.variants if of.workload.arrivals != "log"}):
+        expected = rate * duration_s
+        if expected < _LEAST_REQUESTS:
+            needed_s = math.ceil(100 * _LEAST_REQUESTS / rate) / 100
+            yield (
+                f"At {rate:g} requests/s, a trial of {duration_s:g} s measures {expected:.3g} requests on "
+                f"average, too few to say anything: raise --rate, or --duration to {needed_s:g}s."
+            )
 
 
 def _few_blocks(scenario: Scenario) -> Iterator[str]:

@@ -65,7 +65,7 @@ def analyse(folder: Path) -> Analysis:
     """
     run = stored.read(folder)
     scenario = run.record.scenario
-    measures, notes = _measured(run)
+    measures = _measured(run)
     values = standing.by_block(scenario, measures)
     done = complete(scenario, run.trials)
     compared, judged, decided = _judged(run, values, done)
@@ -112,7 +112,6 @@ def analyse(folder: Path) -> Analysis:
         refused=refused,
         notes=[
             *run.notes,
-            *notes,
             *answers.notes(measures),
             *_stack_notes(measures),
             *_median_notes(scenario, values),
@@ -137,7 +136,7 @@ def decision(folder: Path) -> Decision:
     """
     run = stored.read(folder)
     scenario = run.record.scenario
-    measures, _ = _measured(run)
+    measures = _measured(run)
     values, done = standing.by_block(scenario, measures), complete(scenario, run.trials)
     return _judged(run, values, done)[-1]
 
@@ -157,17 +156,9 @@ def _judged(
     )
 
 
-def _measured(run: StoredRun) -> tuple[list[Measures], list[str]]:
-    measures, notes = [], []
-    for trial in run.trials:
-        measured = _measure(trial, run.record.scenario)
-        if measured is None and trial.record.fault is not None:
-            continue  # its fault is the reason given
-        if measured is None:
-            notes.append(f"{trial.record.id} holds no request after its warm-up; it is left out.")
-        else:
-            measures.append(measured)
-    return measures, notes
+def _measured(run: StoredRun) -> list[Measures]:
+    each = (_measure(trial, run.record.scenario) for trial in run.trials)
+    return [measured for measured in each if measured is not None]
 
 
 def _measure(trial: StoredTrial, scenario: Scenario) -> Measures | None:
@@ -179,16 +170,15 @@ def _measure(trial: StoredTrial, scenario: Scenario) -> Measures | None:
 
 
 def _summaries(run: StoredRun, measures: Iterable[Measures]) -> list[TrialSummary]:
-    """Sum up the trials that were measured, and those of which a fault has left nothing to measure."""
+    """Sum up the trials that were measured, and those that have nothing to measure."""
     scenario, found = run.record.scenario, []
     measured = {(trial.record.id, trial.record.attempt): trial for trial in measures}
     for trial in run.trials:
         variant = scenario.variant(trial.record.variant)
         known = measured.get((trial.record.id, trial.record.attempt))
-        if known is not None:
-            found.append(summaries.of_trial(known, variant))
-        elif trial.record.fault is not None:
-            found.append(summaries.of_faulty(trial, variant))
+        found.append(
+            summaries.of_unmeasured(trial, variant) if known is None else summaries.of_trial(known, variant)
+        )
     return found
 
 

@@ -10,12 +10,33 @@ from reports.gate import Gate
 from reports.records import LoadFacts, TrialRecord
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scenarios.model import Variant
 
 RATE_OFF: Final = 0.01
 CPU_RATIO: Final = 0.9
 ERROR_RATIO: Final = 0.001
 BYPASS_RATIO: Final = 0.01
+
+
+def nothing_measured(load: LoadFacts, rows: pd.DataFrame | None) -> bool:
+    """Whether no request is in the measured time."""
+    if rows is None:
+        return load.requests == 0
+    return not bool((rows["intended_us"] >= load.warmup_s * 1e6).any())
+
+
+def nothing(load: LoadFacts) -> Gate:
+    """Refuse a trial that has measured nothing."""
+    unsent = f"; {load.unsent} of {load.offered} requests were never sent" if load.unsent else ""
+    return Gate(
+        "requests measured",
+        "none",
+        "≥ 1",
+        False,
+        f"nothing was measured: no request was sent in the {load.duration_s:.3g} s after the warm-up{unsent}",
+    )
 
 
 def errors(load: LoadFacts, wanted: float) -> Gate:

@@ -176,9 +176,10 @@ def of_trial(trial: Measures, variant: Variant) -> TrialSummary:
     )
 
 
-def of_faulty(trial: StoredTrial, variant: Variant) -> TrialSummary:
-    """Sum up a trial of which a fault has left no request to measure."""
-    return _summary(trial.record, gates(trial.record, None, variant))
+def of_unmeasured(trial: StoredTrial, variant: Variant) -> TrialSummary:
+    """Sum up a trial that has no request to measure: because of a fault, or of too low a rate."""
+    rows = trial.rows() if trial.record.fault is None else None
+    return _summary(trial.record, gates(trial.record, rows, variant))
 
 
 def _summary(record: TrialRecord, judged: Sequence[Gate]) -> TrialSummary:

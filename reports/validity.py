@@ -37,10 +37,13 @@ def gates(
     """Judge a trial by its record; by its requests too, where they are given.
 
     With the variant, errors that the scenario asked the upstream for are allowed for. Of a trial with a
-    fault nothing else is judged: what else is wrong with it mostly follows from the fault.
+    fault nothing else is judged: what else is wrong with it mostly follows from the fault. Nor is a trial
+    that has measured nothing.
     """
     if record.fault is not None:
         return [of_fault(record.fault)]
+    if load_gates.nothing_measured(record.load, rows):
+        return [*_books(record), load_gates.nothing(record.load)]
     wanted_errors = variant.upstream.error_ratio if variant is not None else 0.0
     limited = variant is not None and variant.resources.cpus is not None
     judged = [

@@ -105,6 +105,8 @@ def _unmeasured(variant: VariantSummary) -> str:
     if variant.start == "cold":
         return f"Its trials show a {COLD}."
     if variant.start == "unknown":
+        if not variant.counts_trials:
+            return "No trial of it counts."
         return "Its trials began with caches of which nothing is known."
     return "No trial of it counts."
 
