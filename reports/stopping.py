@@ -58,7 +58,8 @@ def decide(
     decided = not doubtful and all(found.decision != "undecided" for found in open_)
     why = f"{said} not as precise as asked" if decided else f"{said} not decided yet"
     if spent:
-        ended = refused or f"the budget of {scenario.schedule.budget:g} s was spent"
+        budget_s = scenario.schedule.budget
+        ended = f"{refused}, and so it ended" if refused else f"the budget of {budget_s:g} s was spent"
         return Decision(True, f"{ended} after {done} blocks; {why}", done, names, more)
     return Decision(False, f"{why}; the next look is after block {following}", done, names, more)
 

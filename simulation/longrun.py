@@ -98,7 +98,7 @@ def simulate(variant: Variant, allocator: Allocator = "jemalloc", seed: int = 1)
 
 @lru_cache(maxsize=64)
 def _simulated(matters: str, allocator: Allocator, seed: int) -> LongRun:
-    variant = Variant.model_validate(json.loads(matters) | {"id": "", "levels": {}})
+    variant = Variant.model_validate(json.loads(matters) | {"id": "v", "levels": {}})
     rate, idle_s = _rate(variant), _idle_s(variant, allocator)
     warmup = int(np.clip(_WARMUP * idle_s * rate, 1000, _MOST_WARMUP)) if np.isfinite(idle_s) else 1000
     sizes = entry_bytes(body_bytes(variant, variant.workload.keys.count, seed), allocator)
