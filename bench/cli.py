@@ -20,6 +20,7 @@ from bench import (
     doctor,
     export,
     guard,
+    limits,
     logs,
     machine,
     options,
@@ -38,11 +39,11 @@ from bench.store import DEFAULT_ROOT, RunFolder, runs, write_text
 from compose import clean as cleaning
 from compose import interrupts, ownership
 from compose.stack import StackError
+from loadtests.limits import raise_open_files
 from reports import ResultsError
 from reports.junit import render as as_junit
 from reports.markdown import render as as_markdown
 from scenarios import document
-from scenarios.contract import OURS
 from scenarios.document import ScenarioError
 from traffic.logs import LogError
 
@@ -116,7 +117,7 @@ def run(
     is violated; 2, invalid input; 3, a threshold is undecided, or nothing could be decided; 4, the run
     itself failed.
     """
-    console = terminal.console()
+    console, files = terminal.console(), raise_open_files()
     crew = workers.asked(local_workers, expected_workers, bind)
     called = contracts.asked(
         path,
@@ -146,11 +147,10 @@ def run(
             )
         read = targets.load(scenario, changed, stack, aim.choice)
         said = logs.examine(read, console.print, called.contract.prefix)
-        guard.check_requests(read)
         guard.check(read, aim.choice, called.headers)
         record, folder = starting.begin(read, stack, results, aim.choice)
     console.print(f"Run {record.run_id} on the {record.stack.name} stack: {record.stack.reason}.")
-    command = ["sidecar-bench", *sys.argv[1:]]
+    command = ["sidecar-bench", *contracts.redacted(sys.argv[1:])]
     with (
         folder.held(command),
         starting.hint(folder),
@@ -158,10 +158,10 @@ def run(
         progress.listener(console) as listener,
     ):
         known = remarks.of(record.scenario, deployed=record.stack.targets is None)
+        known += limits.remarks(record.scenario, files)
         for remark in [*known, *crew.remarks(opened.load_cpus)]:
             listener.says(remark)
-        aimed = record.stack.targets
-        logs.store(record.scenario, said, folder.path, (aimed.contract if aimed else OURS).prefix)
+        logs.store(record.scenario, said, folder.path, targets.contract(record).prefix)
         if resume is not None:
             for difference in folder.resumed(command, machine.environment()):
                 listener.says(f"Not as when the run began: {difference}.")

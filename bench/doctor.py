@@ -18,7 +18,10 @@ from rich.text import Text
 from bench import awake, machine
 from compose import redis_binary, stacks
 from compose.stack import StackError
+from loadtests import limits
 
+# As many as a scenario's users can be, with some to spare.
+_ENOUGH_FILES: Final = 6000
 _MARKS: Final = {"good": ("ok", "green"), "poor": ("poor", "yellow"), "missing": ("missing", "red")}
 
 
@@ -134,6 +137,30 @@ def _memory() -> Finding:
     return Finding("memory", f"{free_gb:.1f} GB free", "poor", "keep 1 GB free, or lower cache.maxmemory")
 
 
+def _open_files() -> Finding:
+    files = limits.raise_open_files()
+    if files.now >= _ENOUGH_FILES:
+        return Finding("open files", files.said, "good")
+    return Finding(
+        "open files",
+        f"{files.said}; each request under way takes one",
+        "poor",
+        f"`ulimit -n {_ENOUGH_FILES}` before a run with many workload.users",
+    )
+
+
+def _ports() -> Finding:
+    ports = limits.ports()
+    if ports is None or ports >= _ENOUGH_FILES:
+        return Finding("local ports", "not told" if ports is None else f"{ports:,}", "good")
+    return Finding(
+        "local ports",
+        f"{ports:,}; each request under way takes one",
+        "poor",
+        "widen net.ipv4.ip_local_port_range (sysctl)",
+    )
+
+
 def _disk() -> Finding:
     free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
     if free_gb > 1:
@@ -144,5 +171,6 @@ def _disk() -> Finding:
 
 
 _LOOKS: Final[tuple[Callable[[], Finding], ...]] = (
-    _cores, _redis, _docker, _netem, _clock, _awake, _timer, _neighbours, _memory, _disk,
+    _cores, _redis, _docker, _netem, _clock, _awake, _timer, _neighbours, _memory, _open_files,
+    _ports, _disk,
 )  # fmt: skip

@@ -23,6 +23,7 @@ def check(scenario: Scenario, choice: TargetsChoice | None, headers: Mapping[str
         UserError: a target on another machine is not said to be the user's, or a cap would be broken.
         StackError: a host is not known, or a target does not answer.
     """
+    check_requests(scenario)
     if choice is None:
         return
     far = [url for urls in choice.urls.values() for url in urls if not is_here(url)]

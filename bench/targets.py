@@ -18,6 +18,7 @@ from compose.stack import Stack
 from compose.targets import Calls, TargetStack
 from reports.records import RunRecord, StackChoice, TargetsChoice
 from scenarios import document, thresholds, units
+from scenarios.contract import OURS, Contract
 from scenarios.model import Scenario, Settings, Topology, Variant, Workload
 from traffic import keys
 
@@ -280,6 +281,11 @@ def calls(scenario: Scenario, choice: TargetsChoice, headers: Mapping[str, str])
         else keys.first_path(scenario.variants[0].workload, choice.contract.prefix)
     )
     return Calls(choice.contract, headers, key, choice.count_url)
+
+
+def contract(record: RunRecord) -> Contract:
+    """Return how a run calls what it loads."""
+    return record.stack.targets.contract if record.stack.targets is not None else OURS
 
 
 def open_stack(record: RunRecord, headers: Mapping[str, str] | None = None) -> Stack:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any, Final
 import gevent
 import gevent.socket
 
+from loadtests.limits import raise_open_files
 from loadtests.open_loop import OpenLoop
 from loadtests.order import Sending
 from loadtests.recorder import Recorder
@@ -27,8 +27,7 @@ def make_ready() -> None:
     Each request under way holds a connection. Locust warns of more than 100 users a second; these only
     wait, and are there at once.
     """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_open_files()
     logging.getLogger("locust.runners").setLevel(logging.ERROR)
 
 
