@@ -17,7 +17,7 @@ from traffic.logs.times import Clock
 MOST_BYTES: Final = 1 << 40  # no answer is larger than a TiB: such a size is none
 UNREADABLE: Final = "not in the log's format"
 # A quote that a user name imitates is escaped, and so no quote that follows a blank.
-_BEFORE: Final = re.compile(rb'\[([^\[\]"]{6,64})\](?: [^"\s]+)* "')
+_BEFORE: Final = re.compile(rb'\[([^\[\]"]{6,64})\](?: [^"\s\[]+)* "')
 _REQUEST: Final = re.compile(rb'((?:[^"\\]|\\.)*)" (\d{3}|-)(?: (\S*))?(?= |$)', re.DOTALL)
 # Servers that do not escape: the request ends where a status follows.
 _RAW_REQUEST: Final = re.compile(rb'([A-Za-z]+ .*?)" (\d{3}|-)(?: (\S*))?(?= |$)', re.DOTALL)

@@ -19,6 +19,7 @@ from traffic.logs.times import Clock
 EMPTY: Final = "an empty line"
 CUT: Final = "cut off at the end of the file"
 UNREADABLE: Final = (clf.UNREADABLE, CUT)
+_SIZE_BITS: Final = 42
 CACHEABLE: Final = ("GET", "HEAD")
 COLUMNS: Final = {
     "at_us": np.int64,
@@ -65,15 +66,15 @@ class _Times(dict[bytes, int | None]):
         return found
 
 
-class _Answers(dict[bytes, tuple[int, int]]):
-    """Status and size by their text."""
+class _Answers(dict[bytes, int]):
+    """Status and size by their text, in one number: the size and one more, and above it the status."""
 
-    def __missing__(self, text: bytes) -> tuple[int, int]:
+    def __missing__(self, text: bytes) -> int:
         size = -1 if text[4:] == b"-" else int(text[4:])
-        found = int(text[:3]), size if size <= clf.MOST_BYTES else -1
+        code = int(text[:3]) << _SIZE_BITS | ((size if size <= clf.MOST_BYTES else -1) + 1)
         if len(self) < 1_000_000:
-            self[text] = found
-        return found
+            self[text] = code
+        return code
 
 
 @dataclass
@@ -117,15 +118,15 @@ class Lines:
                 b"http://" + host + target if host else target
                 for host, target in zip(hosts, targets, strict=True)
             )
-        heads = [method == b"HEAD" for method in methods]
+        heads = [method == b"HEAD" for method in methods] if b"HEAD" in methods else [False] * len(methods)
         self.methods["HEAD"] += sum(heads)
         self.methods["GET"] += len(heads) - sum(heads)
-        status, size = zip(*map(self._answers.__getitem__, answers), strict=True) if answers else ((), ())
+        codes = np.array([self._answers[text] for text in answers], np.int64)
         return _columns(
             [self._times[text] for text in times],
             [self.numbers[name] for name in resources],
-            status,
-            size,
+            codes >> _SIZE_BITS,
+            (codes & (1 << _SIZE_BITS) - 1) - 1,
             heads,
         )
 
@@ -173,7 +174,7 @@ def _resource(entry: Entry) -> bytes:
     return b"http://" + entry.host + entry.target if entry.host else entry.target
 
 
-def _columns(*values: Sequence[Any]) -> dict[str, NDArray[Any]]:
+def _columns(*values: Any) -> dict[str, NDArray[Any]]:
     return {
         name: np.array(column, kind) for (name, kind), column in zip(COLUMNS.items(), values, strict=True)
     }
