@@ -65,7 +65,7 @@ def hits(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
                     label="theory",
                 )
         _variant_axis(axes, [variant.id for variant in cached], narrow)
-        axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, None))  # as many digits as tell ticks apart
         axes.set_xlabel("hit ratio")
         return figure
 

@@ -1,32 +1,34 @@
-"""The interval of a number of calls: over blocks, and no narrower than chance makes so few of them.
+"""The interval of a number of calls: Student's over blocks, and of few calls that of a Poisson count.
 
-Student's interval over blocks holds when each block's count is near to normal. A trial of twenty seconds may
-have two calls, and three such counts may happen to be equal. So the interval is the hull of Student's
-and of Garwood's exact one for Poisson counts (F. Garwood, "Fiducial limits for the Poisson distribution",
-Biometrika 28, 1936) on the total. Fills of a TTL cache scatter at most as Poisson counts do (reports/theory/
-renewal.py: their variance is at most their mean), so that this end is a cautious one. docs/trust.md has the
-coverage.
+Student's interval holds where each block's count is near to normal. A trial of twenty seconds may have two
+calls, and three such counts may happen to be equal, or all be zero. Of few calls in all the interval is
+therefore Garwood's exact one for a Poisson count (F. Garwood, "Fiducial limits for the Poisson distribution",
+Biometrika 28, 1936), which holds because the fills of a TTL cache scatter at most as Poisson counts do
+(reports/theory/ renewal.py: their variance is at most their mean). Calls of which that is not known get the
+hull of both. docs/trust.md has the coverage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from scipy import stats
 
 from reports import statistics
 
 Source = Literal["blocks", "counts"]
+# With this limit the coverage is 94.7 to 98.8%, whatever the number of calls; with 30 it is 94.1% at 40 calls.
+_FEW: Final = 50
 
 
 @dataclass(frozen=True)
 class Counted:
     """Calls per hour: the mean over trials, its 95% interval, and what makes that as wide as it is.
 
-    `source` is `blocks` where the spread between blocks alone does; `counts` where the number of calls is so
-    small that chance makes it wider at one end at least, or there is but one block.
+    `source` is `blocks` where that is Student's interval, `counts` where the number of calls makes it so
+    wide.
     """
 
     value: float
@@ -34,16 +36,21 @@ class Counted:
     source: Source
 
 
-def per_hour(calls: Sequence[int], hours: Sequence[float]) -> Counted | None:
-    """Return the calls per hour of a variant, from each trial's calls and length; None without trials."""
+def per_hour(calls: Sequence[int], hours: Sequence[float], *, regular: bool = True) -> Counted | None:
+    """Return the calls per hour of a variant, from each trial's calls and length; None without trials.
+
+    `regular`: calls are known to scatter at most as Poisson counts do.
+    """
     if not calls:
         return None
     exposed, total = sum(hours), sum(calls)
     low, high = (end / exposed for end in garwood(total))
     estimate = statistics.mean([count / hour for count, hour in zip(calls, hours, strict=True)])
     student = estimate.interval(least=0.0) if estimate is not None else None
-    if student is None:
+    if student is None or (regular and total < _FEW):
         return Counted(total / exposed, (low, high), "counts")
+    if regular:
+        return Counted(total / exposed, student, "blocks")
     hull = min(low, student[0]), max(high, student[1])
     return Counted(total / exposed, hull, "blocks" if hull == student else "counts")
 

@@ -19,7 +19,7 @@ def of_variant(variant: Variant, trials: Sequence[Measures], computed: LongRun |
     Measured they are from trials with a steady start alone, and without a cache from any: what a cold start
     shows is no hour of a long-running service, nor is what running services had in their caches by chance.
     """
-    measured = _measured(variant, trials)
+    measured = _measured(variant, trials, computed)
     if computed is None:
         if measured is None:
             return None
@@ -39,11 +39,14 @@ def hours(variant: Variant, trial: Measures) -> float:
     return trial.record.load.duration_s * variant.workload.speedup / 3600
 
 
-def _measured(variant: Variant, trials: Sequence[Measures]) -> MeasuredCalls | None:
+def _measured(variant: Variant, trials: Sequence[Measures], computed: LongRun | None) -> MeasuredCalls | None:
     if not stationary(variant, trials):
         return None
     found = counting.per_hour(
-        [trial.upstream_calls for trial in trials], [hours(variant, trial) for trial in trials]
+        [trial.upstream_calls for trial in trials],
+        [hours(variant, trial) for trial in trials],
+        # Requests that do not join calls make several at once.
+        regular=computed is not None and variant.cache.single_flight,
     )
     return MeasuredCalls(value=found.value, ci95=found.ci95, ci95_from=found.source) if found else None
 

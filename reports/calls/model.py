@@ -15,8 +15,8 @@ class MeasuredCalls(Part):
     value: float
     ci95: Interval = Field(description="95% interval; docs/statistics.md tells how it is made.")
     ci95_from: Literal["blocks", "counts"] = Field(
-        description="What makes it so wide. blocks: the spread between blocks. counts: so few calls were "
-        "counted that chance alone makes it wider, as a Poisson count's (or there is one block)."
+        description="blocks: Student's interval over blocks. counts: a Poisson count's, as so few calls were "
+        "counted, or in one block."
     )
 
 

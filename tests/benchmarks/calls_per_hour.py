@@ -48,7 +48,7 @@ def share_held(counts: Sequence[int], blocks: int, truth: float, method: str) ->
         ends = {
             "student": estimate.interval(),
             "garwood": tuple(end / (hours * blocks) for end in garwood(sum(run))),
-            "both": found.ci95,
+            "ours": found.ci95,
         }[method]
         assert ends is not None
         held.append(ends[0] <= truth <= ends[1])
@@ -75,7 +75,7 @@ def main() -> None:
         cells = [f"{each.mean():.2%} ± {each.std(ddof=1) / STARTS**0.5:.2%}" for each in ratios.values()]
         named = f"{variant.cache.ttl:g} s | {variant.topology} | {long_run.hit_ratio:.2%}"
         print(f"| {named} | {' | '.join(cells)} |")
-    print("| TTL | topology | calls/h | a trial | mean | blocks | student | garwood | both |")
+    print("| TTL | topology | calls/h | a trial | mean | blocks | student | garwood | ours |")
     for variant in variants:
         long_run = theory.steady_of(variant)
         assert long_run is not None
@@ -84,7 +84,7 @@ def main() -> None:
         named = f"{variant.cache.ttl:g} s | {variant.topology} | {truth:,.0f} | {truth * SPAN_S / 3600:,.1f}"
         mean = np.mean(counts) * 3600 / SPAN_S
         for blocks in (3, 5):
-            shares = [share_held(counts, blocks, truth, method) for method in ("student", "garwood", "both")]
+            shares = [share_held(counts, blocks, truth, method) for method in ("student", "garwood", "ours")]
             cells = " | ".join(f"{share:.1%}" for share in shares)
             print(f"| {named} | {mean:,.0f} | {blocks} | {cells} |")
 
