@@ -21,10 +21,13 @@ Allocator = Literal["jemalloc", "libc"]
 Array = NDArray[np.int64]
 # Memory that a server uses before it holds anything, and for its connections.
 SERVER_BYTES: Final = 1_100_000
-ENVELOPE_BYTES: Final = 131  # the app's header and the response's own: content type, ETag, length
-_NAME_BYTES: Final = 52  # of the paths that the bench draws; `content:` and all
+ENVELOPE_BYTES: Final = 125  # the app's header and the response's own: content type, ETag, length
+_NAME_BYTES: Final = 75  # of the bench's own paths: `content:` and the whole URL
 _STRING_BYTES: Final = 9  # what Redis puts around a string
-_OBJECT_BYTES: Final = {"jemalloc": 104, "libc": 96}  # key of the usual length, object, entry with its expiry
+_OBJECT_BYTES: Final = {
+    "jemalloc": 120,
+    "libc": 100,
+}  # key of the usual length, object, entry with its expiry
 _TABLE_BYTES: Final = {"jemalloc": 55, "libc": 34}
 _SMALLEST_CLASS: Final = 128
 _QUANTILES: Final = 2000

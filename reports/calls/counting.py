@@ -19,7 +19,7 @@ from scipy import stats
 from reports import statistics
 
 Source = Literal["blocks", "counts"]
-# With this limit the coverage is 94.7 to 98.8%, whatever the number of calls; with 30 it is 94.1% at 40 calls.
+# With this limit the coverage is 94.7 to 98.8%, whatever the number of calls; with 30 it falls to 94.1%.
 _FEW: Final = 50
 
 

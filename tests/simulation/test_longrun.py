@@ -85,20 +85,21 @@ def test_sizes_are_those_that_redis_told() -> None:
     """MEMORY USAGE of entries as the app stores them, and how many fitted into a server (docs/cost.md)."""
     bodies = np.array([200, 1024, 4096])
     on_redis, on_valkey = (memory.entry_bytes(bodies, kind) for kind in ("jemalloc", "libc"))
-    assert on_redis - 55 == pytest.approx([488, 1384, 5224], rel=0.01)
+    assert on_redis - 55 == pytest.approx([504, 1400, 5240], rel=0.001)
     assert on_valkey - 34 == pytest.approx([432, 1264, 4336], rel=0.04)
 
 
 @pytest.mark.parametrize(
     ("allocator", "maxmemory", "body", "spread", "kept"),
     [
-        ("jemalloc", 16_000_000, 4096, 0, 2837), ("jemalloc", 64_000_000, 4096, 1, 8187),
-        ("jemalloc", 64_000_000, 1024, 1, 28_968), ("libc", 16_000_000, 4096, 0, 3407),
-        ("libc", 64_000_000, 4096, 1, 9107), ("libc", 64_000_000, 1024, 0, 48_645),
+        ("jemalloc", 16_000_000, 4096, 0, 2828), ("jemalloc", 64_000_000, 4096, 1, 8149),
+        ("jemalloc", 64_000_000, 1024, 1, 29_096), ("jemalloc", 64_000_000, 200, 0, 111_957),
+        ("libc", 16_000_000, 4096, 0, 3407), ("libc", 64_000_000, 4096, 1, 9008),
+        ("libc", 64_000_000, 1024, 0, 48_653),
     ],
 )  # fmt: skip
 def test_so_many_entries_fit_as_servers_held_when_they_began_to_evict(
     allocator: memory.Allocator, maxmemory: int, body: int, spread: float, kept: int
 ) -> None:
     held = variant(cache={"maxmemory": maxmemory}, upstream={"body": body, "body_spread": spread})
-    assert memory.room_bytes(held) / memory.mean_entry_bytes(held, allocator) == pytest.approx(kept, rel=0.03)
+    assert memory.room_bytes(held) / memory.mean_entry_bytes(held, allocator) == pytest.approx(kept, rel=0.01)
