@@ -188,7 +188,8 @@ class Upstream:
                     if max(len(body), encoded) > MOST_BYTES:
                         raise UpstreamError("body-too-large", f"more than {MOST_BYTES} bytes")
                     if not large and len(body) > SMALL_BYTES:
-                        large = await self._large.acquire()
+                        async with asyncio.timeout(TIMEOUT_S):
+                            large = await self._large.acquire()
             decoding.end()
             return bytes(body)
         finally:

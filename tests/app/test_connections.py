@@ -8,6 +8,7 @@ import gzip
 import json
 import re
 import socket
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,8 +22,10 @@ from servers import HITS, Answer, RedisServer, get, serving
 
 from app.connections import Connector
 from app.main import create_app
+from app.metrics import Metrics
+from app.names import Resource
 from app.settings import Settings
-from app.upstream import MOST_BYTES
+from app.upstream import MOST_BYTES, SMALL_BYTES, Upstream
 
 pytestmark = pytest.mark.served
 
@@ -220,6 +223,42 @@ def test_a_stream_of_empty_members_ends(serve: Serve, redis: RedisServer) -> Non
     empty = gzip.compress(b"") * 2000
     app = serve(RawUpstream(lambda c, _: c.sendall(response(empty, "Content-Encoding: gzip"))))
     fails_and_is_not_kept(app, "a", "body-broken", redis)
+
+
+def test_only_so_many_large_bodies_are_held_at_once_and_small_ones_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.upstream.LARGE_AT_ONCE", 1)
+    body, go_on = b"x" * 3 * SMALL_BYTES, threading.Event()
+
+    def answer(connection: socket.socket, target: str) -> None:
+        sent = response(b"small" if target == "/small" else body)
+        half = len(sent) // 2 if target == "/first" else len(sent)
+        connection.sendall(sent[:half])
+        if target == "/first":
+            assert go_on.wait(20)
+            connection.sendall(sent[half:])
+
+    async def fetch(url: str) -> None:
+        upstream = Upstream(Settings(url), Metrics())
+
+        async def get(path: str) -> bytes:
+            return (await upstream.get(Resource(path.encode(), path))).body
+
+        first = asyncio.create_task(get("first"))
+        while not upstream._large.locked():
+            await asyncio.sleep(0.001)
+        second = asyncio.create_task(get("second"))
+        while not upstream._large._waiters:  # it has as much as it may have without a turn
+            await asyncio.sleep(0.001)
+        assert await get("small") == b"small"
+        assert not second.done()
+        go_on.set()
+        assert await first == await second == body
+        await upstream.close()
+
+    with RawUpstream(answer).serving() as url:
+        asyncio.run(asyncio.wait_for(fetch(url), 20))
 
 
 UNENDED = {

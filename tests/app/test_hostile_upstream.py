@@ -2,7 +2,7 @@
 
 Sequences of answers, and of bytes that nobody has asked for, on the connections that the app keeps. What the
 upstream sends is told apart by its bodies: each names its path, and those that answer nothing say POISON. The
-long suite runs 10,000 sequences, half of them on each way that a request can take, in some ten minutes.
+long suite runs 10,000 sequences, half of them on each way that a request can take, in six to twelve minutes.
 """
 
 from __future__ import annotations
