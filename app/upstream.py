@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
@@ -119,7 +120,9 @@ class Upstream:
         while True:
             headers = dict(resource.selecting)
             if validator is not None and validator.target == target:
-                headers["If-None-Match"] = validator.etag.decode("latin-1")
+                # Headers are sent as UTF-8: an ETag that is none would not be sent as it came.
+                with contextlib.suppress(UnicodeDecodeError):
+                    headers["If-None-Match"] = validator.etag.decode()
             fetched = await self._call(target, headers, spare)
             if fetched.leads_to is None or redirects == _MOST_REDIRECTS:
                 return fetched

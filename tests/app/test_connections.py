@@ -18,7 +18,7 @@ import brotli
 import pytest
 import uvloop
 from raw_upstreams import RawUpstream, reset, response
-from servers import HITS, Answer, RedisServer, get, serving
+from servers import HITS, Answer, RedisServer, eventually, get, serving
 
 from app.connections import Connector
 from app.main import create_app
@@ -223,6 +223,22 @@ def test_a_stream_of_empty_members_ends(serve: Serve, redis: RedisServer) -> Non
     empty = gzip.compress(b"") * 2000
     app = serve(RawUpstream(lambda c, _: c.sendall(response(empty, "Content-Encoding: gzip"))))
     fails_and_is_not_kept(app, "a", "body-broken", redis)
+
+
+@pytest.mark.parametrize(
+    ("etag", "asked"), [(b'"a"', b'"a"'), ('"café"'.encode(), '"café"'.encode()), (b'"caf\xe9"', None)]
+)
+def test_an_etag_is_asked_for_as_it_came_or_not_at_all(
+    serve: Serve, etag: bytes, asked: bytes | None
+) -> None:
+    def answer(connection: socket.socket, _: str) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nETag: %b\r\nContent-Length: 2\r\n\r\nok" % etag)
+
+    upstream = RawUpstream(answer)
+    app = serve(upstream, ttl_s=0.05)
+    assert eventually(lambda: get(app, "/content/a") and len(upstream.heads) == 2)
+    found = re.search(rb"(?i)if-none-match: ([^\r]*)", upstream.heads[1])
+    assert (found and found[1]) == asked
 
 
 def test_only_so_many_large_bodies_are_held_at_once_and_small_ones_pass(
