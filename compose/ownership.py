@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -22,6 +23,10 @@ PREFIX: Final = "sidecar-bench-"
 _LOCK: Final = "owner.lock"
 _UNFINISHED: Final = ".new"
 _UNFINISHED_S: Final = 60.0
+# Unix sockets take 107 bytes of path, and configuration files and mounts read some characters their own way.
+# Where TMPDIR is longer or has other characters than these, the next of the usual places is taken.
+_PLAIN: Final = re.compile(r"/[A-Za-z0-9_./-]{0,40}")
+_USUAL: Final = ("/tmp", "/var/tmp")  # noqa: S108 (a folder in it is made by mkdtemp, for its user alone)
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _own: list[tuple[int, Path, Lock]] = []
 
@@ -35,7 +40,7 @@ def own() -> Path:
             return folder
     with shielded():
         # The folder gets its name once it is locked: nobody sees it without.
-        unfinished = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=_UNFINISHED))
+        unfinished = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=_UNFINISHED, dir=_places()[0]))
         lock = Lock(unfinished / _LOCK)
         folder = unfinished.rename(unfinished.with_suffix(""))
         lock.path = folder / _LOCK
@@ -82,8 +87,15 @@ def state(mark: str) -> State:
 
 def folders() -> list[Path]:
     """Return the folders of all owners that can be seen from here, living or gone."""
-    found = Path(tempfile.gettempdir()).glob(f"{PREFIX}*")
+    found = (folder for place in _places() for folder in Path(place).glob(f"{PREFIX}*"))
     return [folder for folder in found if _is_an_owners(folder)]
+
+
+def _places() -> list[str]:
+    """Return the folders for temporary files that can be used here, the preferred one first."""
+    known = dict.fromkeys([tempfile.gettempdir(), *_USUAL])
+    plain = [place for place in known if _PLAIN.fullmatch(place) and os.access(place, os.W_OK)]
+    return plain or [tempfile.gettempdir()]
 
 
 def _is_an_owners(folder: Path) -> bool:
