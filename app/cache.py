@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final
 
 from app.answers import Answer, Look
-from app.envelope import Envelope, opened
+from app.envelope import FRESH_UNTIL_S, Envelope, Fields, fields
 from app.fills import Fills, Kept
 from app.flight import Flights
 from app.memory import Memory
@@ -129,17 +129,18 @@ class Cache:
 
     def _judged(self, key: bytes, landed: int, data: bytes | None) -> Look | Answer:
         """Say what Redis's answer comes to."""
-        if data is None or (found := opened(data)) is None:
+        if data is None or (found := fields(data)) is None:
             if self.store is not None and not isinstance(data, bytes | None):
                 return self._unasked(landed, self.store.garbled())
             return Look(landed)  # somebody else's bytes will be overwritten
         now_s = time.time()
-        if found.fresh_until_s <= now_s:
-            return Look(landed, found)
-        if found.fresh_until_s > now_s + self._longest_s:
-            return Look(landed, found._replace(fresh_until_s=now_s))  # a clock was set back
+        fresh_until_s = found[FRESH_UNTIL_S]
+        if fresh_until_s <= now_s:
+            return Look(landed, Envelope._make(found))
+        if fresh_until_s > now_s + self._longest_s:
+            return Look(landed, Envelope._make(found)._replace(fresh_until_s=now_s))  # a clock was set back
         if self._l1:
-            self._memory.put(key, found, now_s)
+            self._memory.put(key, Envelope._make(found), now_s)
         self._counts["hit"] += 1
         return _hit(found, now_s, b"redis; hit; ttl=%d")
 
@@ -166,7 +167,7 @@ def _is_small(kept: Kept) -> bool:
     return len(kept.envelope.body) <= SMALL_BYTES
 
 
-def _hit(found: Envelope, now_s: float, said: bytes) -> Answer:
+def _hit(found: Fields, now_s: float, said: bytes) -> Answer:
     # As `_answer` does, in one step: this is what every hit takes.
     status, _, generated_s, fresh_until_s, head, body, _ = found
     said %= fresh_until_s - now_s

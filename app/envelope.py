@@ -21,6 +21,10 @@ _CR: Final = 13
 _UNSENDABLE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
+Fields = tuple[int, float, float, float, bytes, bytes, bytes]
+FRESH_UNTIL_S: Final = 3  # its place among them
+
+
 class Envelope(NamedTuple):
     """A response worth keeping. Times are of the epoch.
 
@@ -60,6 +64,12 @@ def updated(head: bytes, by: bytes) -> bytes:
 
 def opened(data: bytes) -> Envelope | None:
     """Read packed bytes; None if they are not what this app stores, whole and with nothing after it."""
+    found = fields(data)
+    return None if found is None else Envelope._make(found)
+
+
+def fields(data: bytes) -> Fields | None:
+    """Return the fields of an envelope as `opened` does, in half the time."""
     try:
         found = _HEAD.unpack_from(data)
     except (struct.error, TypeError):  # by its type, `data` may be trusted no more than by its content
@@ -77,10 +87,7 @@ def opened(data: bytes) -> Envelope | None:
     if head and (head[-2:] != b"\r\n" or head[0] == _CR or head.find(b"\r\n\r\n") >= 0):
         return None
     source = data[_HEAD_SIZE:head_at] if source_size else b""
-    # Envelope(…) would do the same in thrice the time: named tuples are made by a function in Python.
-    return tuple.__new__(
-        Envelope, (status, asked_s, generated_s, fresh_until_s, head, data[body_at:], source)
-    )
+    return status, asked_s, generated_s, fresh_until_s, head, data[body_at:], source
 
 
 def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -6,8 +6,9 @@ it would go without this module. What the framework's way costs a hit is in docs
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Final
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import httptools
@@ -21,6 +22,7 @@ from app.names import PREFIX, Asked, Names, PathError
 from app.service import CachingService
 
 _BEGINNING: Final = b"GET " + PREFIX.encode()
+_CONNECTION: Final = b"connection"
 _REMEMBERED: Final = 512  # bytes of a target: longer ones are read each time they come
 
 
@@ -32,6 +34,8 @@ class Hits(Bounded):
         # uvicorn logs requests, and counts who may come, on their usual way.
         usual = self.access_log or self.limit_concurrency is not None or self.root_path
         self._service = None if usual else _ours(self.app)
+        self._reading = _reading(self._service.names) if self._service else None
+        self._parser: tuple[_Request, Any] | None = None  # of the last request, if it was whole
         self._asked: Asked | None = None
         self._under_way = b""  # the request whose answer is awaited
         self._later = b""  # what came after it
@@ -55,11 +59,32 @@ class Hits(Bounded):
             return False
         if self.cycle is not None and not self.cycle.response_complete:
             return False
-        asked = _asked_for(data, self._service.names)
+        asked = self._asked_for(data)
         if asked is None or not self._service.ask(asked[0], self._told):
             return False
         self._asked, self._under_way, self._used = asked, data, True
         return True
+
+    def _asked_for(self, data: bytes) -> Asked | None:
+        """Return what a request asks for, if it is one whole request like any other, and no more."""
+        assert self._reading is not None
+        watched, read, known = self._reading
+        if self._parser is None:
+            request = _Request(watched)
+            parser = httptools.HttpRequestParser(request)
+        else:
+            request, parser = self._parser
+            self._parser = None
+            request.begun, request.complete, request.target, request.headers = 0, False, b"", ()
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            return None
+        if request.begun != 1 or not request.complete or request.odd or parser.get_http_version() != "1.1":
+            return None
+        self._parser = request, parser
+        target, headers = request.target, request.headers
+        return read(target, headers) if headers or len(target) > _REMEMBERED else known(target)
 
     def _told(self, looked: Look | Answer) -> None:
         data, self._under_way = self._under_way, b""
@@ -135,7 +160,9 @@ class _Request:
     odd = False
     target = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    watched: frozenset[bytes]
+
+    def __init__(self, watched: frozenset[bytes]) -> None:
+        self._watched = watched
 
     def on_message_begin(self) -> None:
         self.begun += 1
@@ -145,9 +172,11 @@ class _Request:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if name == b"connection":
+        if name not in self._watched:
+            return
+        if name == _CONNECTION:
             self.odd = self.odd or value.lower() != b"keep-alive"
-        elif name in self.watched:
+        else:
             self.headers += ((name, value),)
 
     def on_body(self, _: bytes) -> None:
@@ -164,21 +193,19 @@ def _ours(application: Any) -> CachingService | None:
     return application if type(application) is CachingService else None
 
 
-def _asked_for(data: bytes, names: Names) -> Asked | None:
-    """Return what a request asks for, if it is one whole request like any other, and no more."""
-    request = _Request()
-    request.watched = names.watched
-    parser = httptools.HttpRequestParser(request)
-    try:
-        parser.feed_data(data)
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-        return None
-    if request.begun != 1 or not request.complete or request.odd or parser.get_http_version() != "1.1":
-        return None
-    target = request.target
-    if request.headers or len(target) > _REMEMBERED:
-        return _read(names, target, request.headers)
-    return _known(names, target)
+class _Reading(NamedTuple):
+    """How requests are read: the headers that matter, and what a target asks for, which is remembered."""
+
+    watched: frozenset[bytes]
+    read: Callable[..., Asked | None]
+    known: Callable[[bytes], Asked | None]
+
+
+@lru_cache(maxsize=16)
+def _reading(names: Names) -> _Reading:
+    """Return how requests for one upstream are read: the same for all connections."""
+    read = partial(_read, names)
+    return _Reading(names.watched | {_CONNECTION}, read, lru_cache(maxsize=16_384)(read))
 
 
 def _read(names: Names, target: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Asked | None:
@@ -189,6 +216,3 @@ def _read(names: Names, target: bytes, headers: tuple[tuple[bytes, bytes], ...] 
         return names.asked(path, url.path, url.query or b"", headers=headers)
     except (httptools.HttpParserError, UnicodeError, PathError):
         return None  # the usual way says what is wrong with it
-
-
-_known = lru_cache(maxsize=16_384)(_read)

@@ -109,7 +109,8 @@ class CachingService(FastAPI):
 
     def ask(self, resource: Resource, tell: Callable[[Look | Answer], None]) -> bool:
         """Ask the cache, for a server, as `Cache.ask` does; False, too, where something stands between."""
-        return self.bare and self.cache.ask(resource, tell)
+        cache = self._cache
+        return cache is not None and self.bare and cache.ask(resource, tell)
 
     def asked(self, scope: Any) -> Asked | None:
         """Return what a request asks for; None if it is none for the cache.
