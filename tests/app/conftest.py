@@ -32,6 +32,14 @@ def logged() -> Iterator[Logged]:
     logger.removeHandler(handler)
 
 
+@pytest.fixture(scope="module")
+def patient() -> Iterator[None]:
+    """Give Redis more time than the app would: for tests of what is answered, on a machine that is busy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.dialing.TIMEOUT_S", 5.0)
+        yield
+
+
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path, free_port())

@@ -7,9 +7,7 @@ import contextlib
 import hashlib
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -26,7 +24,7 @@ from app.settings import Settings
 from app.store import PASS, Store
 from compose import credentials
 
-pytestmark = pytest.mark.served
+pytestmark = [pytest.mark.served, pytest.mark.usefixtures("patient")]
 
 
 @contextlib.contextmanager
@@ -71,111 +69,6 @@ def test_a_password_in_the_upstreams_url_is_in_no_key() -> None:
     assert of[0] == b"https://api.example/v1/a?b"
     assert len(set(of)) == 3
     assert not any(b"u:" in key for key in of)
-
-
-class Told:
-    """An upstream whose calls each answer what and when the test says."""
-
-    def __init__(self) -> None:
-        self.calls: list[Future[tuple[int, bytes]]] = []
-
-    async def __call__(self, scope: Any, _: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            call: Future[tuple[int, bytes]] = Future()
-            self.calls.append(call)
-            status, body = await asyncio.wrap_future(call)
-            await send({"type": "http.response.start", "status": status, "headers": []})
-            await send({"type": "http.response.body", "body": body})
-
-
-@pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-Ask = Callable[[], "Future[Answer]"]
-
-
-@pytest.fixture
-def replicas(redis: RedisServer, told: Told) -> Iterator[tuple[Ask, Ask]]:
-    """Two replicas on one Redis, without a lease, so that their calls may overlap."""
-    plain: dict[str, Any] = {
-        "lease": False, "ttl_s": 0.3, "ttl_jitter": 0.0, "negative_ttl_s": 0.0, "stale_if_error_s": 60.0,
-    }  # fmt: skip
-    with (
-        serving(told) as upstream,
-        deployed(redis, upstream, **plain) as one,
-        deployed(redis, upstream, **plain) as other,
-        ThreadPoolExecutor(4) as pool,
-    ):
-        yield lambda: pool.submit(get, one, "/content/a"), lambda: pool.submit(get, other, "/content/a")
-        for call in told.calls:
-            if not call.done():
-                call.set_result((200, b"late"))
-
-
-def called(told: Told, count: int) -> bool:
-    return eventually(lambda: len(told.calls) == count)
-
-
-def test_an_older_answer_that_lands_later_does_not_replace_a_newer_one(
-    replicas: tuple[Ask, Ask], told: Told
-) -> None:
-    one, other = replicas
-    older = one()
-    assert called(told, 1)
-    newer = other()
-    assert called(told, 2)
-    told.calls[1].set_result((200, b"newer"))
-    assert newer.result(10).headers["cache-status"].endswith("stored")
-    told.calls[0].set_result((200, b"older"))
-    assert older.result(10).headers["cache-status"] == "redis; fwd=uri-miss; fwd-status=200; detail=outdated"
-    answer = one().result(10)
-    assert (answer.body, len(told.calls)) == (b"newer", 2)
-
-
-@pytest.mark.parametrize("status", [301, 404])
-def test_an_older_answer_that_lands_later_does_not_delete_a_newer_one(
-    replicas: tuple[Ask, Ask], told: Told, status: int
-) -> None:
-    one, other = replicas
-    expired(one, told)
-    older = one()
-    assert called(told, 2)
-    newer = other()
-    assert called(told, 3)
-    told.calls[2].set_result((200, b"newer"))
-    newer.result(10)
-    told.calls[1].set_result((status, b""))
-    assert older.result(10).status == status
-    assert other().result(10).body == b"newer"
-
-
-def test_what_has_gone_is_not_brought_back_by_an_older_answer(replicas: tuple[Ask, Ask], told: Told) -> None:
-    one, other = replicas
-    expired(one, told)
-    older = one()
-    assert called(told, 2)
-    newer = other()
-    assert called(told, 3)
-    told.calls[2].set_result((404, b""))
-    assert newer.result(10).status == 404
-    told.calls[1].set_result((200, b"older"))
-    older.result(10)
-    last = other()
-    assert called(told, 4), "what has gone is asked for"
-    told.calls[3].set_result((500, b""))
-    assert last.result(10).status == 500, "and does not come back where the upstream fails"
-
-
-def expired(ask: Ask, told: Told) -> None:
-    """Have a response that has expired."""
-    first = ask()
-    assert called(told, 1)
-    told.calls[0].set_result((200, b"first"))
-    first.result(10)
-    until_s = time.monotonic() + 0.35
-    assert eventually(lambda: time.monotonic() > until_s)
 
 
 NOW_S = 2e9
