@@ -100,7 +100,7 @@ def _expected(variant: VariantSummary, hit_ratio: float, trials: Sequence[TrialS
     known = [one.expected_calls for one in trials if one.expected_calls is not None]
     if expected is None or not known:
         why = variant.theory_silence or ""
-        return [Cell("–", f"not applicable: {why}"), Cell("–"), calls, Cell("–"), Cell("–"), Cell("–")]
+        return [Cell("–", f"no prediction: {why}"), Cell("–"), calls, Cell("–"), Cell("–"), Cell("–")]
     errors = [one.expected_calls_error for one in trials if one.expected_calls_error is not None]
     return [
         Cell(f"{expected.hit_ratio:.1%}"),

@@ -15,6 +15,7 @@ from scenarios.model import Start, Variant
 from simulation import start as beginnings
 from simulation.engine import Behaviour, Contents, Trace, replay
 from simulation.kernels import NEVER
+from simulation.logs import lifetimes_us
 from simulation.outcomes import HIT, MISS
 from traffic.keys import requests
 
@@ -99,9 +100,10 @@ def explain(
 ) -> Fills:
     """Work out the fills of a trial from its requests.
 
-    `fill_s` stands for the time of fills that did not happen; `joined`: concurrent misses of a replica
-    make one call. `measured` marks the rows after the warm-up (none: all), `evicted` is how many copies
-    Redis evicted (none: it was not asked), `began` what the caches held (none: nothing).
+    The variant is as it was tried (`scenarios.tried`). `fill_s` stands for the time of fills that did not
+    happen; `joined`: concurrent misses of a replica make one call. `measured` marks the rows after the
+    warm-up (none: all), `evicted` is how many copies Redis evicted (none: it was not asked), `began` what the
+    caches held (none: nothing).
     """
     began = began or Beginning()
     causes = _causes(rows, variant, began)
@@ -115,7 +117,10 @@ def explain(
         shares["lost"] = 0.0
     if began.shared is None:
         return Fills(**counts, shared=None, shares=shares, shared_share=None)
-    of_one = _replayed(rows, variant.cache.ttl * 1e6, fill_s * 1e6, joined, variant.cache.lease, began.shared)
+    cache = variant.cache
+    of_one = _replayed(
+        rows, cache.ttl * 1e6, fill_s * 1e6, joined, cache.lease, began.shared, _kept(rows, variant)
+    )
     waits = float((of_one[counted] != HIT).mean())
     return Fills(**counts, shared=int((of_one == MISS).sum()), shares=shares, shared_share=waits)
 
@@ -195,20 +200,33 @@ def _landed(known: tuple[float, float] | None, sent: int, end: int) -> tuple[flo
     return (last if last <= sent else landed), max(last, end)
 
 
+def _kept(rows: pd.DataFrame, variant: Variant) -> NDArray[np.int64] | None:
+    """Return for how long the answer to each of a log's requests is kept; None: all for the TTL."""
+    if variant.workload.log is None or "status" not in rows:
+        return None
+    return lifetimes_us(rows["status"].to_numpy().astype(np.int16), variant.cache)
+
+
 def shared_calls(rows: pd.DataFrame, ttl_us: float, fill_us: float, joined: bool) -> int:
     """Count the calls of one cache that all replicas share, from a cold start, on these requests."""
     return int((_replayed(rows, ttl_us, fill_us, joined, False, Contents.none()) == MISS).sum())
 
 
 def _replayed(
-    rows: pd.DataFrame, ttl_us: float, fill_us: float, joined: bool, lease: bool, held: Contents
+    rows: pd.DataFrame,
+    ttl_us: float,
+    fill_us: float,
+    joined: bool,
+    lease: bool,
+    held: Contents,
+    kept_us: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int8]:
     """Return what one shared cache would have made of each request (`simulation.outcomes`)."""
     order = np.argsort(rows["sent_us"].to_numpy(), kind="stable")
-    trace = Trace(*(rows[name].to_numpy()[order] for name in ("sent_us", "key", "replica")))
+    at_us, keys, replicas = (rows[name].to_numpy()[order] for name in ("sent_us", "key", "replica"))
+    trace = Trace(at_us, keys, replicas, None if kept_us is None else kept_us[order])
     # Times are whole µs: what lands between two of them is found from the later one on.
     behaviour = Behaviour(round(ttl_us), math.ceil(fill_us), shared=True, joined=joined, lease=lease)
-    replicas = int(trace.replicas.max(initial=0)) + 1
     outcomes = np.empty(len(rows), np.int8)
-    outcomes[order] = replay(trace, behaviour, replicas, held)
+    outcomes[order] = replay(trace, behaviour, int(replicas.max(initial=0)) + 1, held)
     return outcomes

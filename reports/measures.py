@@ -17,6 +17,7 @@ from reports.statistics import quantile_error
 from reports.stored import StoredTrial
 from reports.validity import gates, reasons, stands
 from scenarios.model import Start, Variant
+from scenarios.tried import as_tried
 
 # Latencies are also counted in bins of equal width on a log axis: 10 µs to 100 s, 100 bins a decade.
 LOG_EDGES_US: Final = np.logspace(1, 8, 701)
@@ -125,7 +126,8 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
     joined = bool((rows["outcome"] == "delayed").any())
     span_us = record.load.duration_s * 1e6
     start: Start = "steady" if record.start == "steady" else "cold"
-    began = Beginning.of(variant, start, record.load.warmup_s + record.load.duration_s, record.seed)
+    tried = as_tried(variant)
+    began = Beginning.of(tried, start, record.load.warmup_s + record.load.duration_s, record.seed)
     sent_in_window = rows["sent_us"].between(begin_us, begin_us + span_us, inclusive="left")
     return Measures(
         record=record,
@@ -143,7 +145,7 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
         },
         kinds=_kinds(outcome, calling, service_us),
         queueing_ms=wait_ms(rows, ~warm.to_numpy()),
-        fills=explain(rows, variant, fill_s, joined, ~warm.to_numpy(), record.evicted_keys, began),
+        fills=explain(rows, tried, fill_s, joined, ~warm.to_numpy(), record.evicted_keys, began),
         sampling=_sampling(latency_us),
         lag_mean_ms=float(lag_us.mean()) / 1000,
         fill_s=fill_s,

@@ -31,6 +31,7 @@ from reports.summary import (
 from reports.theory import Expected
 from reports.validity import gates, reasons, stands
 from scenarios.model import Variant
+from simulation.longrun import evicts
 
 Start = Literal["steady", "cold", "unknown"]
 _NOT_DEPLOYED: Final = "caches were as earlier requests had left them"
@@ -71,9 +72,17 @@ def start_of(trials: Sequence[Measures]) -> Start:
 
 
 def _no_prediction(variant: Variant, trials: Sequence[Measures]) -> str | None:
-    if any(trial.record.evicted_keys for trial in trials):
+    if any(_evicted(trial, variant) for trial in trials):
         return "Redis evicted copies before their time"
     return theory.no_prediction(variant)
+
+
+def _evicted(trial: Measures, variant: Variant) -> bool:
+    """Tell whether Redis evicted copies in a trial, or has less room than a steady start takes."""
+    known = trial.record.evicted_keys
+    if known or (known == 0 and trial.record.start == "cold"):
+        return bool(known)
+    return evicts(variant)
 
 
 def _value(metric: Metric, values: Values, variant: str) -> MetricValue | None:
@@ -92,7 +101,7 @@ def _theory(variant: Variant, trials: Sequence[Measures]) -> Theory | None:
     fill_s = sum(trial.fill_s for trial in trials) / len(trials)
     window = (load.warmup_s, load.warmup_s + load.duration_s)
     expected = theory.of_variant(variant, window, fill_s, any(trial.joined for trial in trials), started)
-    if expected is None or any(trial.record.evicted_keys for trial in trials):
+    if expected is None or any(_evicted(trial, variant) for trial in trials):
         return None
     return Theory(
         hit_ratio=expected.hit_ratio,
@@ -152,7 +161,7 @@ def whole_trial(trial: Measures, variant: Variant) -> Expected | None:
     """
     failed = any(gate.name == "errors" and not gate.passed for gate in trial.gates)
     started = start_of([trial])
-    if failed or started == "unknown" or trial.record.evicted_keys:
+    if failed or started == "unknown" or _evicted(trial, variant):
         return None
     load = trial.record.load
     window = (0.0, load.warmup_s + load.duration_s)

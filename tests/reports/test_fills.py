@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from reports import stored
 from reports.fills import Beginning, explain, shared_calls
 from reports.theory import Caches
+from scenarios.model import Variant
+from scenarios.tried import as_tried
 from simulation.engine import Contents
 
 
@@ -176,3 +178,18 @@ def test_a_shared_cache_makes_the_calls_of_an_ideal_one(
     asked = rows([(at / 10, at / 10, "miss", key, replica) for at, key, replica in requests])
     calls, _ = ideal_cache.asked(requests, Caches(ttl, 3, True, fill, joined))
     assert shared_calls(asked, ttl * 1e5, fill * 1e5, joined) == calls
+
+
+def test_a_log_that_is_replayed_faster_expires_sooner_and_keeps_what_the_app_keeps() -> None:
+    """A TTL of an hour at sixty times the log's speed is a minute of the trial; a 500 is not kept."""
+    hour = Variant.model_validate({
+        "id": "v", "levels": {}, "topology": "separate", "cache": {"ttl": 3600},
+        "workload": {"arrivals": "log", "log": "access.log", "speedup": 60},
+    })  # fmt: skip
+    asked = rows([
+        (0.0, 0.1, "miss", 1, 0), (59.0, 59.0, "hit", 1, 0), (61.0, 61.1, "miss", 1, 0),
+        (62.0, 62.1, "miss", 2, 0), (63.0, 63.1, "miss", 2, 0),
+    ])  # fmt: skip
+    asked["status"] = [200, 200, 200, 500, 500]
+    found = explain(asked, as_tried(hour), 0.1, joined=True)
+    assert (found.expired, found.shared) == (1, 4)

@@ -103,12 +103,12 @@ def test_where_theory_is_silent_its_row_says_why(made_up: Any) -> None:
     run = made_up(cache=cache, topology="sidecar", schedule={"warmup": 0, "duration": 2, "blocks": 2})
     even, uneven = causes.theory(analyse(run)).rows
     assert even[2].text != "–"
-    assert uneven[2].under == "not applicable: copies do not live equally long"
+    assert uneven[2].under == "no prediction: copies do not live equally long"
 
 
 def test_the_page_says_why_where_theory_is_silent_of_every_variant(made_up: Any) -> None:
     run = made_up(upstream={"error_ratio": 0.3}, schedule={"warmup": 0, "duration": 2, "blocks": 2})
-    assert "not applicable: the upstream fails, and what failed is not kept" in page(analyse(run))
+    assert "no prediction: the upstream fails, and what failed is not kept" in page(analyse(run))
 
 
 def test_undecided_says_how_many_blocks_it_takes_among_many_comparisons(made_up: Any) -> None:

@@ -161,3 +161,25 @@ def test_messages_that_were_no_workers_are_told(made_up: Any) -> None:
 
     notes = reports.summarize(made_up(tell, schedule={"warmup": 0, "duration": 2, "blocks": 2})).notes
     assert [note for note in notes if note.startswith("8 messages that reached the load's master")]
+
+
+@pytest.mark.parametrize(("start", "evicted", "predicted"), [
+    ("cold", 0, True), ("cold", None, False), ("steady", 0, False),
+])  # fmt: skip
+def test_where_redis_has_too_little_memory_trials_have_no_prediction_unless_nothing_was_evicted(
+    made_up: Any, start: str, evicted: int | None, predicted: bool
+) -> None:
+    """From a steady start copies are missing that an unlimited cache would hold."""
+
+    def tell(record: TrialRecord) -> TrialRecord:
+        usage = [
+            used.model_copy(update={"evicted_keys": evicted}) if "redis" in used.name else used
+            for used in record.usage
+        ]
+        return record.model_copy(update={"usage": usage})
+
+    schedule = {"start": start, "duration": 2, "blocks": 2}
+    run = made_up(tell, cache={"ttl": 60, "maxmemory": "3MB"}, topology="sidecar", schedule=schedule)
+    summary = reports.summarize(run)
+    assert {trial.expected_calls is not None for trial in summary.trials} == {predicted}
+    assert (summary.variants[0].theory_silence is None) is predicted
