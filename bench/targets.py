@@ -1,31 +1,30 @@
-"""`run --target`: services that run already take the place of deployed variants (docs/production.md)."""
+"""`run --target`: running services take the place of deployed variants (docs/production.md)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final
 
 import typer
 
 from bench import contracts
 from bench.contracts import NOTHING, Called
 from bench.errors import UserError
-from bench.urls import check_labels, replicas
+from bench.urls import TOPOLOGIES, check_labels, replicas
 from compose import stacks
 from compose.stack import Stack
 from compose.targets import Calls, TargetStack
 from reports.records import RunRecord, StackChoice, TargetsChoice
 from scenarios import document, thresholds, units
 from scenarios.contract import OURS, Contract
-from scenarios.model import Scenario, Settings, Topology, Variant, Workload
+from scenarios.model import Scenario, Settings, Variant, Workload
 from traffic import keys
 
 RATE_CAP: Final = 200.0
 DURATION_CAP_S: Final = 60.0
-_PANEL: Final = "Services that run already, instead of deployed variants"
-_TOPOLOGIES: Final[tuple[Topology, ...]] = get_args(Topology)
+_PANEL: Final = "Running services, instead of deployed variants"
 # What a variant says of how it is deployed; of these fields a target takes none.
 _DEPLOYED: Final = ("topology", "label", "replicas", "cache", "upstream", "link", "resources")
 
@@ -233,19 +232,20 @@ def aimed(scenario: Scenario, choice: TargetsChoice) -> Scenario:
         )
     first = scenario.variants[0]
     _check_doable(scenario.name, first)
-    factor = "topology" if set(choice.urls) <= set(_TOPOLOGIES) else "label"
+    factor = "topology" if set(choice.urls) <= set(TOPOLOGIES) else "label"
     variants = tuple(_variant(label, urls, factor, first.workload) for label, urls in choice.urls.items())
     try:
         thresholds.check(scenario.thresholds, [name for one in variants for name in (one.topology, one.id)])
     except ValueError as error:
         raise UserError(f"{scenario.name}, thresholds: {error}") from error
-    fields = {"factors": {factor: list(choice.urls)}, "variants": variants}
+    # A scenario describes how its variants are deployed.
+    fields = {"factors": {factor: list(choice.urls)}, "variants": variants, "description": ""}
     return scenario.model_copy(update=fields)
 
 
 def _variant(label: str, urls: Sequence[str], factor: str, workload: Workload) -> Variant:
     # A label of the user's own does not tell where the cache is; the field has to have a value.
-    topology = next((known for known in _TOPOLOGIES if known == label), "sidecar")
+    topology = next((known for known in TOPOLOGIES if known == label), "sidecar")
     settings = Settings(label=label, topology=topology, replicas=len(urls), workload=workload)
     return Variant(id=label, levels={factor: label}, **dict(settings))
 

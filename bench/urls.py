@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from bench.errors import UserError
 from scenarios.model import Topology
 
-_TOPOLOGIES: Final[tuple[Topology, ...]] = get_args(Topology)
+TOPOLOGIES: Final[tuple[Topology, ...]] = get_args(Topology)
 _LABEL: Final = re.compile(r"[a-z0-9]{1,20}")
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"[!-~]+")
@@ -68,9 +68,9 @@ def check_labels(names: Sequence[str]) -> None:
             raise UserError(f"--label {name}: use up to 20 small letters and digits")
     if len(set(names)) < len(names):
         raise UserError(f"--label {', '.join(names)}: two targets have one label; tell them apart")
-    placed = [name for name in names if name in _TOPOLOGIES]
+    placed = [name for name in names if name in TOPOLOGIES]
     if placed and len(placed) < len(names):
         raise UserError(
             f"--label {', '.join(names)}: either every label says where the cache is "
-            f"({', '.join(_TOPOLOGIES)}), or none does"
+            f"({', '.join(TOPOLOGIES)}), or none does"
         )

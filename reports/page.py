@@ -109,6 +109,9 @@ def settings(analysis: Analysis) -> list[tuple[str, str]]:
         return settled
     known = dict(settled) | {"Trial": f"{schedule.warmup:g} s of warm-up, {schedule.duration:g} s measured"}
     urls = [(f"Target {label}", ", ".join(each)) for label, each in targets.urls.items()]
+    urls.append(("Path", targets.contract.path))
+    if targets.header_names:
+        urls.append(("Headers sent", ", ".join(targets.header_names)))
     return urls + [(name, known[name]) for name in ("Traffic", "Trial", "Blocks", "Seed")]
 
 

@@ -91,6 +91,8 @@ def test_a_service_with_a_header_of_its_own_is_compared_by_hits_and_calls(mirror
     assert "old: which answers were hits was told by X-Cache." in summary["notes"]
     assert page.index("told by X-Cache") < page.index("<main>"), "it stands on the first screen"
     assert "Cache-Status headers alone" not in page
+    assert "a skewed catalogue of 400 paths" not in page, "it is not what was asked for"
+    assert "/github/{key}" in page
     rows = pq.read_table(next((tmp_path / "results").glob("*/trials/b01-old/requests.parquet"))).to_pydict()
     assert set(rows["told_by"]) == {"x-cache"}
     assert set(rows["reason"]) == {""}

@@ -63,7 +63,13 @@ def test_what_is_not_known_of_a_target_is_null_in_the_summary(analysis: Analysis
 
 def test_the_page_names_the_targets_and_claims_no_cold_start(analysis: Analysis) -> None:
     written = page(analysis)
-    for said in ("http://127.0.0.1:8101", "http://127.0.0.1:8102", NOTE, "running already", "not applicable"):
+    for said in (
+        "http://127.0.0.1:8101",
+        "http://127.0.0.1:8102",
+        NOTE,
+        "running services",
+        "not applicable",
+    ):
         assert said in written
     for never in (
         "empty caches",
