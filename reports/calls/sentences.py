@@ -85,7 +85,7 @@ def headline(a: VariantSummary, b: VariantSummary, names: tuple[str, str]) -> st
     bases = {one.basis for one in known if one is not None}
     how = f" ({bases.pop()})" if len(bases) == 1 else ""
     return (
-        f"{started}In the long run it is {number(first.value)} upstream calls an hour with {names[0]}, "
+        f"{started}In the long run there are {number(first.value)} upstream calls an hour with {names[0]}, "
         f"{number(second.value)} with {names[1]}{how}."
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from reports.analysis import Analysis
 from reports.calls import longrun, quota, sentences
 from reports.calls.sentences import number
+from reports.measures import Measures
 from reports.summary import VariantSummary
 from reports.tables import Cell, Table
 from scenarios.model import Variant
@@ -14,17 +15,17 @@ from scenarios.model import Variant
 
 def hourly(analysis: Analysis) -> Table:
     """Return the upstream calls per hour of each variant: computed, measured, and whether they agree."""
-    rows = [_hourly(variant) for variant in analysis.summary.variants]
+    rows = [_hourly(variant, analysis.counted(variant.id)) for variant in analysis.summary.variants]
     return Table("hourly", ["Variant", "Calls an hour", "Measured", "z", "Agree"], rows)
 
 
-def _hourly(variant: VariantSummary) -> list[Cell]:
+def _hourly(variant: VariantSummary, trials: Sequence[Measures]) -> list[Cell]:
     found = variant.upstream_calls_per_hour
     if found is None:
-        return [Cell(variant.id), Cell("–", "not known"), _unmeasured(variant), Cell("–"), Cell("–")]
+        return [Cell(variant.id), Cell("–", "not known"), _unmeasured(variant, trials), Cell("–"), Cell("–")]
     value = Cell(number(found.value), found.basis)
     if found.measured is None:
-        return [Cell(variant.id), value, _unmeasured(variant), Cell("–"), Cell("–")]
+        return [Cell(variant.id), value, _unmeasured(variant, trials), Cell("–"), Cell("–")]
     low, high = (number(end) for end in found.measured.ci95)
     measured = Cell(number(found.measured.value), f"{low} to {high}")
     score = Cell(f"{found.z:+.2f}".replace("-", "−") if found.z is not None else "–")
@@ -33,8 +34,14 @@ def _hourly(variant: VariantSummary) -> list[Cell]:
     return [Cell(variant.id), value, measured, score, words[same]]
 
 
-def _unmeasured(variant: VariantSummary) -> Cell:
-    return Cell("–", sentences.COLD if variant.start == "cold" else "start unknown")
+def _unmeasured(variant: VariantSummary, trials: Sequence[Measures]) -> Cell:
+    """Show what an average trial counted, which is not multiplied up, and why not."""
+    if not trials:
+        return Cell("–")
+    calls = sum(trial.upstream_calls for trial in trials) / len(trials)
+    seconds = sum(trial.record.load.duration_s for trial in trials) / len(trials)
+    why = sentences.COLD if variant.start == "cold" else "start unknown"
+    return Cell(f"{number(calls)} in {seconds:g} s", why)
 
 
 def quotas(analysis: Analysis) -> Table:

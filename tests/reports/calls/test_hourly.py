@@ -50,6 +50,9 @@ def test_a_cold_start_is_never_multiplied_up_to_an_hour(made_up: Any) -> None:
     assert "cold start, not the long run" in analysis.summary.verdict
     shown = " ".join(cell.text for row in tables.quotas(analysis).rows for cell in row)
     assert "met" in shown
+    measured = tables.hourly(analysis).rows[0][2]
+    assert measured.text.endswith(" in 6 s")
+    assert measured.under == sentences.COLD
 
 
 def test_what_nothing_computes_is_measured_from_a_steady_start_alone(made_up: Any) -> None:
