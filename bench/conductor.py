@@ -261,6 +261,7 @@ class _Attempt:
             course.enter("counting")
             course.facts = counting.count(deployment, start.used, course) | {"filling": start.facts()}
             course.notes = deployment.notes
+            course.facts["redis_server"] = deployment.redis_server
             course.enter("removing")
             began = time.monotonic()
             deployment.down()

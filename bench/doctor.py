@@ -63,7 +63,7 @@ def _redis() -> Finding:
         found = redis_binary.find()
     except StackError as error:
         return Finding("redis-server", "none", "missing", str(error))
-    return Finding("redis-server", f"{found.version} ({found.origin})", "good")
+    return Finding("redis-server", str(found), "good")
 
 
 def _docker() -> Finding:

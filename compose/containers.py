@@ -73,6 +73,7 @@ class DockerStack(Stack):
         self.load_cpus = tuple(cores[-1:]) if len(cores) > 1 else ()
         self.cpus = tuple(cores[:-1]) if len(cores) > 1 else ()
         self.calibration = Calibration()
+        self.redis_server = ""
         self.budgets = Budgets(run_id, driver)
         run_compose("-f", str(PARTS), "build", "--quiet", *IMAGES, within_s=600)
 
@@ -129,6 +130,9 @@ class DockerDeployment(Deployment):
             self._await_ready(f"app-{number}", "/readyz")
         self._address()
         if self._variant.topology != "none":
+            self.redis_server = self._stack.redis_server = (
+                self._stack.redis_server or self.project.redis_server()
+            )
             relayed = "link" in self.project.containers
             self.link = self._link_report(self._calibrated() if relayed else self._ping())
 

@@ -83,6 +83,7 @@ class ProcessDeployment(Deployment):
         self._floor_ms: float | None = None
         self.targets = ()
         self.link = None
+        self.redis_server = str(stack.redis) if variant.topology != "none" else None
 
     @property
     def faults(self) -> Faults:

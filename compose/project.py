@@ -16,6 +16,7 @@ from docker.models.containers import Container
 from compose import commands, sealed
 from compose.commands import how_it_ended
 from compose.gauges import Gauges
+from compose.redis_binary import parse_version
 from compose.stack import Lost, StackError, Usage
 
 _COMPOSE_S: Final = 120.0
@@ -127,6 +128,14 @@ class Project:
     def inside(self, name: str, *command: str) -> list[str]:
         """Return the command that runs one in a container, with its standard input and output."""
         return ["docker", "exec", "--interactive", str(self.containers[name].id), *command]
+
+    def redis_server(self) -> str:
+        """Return name and version of the server in the image of Redis, and the image."""
+        name = next(name for name in self.containers if name.partition("-")[0] == "redis")
+        told = None
+        with contextlib.suppress(StackError):
+            told = parse_version(self.execute(name, "redis-server", "--version"))
+        return f"{' '.join(told or ('unknown',))} (image {self.containers[name].attrs['Config']['Image']})"
 
     def runs(self, name: str) -> bool:
         """Tell whether a container is running; a paused one is.

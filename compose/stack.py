@@ -157,6 +157,7 @@ class Deployment(ABC):
     targets: tuple[str, ...]
     link: LinkReport | None
     notes: tuple[str, ...] = ()
+    redis_server: str | None = None  # name and version, where there is one
     contract: Contract = OURS
     headers: Mapping[str, str] = MappingProxyType({})
 

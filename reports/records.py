@@ -274,6 +274,7 @@ class TrialRecord(Record):
     filling: FillingFacts | None = Field(None, description="None where nothing was filled.")
     up_s: float = Field(description="From the order to deploy until every replica was ready.")
     down_s: float
+    redis_server: str | None = Field(None, description="Name, version and origin of what cached; or None.")
     link: LinkFacts | None = Field(description="None in the topology without a cache, and with targets.")
     load: LoadFacts
     app: AppFacts | None = Field(description="None where a target's metrics could not be read.")

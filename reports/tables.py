@@ -225,6 +225,9 @@ def _ms(value: float | None) -> str:
 def environment(analysis: Analysis) -> list[tuple[str, str]]:
     """Return what is known of the machine and the versions, as names and values."""
     known: list[tuple[str, str]] = []
+    servers = dict.fromkeys(trial.record.redis_server for trial in analysis.run.trials)
+    if any(servers):
+        known.append(("Redis server", "; ".join(filter(None, servers))))
     for name, value in analysis.run.record.environment.items():
         if isinstance(value, dict):
             known.append((_capital(name), ", ".join(f"{key} {entry}" for key, entry in value.items())))

