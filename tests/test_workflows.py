@@ -120,3 +120,21 @@ def test_every_night_the_bench_is_asked_whether_it_can_be_believed() -> None:
     assert asked == {"run": ".venv/bin/sidecar-bench selftest --full"}, "its exit code is the job's"
     [job] = read(path)["jobs"].values()
     assert job["timeout-minutes"] * 60 > selftest.FULL.total_s + 15 * 60, "with time to install"
+
+
+def test_a_newcomers_run_is_tried_on_two_pythons_without_any_redis() -> None:
+    job = read(FOLDER / "ci.yml")["jobs"]["newcomer"]
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
+    scripts = [step.get("run", "") for step in job["steps"]]
+    assert {"make unit", "make run"} <= set(scripts)
+    assert not any("install" in script for script in scripts), "nothing that would bring a Redis along"
+    assert "command -v redis-server" in "".join(scripts)
+
+
+def test_ci_tries_a_second_python_where_there_is_one() -> None:
+    ci = FOLDER.parents[1] / ".ci"
+    assert ".ci/newcomer.sh" in (ci / "run").read_text().splitlines()
+    script = (ci / "newcomer.sh").read_text()
+    assert "make unit" in script
+    assert "make run" in script
+    assert script.count("timeout ") == 3, "each step ends"

@@ -5,35 +5,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import hostile
 import pytest
 
 from compose import launch, sealed
 
-HOSTILE = {
-    "REDIS_HOST": "10.0.0.1", "REDIS_URL": "redis://10.0.0.1", "CACHE_L1": "60", "CACHE_TTL": "1",
-    "UPSTREAM_URL": "http://10.0.0.1", "UPSTREAM_TOKEN": "secret", "UPSTREAM_STALLED": "true",
-    "WEB_CONCURRENCY": "4", "UVICORN_PORT": "1", "UVICORN_WORKERS": "4", "FORWARDED_ALLOW_IPS": "*",
-    "PYTHONOPTIMIZE": "2", "PYTHONHASHSEED": "7", "PYTHONSTARTUP": "start.py", "PYTHONWARNINGS": "error",
-    "PYTHONASYNCIODEBUG": "1", "PYTHONDEVMODE": "1", "PYTHONUSERBASE": "/nowhere", "PYTHONMALLOC": "debug",
-    "LOCUST_HOST": "http://10.0.0.1", "LOCUST_USERS": "1", "GEVENT_LOOP": "nonsense", "GEVENT_RESOLVER": "x",
-    "LIBEV_FLAGS": "1", "MALLOC_ARENA_MAX": "1", "MALLOC_PERTURB_": "9", "GLIBC_TUNABLES": "x",
-    "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LD_PRELOAD": "", "LC_ALL": "de_DE",
-    "HOME": "/nowhere", "XDG_CONFIG_HOME": "/nowhere", "HTTP_PROXY": "http://10.0.0.1",
-    "SSLKEYLOGFILE": "keys", "TZ": "Asia/Tokyo",
-}  # fmt: skip
-# Modules that a child imports, of ours and of others; the current folder has them all.
-SHADOWS = (
-    "app",
-    "loadtests",
-    "compose",
-    "scenarios",
-    "traffic",
-    "uvicorn",
-    "redis",
-    "locust",
-    "json",
-    "gevent",
-)
 TELL = """
 import json, os, sys
 modules = [__import__(name).__file__ for name in sys.argv[1:]]
@@ -41,22 +17,10 @@ print(json.dumps([sys.path, dict(os.environ), str(sys.flags), os.getcwd(), modul
 """
 
 
-def hostile_folder(folder: Path) -> Path:
-    """Fill a folder with modules that must never be imported."""
-    for name in (*SHADOWS, "sitecustomize", "usercustomize"):
-        (folder / f"{name}.py").write_text("raise SystemExit('the current folder was imported')")
-    for package in ("app", "reports"):
-        (folder / package).mkdir()
-        (folder / package / "__init__.py").write_text("raise SystemExit('the current folder was imported')")
-        (folder / package / "main.py").write_text("raise SystemExit('the current folder was imported')")
-    return folder
-
-
 def told() -> list[object]:
     """Return what a child says of itself."""
-    said = subprocess.check_output(
-        launch.command(sealed.python("-c", TELL, *SHADOWS)), env=sealed.environment("run"), cwd=sealed.CWD
-    )
+    command = launch.command(sealed.python("-c", TELL, *hostile.MODULES))
+    said = subprocess.check_output(command, env=sealed.environment("run"), cwd=sealed.CWD)
     read: list[object] = json.loads(said)
     return read
 
@@ -65,9 +29,9 @@ def test_a_hostile_environment_and_folder_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clean = told()
-    folder = hostile_folder(tmp_path)
+    folder = hostile.folder(tmp_path, customize=True)
     monkeypatch.chdir(folder)
-    for name, value in (HOSTILE | {"PYTHONPATH": str(folder)}).items():
+    for name, value in (hostile.ENVIRONMENT | {"PYTHONPATH": str(folder)}).items():
         monkeypatch.setenv(name, value)
     assert told() == clean
 
