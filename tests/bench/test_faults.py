@@ -67,7 +67,9 @@ class Faulty(NotedStack):
                     return
                 self.order = order
                 self.notes.append("load")
-                yield {"event": "started"}
+                if order.held:
+                    yield {"event": "ready"}
+                yield {"event": "started", "origin_s": 0.0}
                 progress = {"offered": 7, "sent": 6, "outcomes": {"hit": 4, "miss": 1}}
                 yield {"event": "progress", "t_s": 0.5, "done": 5} | progress
                 raise error
