@@ -53,8 +53,11 @@ class Load:
     def __enter__(self) -> Load:
         with self._log_path.open("w", encoding="utf-8") as log:
             self._process = self._start(self._arguments(), stdout=subprocess.PIPE, stderr=log)
-        self._said = Said(self._process)
+        self._said = Said(self._process, look=self._look)
         return self
+
+    def _look(self) -> None:
+        """Look after whatever else sends; raises LoadError where it is lost."""
 
     def _arguments(self) -> list[str]:
         """Return the module that sends the load, and what it is told."""

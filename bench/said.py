@@ -6,7 +6,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import psutil
@@ -29,12 +29,19 @@ class Said:
         SilenceError: for so many seconds it has said nothing and used no CPU time: it was stopped, or hangs.
     """
 
-    def __init__(self, process: subprocess.Popen[str], silent_s: float = SILENT_S) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[str],
+        silent_s: float = SILENT_S,
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`look` is called again and again while nothing is said; what it raises is raised."""
         if process.stdout is None:
             raise ValueError("the process has no pipe")
         self._fd = process.stdout.fileno()
         self._pid = process.pid
         self._silent_s = silent_s
+        self._look = look
         self._rest = b""
 
     def __iter__(self) -> Iterator[str]:
@@ -55,6 +62,7 @@ class Said:
         used_s, since_s = self._cpu_s(), time.monotonic()
         while not select.select([self._fd], [], [], _LOOK_S)[0]:
             interrupts.check()
+            self._look()
             now_s, used_now_s = time.monotonic(), self._cpu_s()
             if used_now_s != used_s:
                 used_s, since_s = used_now_s, now_s

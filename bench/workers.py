@@ -188,6 +188,14 @@ class WorkersLoad(Load):
             self._tell_port(json.loads(said)["port"])
         yield from super().events(order)
 
+    def _look(self) -> None:
+        """Miss a worker that was killed at once; the master would wait for it to come, or to be heard."""
+        for number, process in enumerate(self._workers, 1):
+            if (process.poll() or 0) < 0:
+                raise LoadError(
+                    f"process {number} of the workers {how_it_ended(process.returncode)}", self._last_words()
+                )
+
     def _tell_port(self, port: int) -> None:
         host = self._crew.bind.rpartition(":")[0]
         host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 (it is read, not bound)

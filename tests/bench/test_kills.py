@@ -6,6 +6,7 @@ fixed seed. Rounds go on until so many kills are done; a run that has ended is f
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -24,6 +25,7 @@ import pytest
 from engines import LACKS, needs_engine
 from servers import eventually
 
+from compose import redis_binary
 from compose.composition import RUN_LABEL
 from compose.launch import RUN_MARK
 from reports.records import TrialRecord
@@ -77,13 +79,9 @@ class Victims:
 
     def _processes(self) -> list[tuple[str, Callable[[], object]]]:
         found: list[tuple[str, Callable[[], object]]] = []
-        for process in psutil.process_iter():
-            try:
-                ours = process.environ().get(RUN_MARK) == self._run_id
-                if ours and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append((" ".join(process.cmdline()[1:6]), process.kill))
-            except psutil.Error:
-                continue
+        for process in processes(self._run_id):
+            with contextlib.suppress(psutil.Error):
+                found.append((" ".join(process.cmdline()[1:6]), process.kill))
         return found
 
     def _containers(self) -> list[tuple[str, Callable[[], object]]]:
@@ -178,8 +176,43 @@ def test_every_kill_ends_in_an_invalid_trial_or_a_sentence_and_leaves_nothing(
         assert ended_well(kill, said), f"{kill.victim} was killed in {kill.trial}; the run said:\n{said}"
     assert len(rounds.kills) >= KILLS
     assert list(temporary.iterdir()) == []
-    assert eventually(lambda: left(tmp_path) == []), left(tmp_path)
+    runs = [path.name for path in tmp_path.glob("run-*/*")]
+    assert eventually(lambda: processes(*runs) == []), processes(*runs)
     print(f"\n{len(rounds.kills)} kills on {stack}: {sorted({kill.victim[:60] for kill in rounds.kills})}")
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (redis_binary.find().path.name, "redis stands still (SIGSTOP)"),
+        ("compose.link", "link stands still (SIGSTOP)"),
+        ("loadtests.upstream:app", "upstream stands still (SIGSTOP)"),
+        ("app.main:app", "stands still (SIGSTOP)"),
+        ("loadtests -", "the load generator has said nothing and used no CPU time for 20 s"),
+    ],
+    ids=["redis", "link", "upstream", "app", "load"],
+)
+def test_what_is_stopped_ends_its_trial_in_bounded_time(part: str, said: str, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [str(COMMAND), *SMALL, "--blocks", "1", "--topology", "separate", "--rtt", "0.3", "--duration", "5s",
+         "--stack", "processes", "--results", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        assert eventually(lambda: list(tmp_path.glob("*/trials/*/order.json")), 60)
+        [run] = tmp_path.iterdir()
+        stopped = next(found for found in processes(run.name) if part in " ".join(found.cmdline()))
+        stopped.send_signal(signal.SIGSTOP)
+        told, _ = process.communicate(timeout=90)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 3, told
+    [path] = run.glob("trials/*/trial.json")
+    fault = TrialRecord.model_validate_json(path.read_text()).fault
+    assert fault is not None
+    assert said in fault.reason
+    assert eventually(lambda: processes(run.name) == [])
 
 
 def ended_well(kill: Kill, said: str) -> bool:
@@ -204,14 +237,11 @@ def invalid(kill: Kill) -> bool:
     return False
 
 
-def left(folder: Path) -> list[str]:
-    """Name the processes of the runs in a folder that are still there."""
-    runs = {path.name for path in folder.glob("run-*/*")}
+def processes(*run_ids: str) -> list[psutil.Process]:
+    """Return the processes of runs that are there."""
     found = []
     for process in psutil.process_iter():
-        try:
-            if process.environ().get(RUN_MARK) in runs and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline()))
-        except psutil.Error:
-            continue
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(RUN_MARK) in run_ids and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
     return found
