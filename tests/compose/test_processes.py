@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 import redis
+from access_logs import line, written
 
 from compose import counts, ownership, redis_binary
 from compose import servers as servers_module
@@ -17,6 +18,7 @@ from compose.cgroups import Budgets, left_behind
 from compose.processes import ProcessDeployment, ProcessStack
 from compose.stack import StackError
 from scenarios.model import Variant
+from traffic.logs.handing import answers_of, handed_on
 
 pytestmark = pytest.mark.slow
 REDIS = redis_binary.find().path.name  # redis-server, or valkey-server
@@ -139,9 +141,10 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
     stack: ProcessStack, tmp_path: Path, marked: Callable[[str], list[psutil.Process]]
 ) -> None:
     before = folders()
-    missing = tmp_path / "missing.log"
-    asked_for = variant("sidecar", workload={"log": missing, "arrivals": "log"})
-    with pytest.raises(StackError, match=r"(?s)upstream ended with exit code \d+; its log says:\n.*missing"):
+    log = handed_on(written(tmp_path, line()), tmp_path)
+    answers_of(log).write_bytes(b"damaged")
+    asked_for = variant("sidecar", workload={"log": log, "arrivals": "log"})
+    with pytest.raises(StackError, match=r"(?s)upstream ended with exit code \d+; its log says:\n.*no table"):
         stack.deploy(asked_for, seed=1, folder=tmp_path)
     assert marked(stack.run_id) == []
     assert folders() == before

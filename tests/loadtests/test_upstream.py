@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
 from math import log
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -19,6 +24,7 @@ from loadtests.upstream import LARGEST, Stub, StubSettings
 from traffic.logs.handing import answers_of, handed_on
 
 pytestmark = pytest.mark.served
+ROOT = Path(__file__).parents[2]
 
 
 class Running:
@@ -288,3 +294,29 @@ def test_it_is_configured_by_the_environment() -> None:
     assert (settings.latency_ms, settings.rate_limit, settings.body) == (2.5, None, 9)
     with pytest.raises(ValidationError):
         StubSettings.from_environment({"UPSTREAM_ERROR_RATIO": "2"})
+
+
+def test_it_needs_nothing_that_its_image_lacks() -> None:
+    """The image has what compose/requirements.in lists, and of this repository what its Dockerfile copies."""
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys\n"
+            "for name in ('numpy', 'pandas', 'pyarrow', 'numba', 'gevent', 'locust', 'scipy'):\n"
+            "    sys.modules[name] = None\n"
+            "import loadtests.upstream\n"
+            "ours = ('scenarios', 'traffic', 'loadtests', 'simulation')\n"
+            "found = [module for name, module in sys.modules.items() if name.partition('.')[0] in ours]\n"
+            "print(*(module.__file__ for module in found))",
+        ],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+    copied = [
+        pattern
+        for copy in re.findall(r"^COPY (.+)$", (ROOT / "compose" / "Dockerfile").read_text(), re.MULTILINE)
+        for pattern in copy.split()[:-1]
+    ]
+    for path in said.split():
+        name = str(Path(path).relative_to(ROOT))
+        assert any(fnmatch(name, pattern) for pattern in copied), f"{name} is not copied into the image"

@@ -37,6 +37,7 @@ def handed_on(log: Path, folder: Path, prefix: str = OURS.prefix) -> Path:
         read = replay.own(reader.read_once(log), prefix)
         folder.mkdir(parents=True, exist_ok=True)
         answers_of(there).write_bytes(table(read))
+        answers_of(there).chmod(0o644)  # whatever the umask: the stub in a container is another user
         stored.save(read, there)
     return there
 
