@@ -62,6 +62,7 @@ class Leases:
         """
         token, filled, holder = self._own + b"%d" % next(self._numbers), None, None
         pause_s, until_s = _FIRST_LOOK_S, time.monotonic() + self._wait_s
+        self._held.add(token)  # before others of this process can see it in Redis
         try:
             while True:
                 if await self._store.claim(key, token, LEASE_S):
@@ -79,9 +80,14 @@ class Leases:
                 pause_s = min(pause_s * 2, _LAST_LOOK_S)
         except RedisError as error:
             self._metrics.redis_errors[error.reason] += 1
-        if holder is None or not holder.startswith(self._own) or holder in self._held:
-            return Turn(None, filled)
-        self._held.add(holder)
+        except BaseException:
+            self._held.discard(token)
+            raise
+        if holder != token:
+            self._held.discard(token)
+            if holder is None or not self._is_ours_and_left(holder):
+                return Turn(None, filled)
+            self._held.add(holder)
         return Turn(holder, filled)
 
     async def give_back(self, key: bytes, token: bytes, *, kept: bool) -> None:
@@ -98,8 +104,10 @@ class Leases:
         """Tell whether waiting is useless: the lease is of an ended call, or was waited for in vain."""
         if holder is None:
             return False
-        ours = holder.startswith(self._own) and holder not in self._held
-        return ours or self._in_vain.get(key) == holder
+        return self._is_ours_and_left(holder) or self._in_vain.get(key) == holder
+
+    def _is_ours_and_left(self, holder: bytes) -> bool:
+        return holder.startswith(self._own) and holder not in self._held
 
     def _note_in_vain(self, key: bytes, holder: bytes | None) -> None:
         if holder is None:

@@ -150,6 +150,16 @@ def test_a_lease_is_given_back_whatever_redis_permits(
     assert len(logged("redis permits no scripts: leases are given back without")) == 1
 
 
+def test_calls_of_one_process_take_no_lease_from_each_other(replicas: Replicas, held: Held) -> None:
+    [ask] = replicas(1, single_flight=False, lease_wait_s=10)
+    answers = [ask() for _ in range(8)]
+    assert eventually(lambda: held.under_way == 1)
+    held.let()
+    words = sorted(said(answer) for answer in answers)
+    assert words == ["redis; fwd=uri-miss; collapsed"] * 7 + ["redis; fwd=uri-miss; fwd-status=200; stored"]
+    assert held.calls == 1
+
+
 def test_another_replicas_lease_that_is_left_is_waited_for_once(
     replicas: Replicas, held: Held, redis: RedisServer
 ) -> None:
