@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import reports
-from bench import awake, counting
-from bench.faults import Course, nothing_counted, nothing_sent
+from bench import awake
+from bench.attempt import Attempt
+from bench.listener import Listener
 from bench.load import Load
-from bench.machine import Watch
 from bench.refusals import Refusals
-from bench.start import ColdStart, SteadyStart, starting, steady_contents
 from bench.store import RunFolder
 from compose import interrupts
-from compose.stack import Deployment, Held, Stack, StackError
-from loadtests.order import Order
+from compose.stack import Stack, StackError
 from reports.gate import Gate
 from reports.records import (
     RunEnd,
@@ -28,35 +25,11 @@ from reports.records import (
 )
 from reports.validity import gates
 from scenarios import plan
-from scenarios.model import Scenario, Variant
+from scenarios.model import Scenario
 from scenarios.plan import Trial
-from scenarios.tried import as_tried
-from traffic.logs.handing import FOLDER, with_stored_log
 
 if TYPE_CHECKING:
     from reports.stopping import Decision
-
-
-class Listener(Protocol):
-    """Who is told how the run goes."""
-
-    def begins(self, trials: Sequence[Trial], ended: int) -> None:
-        """The run begins, or goes on with `ended` trials stored already; more may be added."""
-
-    def trial_begins(self, trial: Trial) -> None:
-        """A trial is next: to be tried, or stored already."""
-
-    def stage(self, stage: str) -> None:
-        """The trial under way enters a stage: `deploying`, `filling`, `loading`, `counting`, `removing`."""
-
-    def progress(self, event: dict[str, Any]) -> None:
-        """The load generator reports."""
-
-    def trial_ended(self, record: TrialRecord, judged: Sequence[Gate]) -> None:
-        """A trial was tried and is stored."""
-
-    def says(self, sentence: str) -> None:
-        """The run as a whole has something to say: why it goes on, or ends."""
 
 
 def conduct(
@@ -160,9 +133,7 @@ class _Conducted:
     def _try(self, trial: Trial, attempt: int) -> TrialRecord:
         with interrupts.held():
             folder = self.run.begin_trial(trial.id, attempt)
-            tried = _Attempt(
-                trial, attempt, self.scenario, self.stack, folder, self.listener, self.start_load
-            )
+            tried = Attempt(trial, attempt, self.scenario, self.stack, folder, self.listener, self.start_load)
             record = tried.record()
             self.run.end_trial(record)
         self._remember(record)
@@ -191,124 +162,3 @@ def _judge(run: RunFolder, record: TrialRecord, scenario: Scenario) -> list[Gate
 
     rows = StoredTrial(record, run.trial_folder(record.id, record.attempt)).rows()
     return gates(record, rows, scenario.variant(record.variant))
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """One try of one trial."""
-
-    trial: Trial
-    attempt: int
-    scenario: Scenario
-    stack: Stack
-    folder: Path
-    listener: Listener
-    start_load: Callable[..., Load]
-
-    def record(self) -> TrialRecord:
-        """Deploy, load, count, tear down: whatever fails, nothing of the deployment is left.
-
-        Raises:
-            UserError: the workload or the disk is not usable.
-            UnsuitableError: the scenario has to change.
-        """
-        trial, run = self.trial, self.folder.parents[1]
-        variant = with_stored_log(as_tried(self.scenario.variant(trial.variant)), run / FOLDER)
-        started, watch = datetime.now(UTC), Watch(self.scenario.schedule.warmup)
-        course = Course(
-            enters=self.listener.stage,
-            load=nothing_sent(self.scenario.schedule),
-            machine=watch.facts(),
-            facts=nothing_counted(self.stack),
-        )
-        with course.noting_faults():
-            self._run(variant, course)
-        return TrialRecord(
-            id=trial.id,
-            variant=variant.id,
-            block=trial.block,
-            attempt=self.attempt,
-            seed=trial.seed,
-            started=started.isoformat(timespec="seconds"),
-            start=self.scenario.schedule.start if self.stack.deploys else "unknown",
-            up_s=course.up_s,
-            down_s=course.down_s,
-            load=course.load,
-            machine=course.machine,
-            notes=list(course.notes),
-            fault=course.fault,
-            **course.facts,
-        )
-
-    def _run(self, variant: Variant, course: Course) -> None:
-        held = self._held(variant)
-        began = time.monotonic()
-        course.enter("deploying")
-        with (
-            self.start_load(
-                run_id=self.stack.run_id, cpus=self.stack.load_cpus, folder=self.folder
-            ) as generator,
-            self.stack.deploy(variant, seed=self.trial.seed, folder=self.folder / "logs") as deployment,
-            starting(deployment, held) as start,
-        ):
-            course.up_s = time.monotonic() - began
-            course.enter("filling" if start.held else "loading")
-            with course.noting_faults():
-                self._load(variant, deployment, generator, start, course)
-            # Before it is counted: what stands still would only be missed when it does not answer.
-            with course.noting_faults():
-                course.note_lost(deployment.lost())
-            course.enter("counting")
-            course.facts = counting.count(deployment, start.used, course) | {"filling": start.facts()}
-            course.notes = deployment.notes
-            course.facts["redis_server"] = deployment.redis_server
-            course.enter("removing")
-            began = time.monotonic()
-            deployment.down()
-            course.down_s = time.monotonic() - began
-
-    def _held(self, variant: Variant) -> list[Held]:
-        """Return what the caches are to hold at the start."""
-        schedule = self.scenario.schedule
-        if schedule.start == "cold" or variant.topology == "none" or not self.stack.deploys:
-            return []
-        return steady_contents(variant, schedule.warmup + schedule.duration, self.trial.seed)
-
-    def _load(
-        self,
-        variant: Variant,
-        deployment: Deployment,
-        generator: Load,
-        start: ColdStart | SteadyStart,
-        course: Course,
-    ) -> None:
-        schedule = self.scenario.schedule
-        order = Order(
-            targets=deployment.targets,
-            workload=variant.workload,
-            seed=self.trial.seed,
-            warmup_s=schedule.warmup,
-            duration_s=schedule.duration,
-            timeout_s=schedule.timeout,
-            contract=deployment.contract,
-            headers=dict(deployment.headers),
-            rows=self.folder / "requests.parquet",
-            held=start.held,
-        )
-        watch = Watch(schedule.warmup)
-        try:
-            for event in generator.events(order):
-                if event["event"] == "ready":
-                    start.begin(generator)
-                    course.enter("loading")
-                    continue
-                if event["event"] == "started":
-                    start.started(event["origin_s"])
-                    if variant.workload.log is not None:
-                        deployment.begins(event["origin_s"])
-                watch.see(event)
-                course.sees(event)
-                self.listener.progress(event)
-            course.load = generator.facts()
-        finally:
-            course.machine = watch.facts()

@@ -21,7 +21,7 @@ from noted import (
 )
 from servers import eventually
 
-from bench import conductor
+from bench import attempt, conductor
 from bench.store import RunFolder
 from compose.stack import Filled, UpstreamCounts
 from loadtests.order import Order
@@ -33,7 +33,7 @@ from scenarios.model import Scenario, Variant
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conductor, "Watch", QuietWatch)
+    monkeypatch.setattr(attempt, "Watch", QuietWatch)
 
 
 @pytest.fixture

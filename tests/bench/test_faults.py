@@ -11,7 +11,7 @@ import pytest
 from noted import NoListener, NotedDeployment, NotedLoad, NotedStack, QuietWatch, changed, new_run
 
 import reports
-from bench import conductor
+from bench import attempt, conductor
 from bench.errors import UserError
 from bench.load import LoadError
 from bench.store import RunFolder
@@ -25,7 +25,7 @@ from scenarios.model import Scenario, Variant
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conductor, "Watch", QuietWatch)
+    monkeypatch.setattr(attempt, "Watch", QuietWatch)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from noted import (
 )
 
 import reports.effects
-from bench import conductor, refusals
+from bench import attempt, conductor, refusals
 from bench.refusals import IN_A_ROW, Refusals
 from bench.store import RunFolder
 from compose.stack import UpstreamCounts
@@ -33,7 +33,7 @@ COUNTS_FALL, TIMES_FALL, ALL_STANDS = "counts", "times", ""
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conductor, "Watch", QuietWatch)
+    monkeypatch.setattr(attempt, "Watch", QuietWatch)
 
 
 @pytest.fixture
