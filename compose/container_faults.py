@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from compose.faults import Faults
 from compose.project import engine_errors
 from compose.stack import StackError
+from compose.waiting import await_condition
 
 if TYPE_CHECKING:
     from compose.containers import DockerDeployment
 
 _PATIENCE_S: Final = 3
+_READY_S: Final = 30.0
 _LEADS_TO: Final = {
     "kill": "exited", "stop": "exited", "start": "running", "pause": "paused", "unpause": "running",
 }  # fmt: skip
@@ -39,7 +42,8 @@ class ContainerFaults(Faults):
         if self._project.runs(name):
             raise StackError(f"{name} runs already")
         self._tell("start", name)
-        self._deployment.await_redis(number)
+        if not await_condition(lambda: self._redis_answers(number), _READY_S):
+            raise StackError(f"the Redis of replica {number} was not ready after {_READY_S:g} s")
 
     def pause_redis(self, number: int = 1) -> None:
         self._tell("pause", self._redis(number))
@@ -86,6 +90,12 @@ class ContainerFaults(Faults):
     def _take_over(self, number: int) -> None:
         self._project.remove(*self._replica(number))
         self._deployment.start_replica(number)
+
+    def _redis_answers(self, number: int) -> bool:
+        with contextlib.suppress(StackError):
+            self._project.execute(f"app-{number}", "python", "-m", "app.ping", "--count", "1")
+            return True
+        return False
 
     def _tell(self, verb: str, name: str, **more: int) -> None:
         if verb in ("kill", "stop"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -15,7 +13,7 @@ import docker
 from docker.errors import DockerException
 
 from compose import counts, credentials, ownership, sealed
-from compose.calibration import Calibration, Ping, miss, pings
+from compose.calibration import Calibration
 from compose.cgroups import Budgets
 from compose.children import free_port
 from compose.composition import (
@@ -34,6 +32,7 @@ from compose.container_faults import ContainerFaults
 from compose.control import LinkControl
 from compose.faults import Faults
 from compose.filling import OPTIONS, Place, Warming
+from compose.hop import Hop
 from compose.interrupts import shielded
 from compose.project import Project, run_compose
 from compose.proxies import place_proxies
@@ -73,7 +72,6 @@ class DockerStack(Stack):
         self.load_cpus = tuple(cores[-1:]) if len(cores) > 1 else ()
         self.cpus = tuple(cores[:-1]) if len(cores) > 1 else ()
         self.calibration = Calibration()
-        self.redis_server = ""
         self.budgets = Budgets(run_id, driver)
         run_compose("-f", str(PARTS), "build", "--quiet", *IMAGES, within_s=600)
 
@@ -107,7 +105,7 @@ class DockerDeployment(Deployment):
         self._ports: dict[str, int] = {}
         self._dead: set[int] = set()
         self._retired = AppCounts({}, 0)
-        self._floor_ms: float | None = None
+        self._hop = Hop(variant, stack.calibration, self._pinged)
         self._control = self._folder / "control"
         self._relay: LinkControl | None = None
         self._is_up = True
@@ -130,11 +128,8 @@ class DockerDeployment(Deployment):
             self._await_ready(f"app-{number}", "/readyz")
         self._address()
         if self._variant.topology != "none":
-            self.redis_server = self._stack.redis_server = (
-                self._stack.redis_server or self.project.redis_server()
-            )
-            relayed = "link" in self.project.containers
-            self.link = self._link_report(self._calibrated() if relayed else self._ping())
+            self.redis_server = self.project.redis_server()
+            self.link = self._calibrated_link() if "link" in self.project.containers else self.measure_link()
 
     def start_replica(self, number: int) -> str:
         """Start a replica with its sidecar, at the port of the one before it, and wait until it is ready."""
@@ -162,11 +157,6 @@ class DockerDeployment(Deployment):
     def task(self, number: int) -> list[str]:
         """Name the services of a replica's task."""
         return services_of(self._variant, number)
-
-    def await_redis(self, number: int) -> None:
-        """Wait until a replica's Redis answers it."""
-        if not await_condition(lambda: self._redis_answers(number), _READY_S):
-            raise StackError(f"the Redis of replica {number} was not ready after {_READY_S:g} s")
 
     @property
     def relay(self) -> LinkControl:
@@ -196,8 +186,14 @@ class DockerDeployment(Deployment):
     def set_upstream(self, **settings: object) -> None:
         counts.set_upstream(self._url("upstream"), settings)
 
+    def _calibrated_link(self) -> LinkReport:
+        link, note = self._hop.calibrated(self.relay.delay)
+        self._note(note)
+        return link
+
     def measure_link(self) -> LinkReport:
-        return self._link_report(self._ping())
+        separate, relayed = self._variant.topology == "separate", "link" in self.project.containers
+        return self._hop.measured("relay" if relayed else "network" if separate else "loopback")
 
     def lost(self) -> tuple[Lost, ...]:
         return self.project.lost()
@@ -293,38 +289,7 @@ class DockerDeployment(Deployment):
             why = f"{name} did not get ready within {_READY_S:g} s"
             raise StackError(why, name, self.project.last_words(name))
 
-    def _link_report(self, seen: Ping) -> LinkReport:
-        separate = self._variant.topology == "separate"
-        relayed = "link" in self.project.containers
-        unix = self._variant.cache.sidecar_transport == "unix"
-        means = {True: "relay" if relayed else "network", False: "unix" if unix else "loopback"}[separate]
-        return LinkReport(
-            means=means,
-            achieved_ms=seen.median_us / 1000,
-            achieved_p99_ms=seen.p99_us / 1000,
-            samples=seen.samples,
-            configured_ms=self._variant.link.rtt_ms if separate else None,
-            floor_ms=self._floor_ms,
-        )
-
-    def _redis_answers(self, number: int) -> bool:
-        with contextlib.suppress(StackError):
-            self.project.execute(f"app-{number}", "python", "-m", "app.ping", "--count", "1")
-            return True
-        return False
-
-    def _ping(self) -> Ping:
-        """Measure from inside a replica's container: its place, its settings, its CPUs."""
-        count = pings(self._variant.link.rtt_ms)
+    def _pinged(self, count: int) -> str:
+        """Have PINGs sent from inside a replica's container: its place, its settings, its CPUs."""
         replica = f"app-{next(number for number in self.numbers if number not in self._dead)}"
-        said = self.project.execute(replica, "python", "-m", "app.ping", "--count", str(count))
-        figures = json.loads(said)
-        return Ping(figures["median_us"], figures["p99_us"], figures["samples"])
-
-    def _calibrated(self) -> Ping:
-        """Have the relay's delay make PING take the configured time."""
-        wanted_us = self._variant.link.rtt_ms * 1000
-        seen, floor_us = self._stack.calibration.reach(wanted_us, self.relay.delay, self._ping)
-        self._floor_ms = floor_us / 1000
-        self._note(miss(wanted_us, seen, self._floor_ms))
-        return seen
+        return self.project.execute(replica, "python", "-m", "app.ping", "--count", str(count))

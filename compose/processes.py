@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from compose import commands, counts, launch, ownership, redis_binary, sealed
-from compose.calibration import Calibration, Ping, miss, pings
+from compose.calibration import Calibration
 from compose.cgroups import Budgets
 from compose.children import Children
 from compose.composition import task_budget
 from compose.control import LinkControl
 from compose.faults import Faults
 from compose.filling import OPTIONS, Place, Warming
+from compose.hop import Hop
 from compose.interrupts import shielded
 from compose.process_faults import ProcessFaults
 from compose.servers import Address, RedisServer, Replica, Servers
@@ -80,7 +80,7 @@ class ProcessDeployment(Deployment):
         self.replicas: dict[int, Replica] = {}
         self._shared: Address | None = None
         self._retired = AppCounts({}, 0)
-        self._floor_ms: float | None = None
+        self._hop = Hop(variant, stack.calibration, self._pinged)
         self.targets = ()
         self.link = None
         self.redis_server = str(stack.redis) if variant.topology != "none" else None
@@ -103,7 +103,7 @@ class ProcessDeployment(Deployment):
         for replica in self.replicas.values():
             self.await_replica(replica)
         if self._variant.topology != "none":
-            self.link = self._link_report(self._calibrated(self.relay) if self.relay else self._ping())
+            self.link = self._calibrated_link(self.relay) if self.relay else self.measure_link()
 
     def start_replica(self, number: int, port: int = 0) -> Replica:
         """Start a replica, with its sidecar where the topology has one; it is ready a moment later."""
@@ -191,24 +191,16 @@ class ProcessDeployment(Deployment):
             self._stack.budgets.remove()
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _calibrated_link(self, relay: LinkControl) -> LinkReport:
+        link, note = self._hop.calibrated(relay.delay)
+        self._note(note)
+        return link
+
     def measure_link(self) -> LinkReport:
-        return self._link_report(self._ping())
+        return self._hop.measured("relay" if self.relay else "loopback")
 
-    def _link_report(self, seen: Ping) -> LinkReport:
-        separate = self._variant.topology == "separate"
-        unix = not separate and self._variant.cache.sidecar_transport == "unix"
-        return LinkReport(
-            means="relay" if self.relay else "unix" if unix else "loopback",
-            achieved_ms=seen.median_us / 1000,
-            achieved_p99_ms=seen.p99_us / 1000,
-            samples=seen.samples,
-            configured_ms=self._variant.link.rtt_ms if separate else None,
-            floor_ms=self._floor_ms,
-        )
-
-    def _ping(self) -> Ping:
-        """Measure from where the app stands: the replica's CPUs and the replica's own settings."""
-        count = pings(self._variant.link.rtt_ms)
+    def _pinged(self, count: int) -> str:
+        """Have PINGs sent from where the app stands: the replica's CPUs and the replica's own settings."""
         command = launch.command(
             sealed.python("-m", "app.ping", "--count", str(count)), cpus=self._stack.cpus
         )
@@ -227,13 +219,4 @@ class ProcessDeployment(Deployment):
         if measured.returncode != 0:
             why = measured.stderr.strip() or f"app.ping {commands.how_it_ended(measured.returncode)}"
             raise StackError(f"the link cannot be measured: {why}")
-        figures = json.loads(measured.stdout)
-        return Ping(figures["median_us"], figures["p99_us"], figures["samples"])
-
-    def _calibrated(self, relay: LinkControl) -> Ping:
-        """Have the relay's delay make PING take the configured time."""
-        wanted_us = self._variant.link.rtt_ms * 1000
-        seen, floor_us = self._stack.calibration.reach(wanted_us, relay.delay, self._ping)
-        self._floor_ms = floor_us / 1000
-        self._note(miss(wanted_us, seen, self._floor_ms))
-        return seen
+        return measured.stdout

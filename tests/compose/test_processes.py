@@ -161,7 +161,7 @@ def test_an_interrupted_start_leaves_nothing(
         raise KeyboardInterrupt
 
     before = folders()
-    monkeypatch.setattr(ProcessDeployment, "_ping", interrupt)
+    monkeypatch.setattr(ProcessDeployment, "_pinged", interrupt)
     with pytest.raises(KeyboardInterrupt):
         stack.deploy(variant("sidecar"), seed=1, folder=tmp_path)
     assert marked(stack.run_id) == []
