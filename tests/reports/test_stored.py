@@ -91,7 +91,7 @@ def test_the_links_round_trip_is_that_of_before_and_after() -> None:
 
 
 def test_a_run_of_a_version_that_knew_no_start_was_cold(made_up: Any) -> None:
-    run = made_up(**SMALL)
+    run = made_up(**SMALL | {"schedule": SMALL.get("schedule", {}) | {"start": "steady"}})
     path = run / "run.json"
     record = json.loads(path.read_text())
     assert record["scenario"]["schedule"].pop("start") == "steady"
