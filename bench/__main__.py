@@ -13,10 +13,19 @@ import sys
 _HARMLESS = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE", "PYTHON_IMAGE")
 
 
+def _current_folder_comes_first() -> bool:
+    if sys.flags.safe_path or not sys.path:
+        return False
+    try:
+        return sys.path[0] in ("", os.getcwd())  # noqa: PTH109 (nothing is imported yet)
+    except OSError:  # it was removed
+        return sys.path[0] == ""
+
+
 def main() -> None:
     """Run the command. Exit code 4 where a package that it needs cannot be imported."""
     bent = [name for name in os.environ if name.startswith("PYTHON") and name not in _HARMLESS]
-    if bent or (not sys.flags.safe_path and sys.path[:1] in ([""], [os.getcwd()])):  # noqa: PTH109
+    if bent or _current_folder_comes_first():
         environment = {name: value for name, value in os.environ.items() if name not in bent}
         command = [sys.executable, "-P", "-m", "bench", *sys.argv[1:]]
         os.execve(sys.executable, command, environment)  # noqa: S606

@@ -26,6 +26,7 @@ from compose.launch import OWNER_MARK, RUN_MARK
 from compose.waiting import await_condition
 
 _KILLED_S: Final = 5.0
+_REFUSED_S: Final = 1.0
 _UNSEEN: Final = (
     "its run may be alive, since its lock cannot be seen from here. Run `sidecar-bench clean` where the run "
     "was started"
@@ -34,23 +35,34 @@ _UNSEEN: Final = (
 
 @dataclass
 class Cleaned:
-    """What was removed, what could not be and why, and what was left alone because it may be in use."""
+    """What was removed, what could not be and why, and what was left alone because it may be in use.
+
+    `gone` has the folders of owners that are gone.
+    """
 
     removed: list[str] = field(default_factory=list)
+    gone: set[Path] = field(default_factory=set)
     stuck: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
     def remove(self, name: str, remove: Callable[[], object], is_gone: Callable[[], bool]) -> None:
         """Remove something, and believe only that it is gone."""
-        why = "it is still there"
+        why, within_s = "it is still there", _KILLED_S
         try:
             remove()
         except (OSError, psutil.Error, APIError) as error:
-            why = _reason(error)
-        if await_condition(is_gone, _KILLED_S if why == "it is still there" else 0.0):
+            why, within_s = _reason(error), _REFUSED_S  # it may be on its way already
+        if await_condition(is_gone, within_s):
             self.removed.append(name)
         else:
             self.stuck.append(f"{name}: {why}")
+
+    def state(self, mark: str) -> ownership.State:
+        """Tell how an owner is; remember the folder of one that is gone, wherever it is."""
+        state = ownership.state(mark)
+        if state == "gone" and ownership.is_an_owners(Path(mark)):
+            self.gone.add(Path(mark))
+        return state
 
     def leave(self, name: str, remedy: str = "") -> None:
         """Leave something alone whose owner cannot be seen."""
@@ -61,21 +73,21 @@ def clean() -> Cleaned:
     """Remove what no living run owns, secrets first; no signal interrupts it."""
     cleaned = Cleaned()
     with shielded():
-        gone = [folder for folder in ownership.folders() if ownership.state(str(folder)) == "gone"]
-        for folder in gone:
+        cleaned.gone |= {path for path in ownership.folders() if ownership.state(str(path)) == "gone"}
+        for folder in cleaned.gone:
             _remove_secrets(folder, cleaned)
         _processes(cleaned)
         _docker(cleaned)
-        _cgroups(cleaned, gone)
-        for folder in gone:  # last, since its lock tells whose all the rest was
+        _cgroups(cleaned)
+        for folder in sorted(cleaned.gone):  # last, since its lock tells whose all the rest was
             cleaned.remove(f"folder {folder}", partial(shutil.rmtree, folder), partial(_is_absent, folder))
     return cleaned
 
 
 def _remove_secrets(folder: Path, cleaned: Cleaned) -> None:
     """Remove passwords and whatever files lie beside them, all but the lock."""
-    for path in sorted(folder.glob("*/**/*")):
-        if path.is_symlink() or not path.is_dir():
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent) / name for name in names if Path(parent) != folder):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -92,7 +104,7 @@ def _processes(cleaned: Cleaned) -> None:
         except psutil.Error:  # it has ended, or belongs to somebody else
             continue
         name = f"process {process.pid} ({command}) of run {marks[RUN_MARK]}"
-        owner = ownership.state(marks.get(OWNER_MARK, ""))
+        owner = cleaned.state(marks.get(OWNER_MARK, ""))
         if owner == "gone":
             cleaned.remove(name, process.kill, partial(_has_ended, process))
         elif owner == "unseen":
@@ -136,7 +148,7 @@ def _remove_thing(
     remove: Callable[[], object],
 ) -> None:
     name = f"{kind} {thing.name}"
-    owner = ownership.state(labels[OWNER_LABEL])
+    owner = cleaned.state(labels[OWNER_LABEL])
     if owner == "gone" or (owner == "unseen" and _of_an_earlier_boot(labels)):
         cleaned.remove(name, remove, partial(_is_gone, thing))
     elif owner == "unseen":
@@ -162,9 +174,9 @@ def _of_an_earlier_boot(labels: dict[str, str]) -> bool:
     return not os.environ.get("DOCKER_HOST") and boot not in ("", ownership.boot())
 
 
-def _cgroups(cleaned: Cleaned, gone: list[Path]) -> None:
+def _cgroups(cleaned: Cleaned) -> None:
     """Remove the parent cgroups of tasks."""
-    names = {folder.name for folder in gone}
+    names = {folder.name for folder in cleaned.gone}
     alive = {folder.name for folder in ownership.folders()} - names
     for path in cgroups.left_behind():
         owner = cgroups.owner_of(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -66,9 +67,10 @@ def _communicate(process: subprocess.Popen[str], within_s: float) -> tuple[str, 
 def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is not None:
         return
-    process.terminate()
-    process.send_signal(signal.SIGCONT)  # one that is stopped could not hear it
+    # All of its session: a program that it has started would go on without it.
+    for number in (signal.SIGTERM, signal.SIGCONT):  # one that is stopped could not hear the first
+        os.killpg(process.pid, number)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_PATIENCE_S)
-    if process.poll() is None:
-        process.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

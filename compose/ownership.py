@@ -88,7 +88,7 @@ def state(mark: str) -> State:
 def folders() -> list[Path]:
     """Return the folders of all owners that can be seen from here, living or gone."""
     found = (folder for place in _places() for folder in Path(place).glob(f"{PREFIX}*"))
-    return [folder for folder in found if _is_an_owners(folder)]
+    return [folder for folder in found if is_an_owners(folder)]
 
 
 def _places() -> list[str]:
@@ -98,8 +98,10 @@ def _places() -> list[str]:
     return plain or [tempfile.gettempdir()]
 
 
-def _is_an_owners(folder: Path) -> bool:
-    if folder.is_symlink() or not folder.is_dir():
+def is_an_owners(folder: Path) -> bool:
+    """Tell whether a folder is an owner's, and this user's."""
+    # Nobody else's: whoever may write among the temporary files could have it hold links to anywhere.
+    if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.geteuid():
         return False
     return folder.name.endswith(_UNFINISHED) or (folder / _LOCK).is_file()
 

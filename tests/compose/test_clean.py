@@ -177,6 +177,52 @@ def test_folders_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
             link.unlink()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders of another user")
+def test_what_another_user_has_put_there_is_left_alone(tmp_path: Path) -> None:
+    """Or links in it would have root remove what they lead to."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "precious").touch()
+    folder = Path(tempfile.mkdtemp(prefix=ownership.PREFIX))
+    try:
+        (folder / "owner.lock").touch()
+        (folder / "deployment-1").symlink_to(victim)
+        os.chown(folder, 65534, 65534)
+        cleaned = clean()
+        assert (victim / "precious").exists()
+        assert not of([*cleaned.removed, *cleaned.stuck], str(folder))
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_links_in_what_is_removed_are_not_followed(
+    tmp_path: Path, stray: tuple[subprocess.Popen[str], Path]
+) -> None:
+    run, folder = stray
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "precious").touch()
+    (folder / "link").symlink_to(victim)
+    (folder.parent / "link").symlink_to(victim)
+    end(run)
+    assert f"folder {folder.parent}" in clean().removed
+    assert (victim / "precious").exists()
+
+
+def test_a_folder_elsewhere_is_found_by_what_bears_its_mark(run_id: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="t-") as elsewhere:
+        run = subprocess.Popen(
+            [sys.executable, "-c", STRAY, run_id], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"TMPDIR": elsewhere},
+        )  # fmt: skip
+        assert run.stdout
+        folder = Path(run.stdout.readline().strip())
+        end(run)
+        assert folder.is_relative_to(elsewhere)
+        assert f"folder {folder.parent}" in clean().removed
+        assert list(Path(elsewhere).iterdir()) == []
+
+
 def test_an_owner_is_alive_as_long_as_its_lock_is_held() -> None:
     assert ownership.state(str(ownership.own())) == "alive"
     assert ownership.state("") == ownership.state("/tmp/sidecar-bench-never") == "unseen"

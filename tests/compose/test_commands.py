@@ -47,6 +47,14 @@ def test_one_that_takes_too_long_is_gone(command: str) -> None:
     assert time.monotonic() - began < 9
 
 
+def test_what_it_has_started_is_gone_with_it() -> None:
+    script = "sleep 61.25 & wait"
+    with pytest.raises(subprocess.TimeoutExpired):
+        run(["sh", "-c", script], env=ENVIRONMENT, within_s=0.5)
+    left = subprocess.run(["pgrep", "-f", "^sleep 61.25$"], capture_output=True, text=True, check=False)
+    assert left.stdout == ""
+
+
 def test_an_interrupt_is_heard_while_it_runs(handlers: None) -> None:
     def interrupted() -> None:
         with held():
