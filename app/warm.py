@@ -133,6 +133,8 @@ class Warmer:
             return f"status-{fetched.status}"
         if len(fetched.body) > settings.most_bytes:
             return "too-large"
+        if left_s > settings.longest_s:
+            return "too-long"  # the app would not believe it
         now_s = time.time()
         fresh_until_s = (now_s if begin_s is None else begin_s) + left_s
         # As old as one of the app's own that is fresh for as long.

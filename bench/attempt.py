@@ -13,8 +13,8 @@ from bench.faults import Course, nothing_counted, nothing_sent
 from bench.listener import Listener
 from bench.load import Load
 from bench.machine import Watch
-from bench.start import ColdStart, SteadyStart, starting, steady_contents
-from compose.stack import Deployment, Held, Stack
+from bench.start import ColdStart, Planned, SteadyStart, planned, starting
+from compose.stack import Deployment, Stack
 from loadtests.order import Order
 from reports.records import TrialRecord
 from scenarios.model import Scenario, Variant
@@ -60,7 +60,6 @@ class Attempt:
             attempt=self.attempt,
             seed=trial.seed,
             started=started.isoformat(timespec="seconds"),
-            start=self.scenario.schedule.start if self.stack.deploys else "unknown",
             up_s=course.up_s,
             down_s=course.down_s,
             load=course.load,
@@ -71,7 +70,8 @@ class Attempt:
         )
 
     def _run(self, variant: Variant, course: Course) -> None:
-        held = self._held(variant)
+        begins = self._planned(variant)
+        course.facts |= {"start": begins.start}
         began = time.monotonic()
         course.enter("deploying")
         with (
@@ -79,7 +79,7 @@ class Attempt:
                 run_id=self.stack.run_id, cpus=self.stack.load_cpus, folder=self.folder
             ) as generator,
             self.stack.deploy(variant, seed=self.trial.seed, folder=self.folder / "logs") as deployment,
-            starting(deployment, held) as start,
+            starting(deployment, begins.held) as start,
         ):
             course.up_s = time.monotonic() - began
             course.enter("filling" if start.held else "loading")
@@ -89,20 +89,19 @@ class Attempt:
             with course.noting_faults():
                 course.note_lost(deployment.lost())
             course.enter("counting")
-            course.facts = counting.count(deployment, start.used, course) | {"filling": start.facts()}
-            course.notes = deployment.notes
+            course.facts |= counting.count(deployment, start.used, course) | {"filling": start.facts()}
+            course.notes = (*deployment.notes, *begins.notes)
             course.facts["redis_server"] = deployment.redis_server
             course.enter("removing")
             began = time.monotonic()
             deployment.down()
             course.down_s = time.monotonic() - began
 
-    def _held(self, variant: Variant) -> list[Held]:
-        """Return what the caches are to hold at the start."""
+    def _planned(self, variant: Variant) -> Planned:
         schedule = self.scenario.schedule
-        if schedule.start == "cold" or variant.topology == "none" or not self.stack.deploys:
-            return []
-        return steady_contents(variant, schedule.warmup + schedule.duration, self.trial.seed)
+        if not self.stack.deploys:
+            return Planned("unknown")
+        return planned(variant, schedule.start, schedule.warmup + schedule.duration, self.trial.seed)
 
     def _load(
         self,

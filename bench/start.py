@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
 from bench.errors import UserError
 from compose.stack import Deployment, Filled, Filling, Held, Usage
 from loadtests.upstream import is_missing
 from reports.records import FillingFacts
 from scenarios.contract import OURS
-from scenarios.model import Variant
+from scenarios.model import Start, Variant
 from traffic.keys import requests
 from traffic.logs import LogError
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 _LEAD_S: Final = 0.15
 _ENTRY_S: Final = 0.0001
 _TRIES: Final = 4
+_FROM_ITS_BEGINNING: Final = (
+    "The trial began with the first line of its log, and so with empty caches; begin later in the log with "
+    "workload.from for a steady start."
+)
+_REACHES_NOT_FAR_ENOUGH: Final = (
+    "The log begins {:.3g} s before the trial, and responses are fresh for {:.3g} s (in the trial's time): "
+    "the caches began emptier than those of a long-running service. Set workload.from to one TTL or more."
+)
 
 
 class ColdStart:
@@ -102,8 +111,17 @@ class SteadyStart:
         )
 
 
+@dataclass(frozen=True)
+class Planned:
+    """How a trial is to start, what its caches are to hold then, and what is to be said of it."""
+
+    start: Start | Literal["unknown"]
+    held: Sequence[Held] = ()
+    notes: tuple[str, ...] = ()
+
+
 @contextlib.contextmanager
-def starting(deployment: Deployment, held: list[Held]) -> Iterator[ColdStart | SteadyStart]:
+def starting(deployment: Deployment, held: Sequence[Held]) -> Iterator[ColdStart | SteadyStart]:
     """Yield the start of a deployment whose caches are to hold this; where they hold nothing, a cold one."""
     if not held:
         yield ColdStart(deployment)
@@ -112,25 +130,34 @@ def starting(deployment: Deployment, held: list[Held]) -> Iterator[ColdStart | S
         yield SteadyStart(deployment, filling, len(held))
 
 
-def steady_contents(variant: Variant, span_s: float, seed: int) -> list[Held]:
-    """Return what a long-running service has in its caches, of what a trial asks for.
+def planned(variant: Variant, start: Start, span_s: float, seed: int) -> Planned:
+    """Plan the start of a trial of `span_s` seconds: what a long-running service has of what it asks for.
 
     Raises:
         UserError: the workload's log cannot be used.
     """
-    from simulation import start  # numba: loaded once there is something to fill
+    if start == "cold" or variant.topology == "none":
+        return Planned(start)
+    from simulation import start as starts  # numba: loaded once there is something to fill
 
     def missing(path: str) -> bool:
         return is_missing(path, seed, variant.upstream.missing_ratio)
 
     try:
         asked = requests(variant.workload, variant.replicas, span_s, seed)
-        contents = start.steady(variant, asked, seed, missing)
+        contents = starts.steady(variant, asked, seed, missing)
     except LogError as error:
         raise UserError(str(error)) from error
-    return [
-        Held(cache, OURS.path_of(asked.paths[key]), expires_us / 1e6)
-        for cache, key, expires_us in zip(
-            contents.caches.tolist(), contents.keys.tolist(), contents.expires_us.tolist(), strict=True
-        )
+    rows = zip(contents.caches.tolist(), contents.keys.tolist(), contents.expires_us.tolist(), strict=True)
+    held = [
+        Held(cache, OURS.path_of(starts.path(asked, key)), expires_us / 1e6)
+        for cache, key, expires_us in rows
     ]
+    if variant.workload.arrivals != "log":
+        return Planned("steady", held)
+    reach_s = variant.workload.from_ / variant.workload.speedup
+    if reach_s == 0:
+        return Planned("cold", notes=(_FROM_ITS_BEGINNING,))
+    if reach_s < variant.cache.ttl:
+        return Planned("steady", held, (_REACHES_NOT_FAR_ENOUGH.format(reach_s, variant.cache.ttl),))
+    return Planned("steady", held)

@@ -133,26 +133,40 @@ def replay(
     return outcomes
 
 
-def replay_on(trace: Trace, behaviour: Behaviour, replicas: int, start: Contents | None = None) -> Replay:
-    """Replay, and return what the caches hold at the end, too; calls under way count as landed."""
+def replay_on(
+    trace: Trace, behaviour: Behaviour, replicas: int, start: Contents | None = None, kept_us: int = 0
+) -> Replay:
+    """Replay, and return what the caches hold at the end, too; calls under way count as landed.
+
+    `kept_us`: entries that expired at most so long before the end are among them; not so where caches are
+    bounded.
+    """
     if behaviour.capacity is not None:
         return _bounded(trace, behaviour, replicas, start or Contents.none(), behaviour.capacity)
     outcomes, held_us = _unbounded(trace, behaviour, replicas, start)
-    rows, caches = np.nonzero(held_us > (trace.at_us[-1] if trace.at_us.size else NEVER))
+    rows, caches = np.nonzero(held_us > (trace.at_us[-1] - kept_us if trace.at_us.size else NEVER))
     held = Contents(caches.astype(_WHOLE), trace.distinct[rows].astype(_WHOLE), held_us[rows, caches])
     return Replay(outcomes, held)
 
 
-def contents_at(trace: Trace, behaviour: Behaviour, replicas: int, at_us: int) -> Contents:
-    """Return what the requests before `at_us` leave in caches that were empty before the first of them.
+def contents_at(
+    trace: Trace,
+    behaviour: Behaviour,
+    replicas: int,
+    at_us: int,
+    start: Contents | None = None,
+    kept_us: int = 0,
+) -> Contents:
+    """Return what the requests before `at_us` leave in caches that held `start` (None: nothing) before them.
 
-    Expiries are on the trace's clock: `.shifted(-at_us)` makes `at_us` the origin.
+    Expiries are on the trace's clock: `.shifted(-at_us)` makes `at_us` the origin. `kept_us`: entries that
+    expired at most so long before are among them; not so where caches are bounded.
     """
     upto = int(np.searchsorted(trace.at_us, at_us))
     cut = [None if array is None else array[:upto] for array in (trace.lifetimes_us, trace.sizes)]
     before = Trace(trace.at_us[:upto], trace.keys[:upto], trace.replicas[:upto], *cut)
-    held = replay_on(before, behaviour, replicas).contents
-    alive = held.expires_us > at_us
+    held = replay_on(before, behaviour, replicas, start, kept_us).contents
+    alive = held.expires_us > at_us - kept_us
     return Contents(held.caches[alive], held.keys[alive], held.expires_us[alive])
 
 

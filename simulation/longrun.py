@@ -96,6 +96,40 @@ def simulate(variant: Variant, allocator: Allocator = "jemalloc", seed: int = 1)
     return _simulated(matters, allocator, seed)
 
 
+def contents(variant: Variant, seed: int, allocator: Allocator = "jemalloc") -> Contents:
+    """Return what the caches of a variant hold at a random moment, where Redis evicts: all that fill them.
+
+    A start by Che's approximation, and a history of a few characteristic times after it. Entries stand in the
+    order of their last use, the longest unused first; the moment is 0 µs.
+    """
+    rate, idle_s = _rate(variant), _idle_s(variant, allocator)
+    count = int(np.clip(_WARMUP * idle_s * rate, 1000, _MOST_WARMUP))
+    sizes = entry_bytes(body_bytes(variant, variant.workload.keys.count, seed), allocator)
+    shared = variant.topology == "separate"
+    found = []
+    for cache in range(1 if shared else variant.replicas):
+        random = np.random.default_rng([seed, 6, cache])
+        replicas = variant.replicas if shared else 1
+        trace = _traffic(variant, rate, count, replicas, sizes, random)
+        start = _start(variant, rate, idle_s, random)
+        held = replay_on(trace, _behaviour(variant), replicas, start).contents
+        left_us = held.expires_us - trace.at_us[-1]
+        alive = left_us > 0
+        found.append((np.full(int(alive.sum()), cache), held.keys[alive], left_us[alive]))
+    return Contents(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def _behaviour(variant: Variant) -> Behaviour:
+    return Behaviour(
+        ttl_us=round(variant.cache.ttl * 1e6),
+        fill_us=round(variant.upstream.latency_ms * 1000),
+        shared=variant.topology == "separate",
+        joined=variant.cache.single_flight,
+        lease=variant.cache.lease,
+        capacity=room_bytes(variant),
+    )
+
+
 @lru_cache(maxsize=64)
 def _simulated(matters: str, allocator: Allocator, seed: int) -> LongRun:
     variant = Variant.model_validate(json.loads(matters) | {"id": "v", "levels": {}})
@@ -104,15 +138,7 @@ def _simulated(matters: str, allocator: Allocator, seed: int) -> LongRun:
     sizes = entry_bytes(body_bytes(variant, variant.workload.keys.count, seed), allocator)
     shared = variant.topology == "separate"
     replicas = variant.replicas if shared else 1
-    behaviour = Behaviour(
-        ttl_us=round(variant.cache.ttl * 1e6),
-        fill_us=round(variant.upstream.latency_ms * 1000),
-        shared=shared,
-        joined=variant.cache.single_flight,
-        lease=variant.cache.lease,
-        capacity=room_bytes(variant),
-    )
-    random = np.random.default_rng([seed, 5])
+    behaviour, random = _behaviour(variant), np.random.default_rng([seed, 5])
     trace = _traffic(variant, rate, warmup + _REQUESTS, replicas, sizes, random)
     begun = replay_on(_part(trace, 0, warmup), behaviour, replicas, _start(variant, rate, idle_s, random))
     counted = replay_on(_part(trace, warmup, warmup + _REQUESTS), behaviour, replicas, begun.contents)

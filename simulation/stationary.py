@@ -34,6 +34,8 @@ from scenarios.model import Variant
 Array = NDArray[np.float64]
 _CANDIDATES: Final = 32  # lifetimes among which one is drawn in proportion to its length
 _QUANTILES: Final = (np.arange(64) + 0.5) / 64
+_OK: Final = 200
+_NOT_FOUND: Final = (404, 410)
 _PAUSE_S: Final = 5.0  # the app's own: so long it does not call again for a copy that it can serve stale
 
 
@@ -57,8 +59,8 @@ class Lifetimes:
     pause_s: float = 0.0
 
     @classmethod
-    def of(cls, variant: Variant, missing: NDArray[np.bool_]) -> Lifetimes:
-        """Return those of a variant's keys; `missing` marks the keys that the upstream answers with 404."""
+    def of(cls, variant: Variant, statuses: NDArray[np.integer]) -> Lifetimes:
+        """Return those of a variant's keys, by the statuses with which the upstream answers them."""
         cache, upstream = variant.cache, variant.upstream
         grace_s = max(cache.revalidate, cache.stale_while_revalidate, cache.stale_if_error)
         shared = variant.topology == "separate"
@@ -67,9 +69,9 @@ class Lifetimes:
         # With a shared cache the other replicas do not know of a failed call, and make their own.
         waits = cache.stale_if_error > 0 and not shared
         return cls(
-            ttl_s=np.where(missing, cache.negative_ttl, cache.ttl),
-            grace_s=np.where(missing, 0.0, grace_s),
-            jitter=np.where(missing, 0.0, cache.ttl_jitter),
+            ttl_s=stored_s(variant, statuses),
+            grace_s=np.where(statuses == _OK, grace_s, 0.0),
+            jitter=np.where(statuses == _OK, cache.ttl_jitter, 0.0),
             fill_s=fill_s,
             fill_spread=upstream.latency_spread,
             # A refresh behind a stale answer is joined, whatever single_flight says.
@@ -77,6 +79,12 @@ class Lifetimes:
             failing=upstream.error_ratio,
             pause_s=fill_s + (min(cache.ttl, _PAUSE_S) if waits else 0.0),
         )
+
+
+def stored_s(variant: Variant, statuses: NDArray[np.integer]) -> Array:
+    """Return for how long answers of these statuses are fresh in a variant's caches; 0: not stored."""
+    negative = np.where(np.isin(statuses, _NOT_FOUND), variant.cache.negative_ttl, 0.0)
+    return np.asarray(np.where(statuses == _OK, variant.cache.ttl, negative))
 
 
 @dataclass(frozen=True)

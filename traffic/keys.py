@@ -64,19 +64,22 @@ def requests(workload: Workload, replicas: int, span_s: float, seed: int) -> Req
     )
 
 
-def history(workload: Workload, replicas: int, seed: int) -> Requests:
+def history(workload: Workload, replicas: int, seed: int, back_s: float = 0.0) -> Requests:
     """Return what a log's earlier lines ask for, before a trial's window.
 
     `at_us` is negative, in the trial's time; `span_s` is how long it lasts. Keys have the same numbers as in
-    `requests`. Workloads that do not replay a log's own times have none.
+    `requests`. A log that is taken in its order at another rate goes round: `back_s` is how far back.
+    Workloads without a log have none.
 
     Raises:
         LogError: the workload's log cannot be used.
     """
-    if workload.arrivals != "log" or workload.log is None:
+    if workload.log is None:
         none = np.empty(0, np.int64)
         return Requests(none, none.astype(np.int32), none.astype(np.int16), {}, 0.0)
     log = read(workload.log)
+    if workload.arrivals != "log":
+        return _round_before(log, workload, replicas, seed, back_s)
     part = replay.history(log, workload.from_, workload.speedup)
     # Another stream than the trial's own, so that these do not move those.
     asked = np.random.default_rng([seed, 4]).integers(0, replicas, part.keys.size, dtype=np.int16)
@@ -84,6 +87,18 @@ def history(workload: Workload, replicas: int, seed: int) -> Requests:
     return Requests(
         part.at_us, part.keys, asked, paths, workload.from_ / workload.speedup, part.statuses, part.heads
     )
+
+
+def _round_before(log: AccessLog, workload: Workload, replicas: int, seed: int, back_s: float) -> Requests:
+    assert workload.arrivals != "log"
+    whole, _ = replay.window(log, workload.from_, log.end_us / 1e6, 1.0)
+    # Other streams than the trial's own.
+    after_us = arrivals(workload.arrivals, workload.rate, back_s, seed + 2**32)
+    gap_us = round(1e6 / workload.rate) if workload.arrivals == "constant" else 1
+    at_us = -gap_us - after_us[::-1]
+    keys = whole.keys[np.arange(-at_us.size, 0) % whole.keys.size]
+    asked = np.random.default_rng([seed, 4]).integers(0, replicas, keys.size, dtype=np.int16)
+    return Requests(at_us, keys, asked, replay.paths(log, keys), back_s, answers.usual(log)[keys])
 
 
 def read(log: Path) -> AccessLog:

@@ -83,6 +83,31 @@ def test_a_trial_is_told_in_lines_of_json_and_stored(servers, order, tmp_path) -
     assert set(rows.replica) == {0, 1}
 
 
+def test_a_held_order_begins_at_the_moment_that_it_is_told(servers, order, tmp_path) -> None:
+    server = servers.answering()
+    with generator("-", stdin=subprocess.PIPE) as process:
+        process.stdin.write(f"{order(server.url, duration_s=0.5, held=True)}\n\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline()) == {"event": "ready"}
+        at_ns = time.perf_counter_ns() + 400_000_000
+        process.stdin.write(f"{at_ns}\n")
+        process.stdin.flush()
+        started = json.loads(process.stdout.readline())
+        assert started == {"event": "started", "origin_s": at_ns / 1e9}
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    rows = pd.read_parquet(tmp_path / "rows.parquet")
+    assert rows.sent_us.min() >= 0
+    assert len(rows) == 70
+
+
+def test_a_held_order_is_dropped_where_whoever_gave_it_is_gone(servers, order) -> None:
+    with generator("-", stdin=subprocess.PIPE) as process:
+        said, _ = process.communicate(f"{order(servers.answering().url, held=True)}\n\n", timeout=30)
+    assert process.returncode == 130
+    assert json.loads(said.splitlines()[-1]) == {"event": "ready"}
+
+
 def test_the_order_can_be_named_later_on_standard_input(servers, order) -> None:
     with generator("-", stdin=subprocess.PIPE) as process:
         said, _ = process.communicate(f"{order(servers.answering().url, duration_s=0.1)}\n", timeout=30)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -40,17 +41,19 @@ class Processes:
         self._folder = folder
         self._stack = stack
 
-    def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, module: str, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start one; it is gone after the test."""
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._stack.callback(process.communicate)
         self._stack.callback(process.kill)
         return process
 
-    def master(self, target: str, workers: int, **changed: Any) -> tuple[subprocess.Popen[str], str]:
+    def master(
+        self, target: str, workers: int, stdin: int = subprocess.DEVNULL, **changed: Any
+    ) -> tuple[subprocess.Popen[str], str]:
         """Start a master with an order; return it and its address."""
         settings = {
             "targets": (target,), "workload": WORKLOAD, "seed": 3, "warmup_s": 0.2, "duration_s": 1.0,
@@ -58,7 +61,7 @@ class Processes:
         }  # fmt: skip
         path = self._folder / "order.json"
         path.write_text(Order.model_validate(settings | changed).model_dump_json())
-        process = self.start("loadtests.master", str(path), "--workers", str(workers))
+        process = self.start("loadtests.master", str(path), "--workers", str(workers), stdin=stdin)
         return process, f"127.0.0.1:{heard(process)['port']}"
 
     def worker(self, address: str, *arguments: str) -> subprocess.Popen[str]:
@@ -168,6 +171,25 @@ def test_more_workers_than_requests_or_users_is_no_mistake(
     code, _, errors = ended(master)
     assert (code, errors) == (0, "")
     assert pd.read_parquet(tmp_path / "rows.parquet")["worker"].tolist() == [0, 1, 2]
+
+
+def test_workers_begin_at_the_moment_that_their_master_is_told(
+    servers, processes: Processes, tmp_path: Path
+) -> None:
+    master, address = processes.master(servers.answering().url, workers=2, stdin=subprocess.PIPE, held=True)
+    for _ in range(2):
+        processes.worker(address)
+    assert heard(master) == {"event": "ready"}
+    at_ns = time.perf_counter_ns() + 700_000_000
+    assert master.stdin is not None
+    master.stdin.write(f"{at_ns}\n")
+    master.stdin.flush()
+    assert heard(master)["origin_s"] == pytest.approx(at_ns / 1e9, abs=1e-6)
+    code, events, errors = ended(master)
+    assert (code, errors) == (0, "")
+    rows = pd.read_parquet(tmp_path / "rows.parquet")
+    assert len(rows) == events[-1]["load"]["requests"]
+    assert rows.sent_us.min() >= 0
 
 
 def test_a_worker_that_is_killed_ends_the_trial_by_name(

@@ -15,7 +15,6 @@ from compose.stack import AppCounts, Deployment, Filled, Filling, Held, LinkRepo
 from loadtests.order import Order
 from reports.records import LoadFacts, MachineFacts, RunRecord, StackChoice, TrialRecord
 from scenarios import document, plan
-from scenarios.contract import OURS
 from scenarios.model import Scenario, Variant
 
 SCENARIO = document.load("quick", {"schedule.blocks": 2, "schedule.warmup": 0, "schedule.attempts": 1})
@@ -38,8 +37,6 @@ ROWS = pa.table(
 class NotedDeployment(Deployment):
     targets = ("http://127.0.0.1:1", "http://127.0.0.1:2")
     notes = ("a note",)
-    contract = OURS
-    headers: Mapping[str, str] = {}
     link = LinkReport(means="loopback", achieved_ms=0.03, achieved_p99_ms=0.05, samples=10)
 
     def __init__(self, notes: list[str]) -> None:
