@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from reports import stored
-from reports.records import TrialRecord, UsageFacts
+from reports.records import FailedPath, TrialRecord, UsageFacts
 from reports.validity import gates, reasons
 
 
@@ -255,3 +255,16 @@ def test_books_that_nobody_else_kept_are_not_applicable(trial: stored.StoredTria
         assert not gate.applicable
         assert gate.figure.startswith("not applicable, because ")
     assert reasons(judged) == []
+
+
+def test_errors_that_had_to_come_are_no_fault_and_others_are_named_by_their_paths(
+    trial: stored.StoredTrial,
+) -> None:
+    failing = {**trial.record.load.outcomes, "error": 9}
+    due = changed(trial.record, "load", outcomes=failing, expected_errors=9)
+    assert "errors" not in {gate.name for gate in gates(due) if not gate.passed}
+    paths = [FailedPath(path="/a/b", status=500, requests=5), FailedPath(path="/c", status=0, requests=4)]
+    others = changed(trial.record, "load", outcomes=failing, failed_paths=paths)
+    (gate,) = (gate for gate in gates(others) if gate.name == "errors")
+    assert not gate.passed
+    assert "5 × /a/b" in gate.reason

@@ -28,10 +28,11 @@ class Format:
 
 COMBINED: Final = Format("Combined Log Format", re.compile(rb'.*" \d{3} \S+ "[^"]*" "'), clf.parse)
 COMMON: Final = Format("Common Log Format", re.compile(rb'.*\[[^\]]+\].* "[A-Za-z]+ .*" \d{3}'), clf.parse)
+W3C: Final = Format("W3C extended log format", re.compile(rb"#(?:Version|Software|Date|Fields): "))
 # The first that most lines look like is taken; Common Log Format's looser relatives come last.
 FORMATS: Final = (
     Format("JSON lines", re.compile(rb"\s*\{.*\}\s*$")),
-    Format("W3C extended log format", re.compile(rb"#(?:Version|Software|Date|Fields): ")),
+    W3C,
     Format(
         "uvicorn's access log",
         re.compile(rb'INFO:?\s+\S+:\d+ - "[A-Z]+ .*" \d{3}'),
@@ -52,7 +53,10 @@ FORMATS: Final = (
         "HAProxy's HTTP log",
         re.compile(rb".*haproxy\[\d+\]: |.*\] \S+ \S+/\S+ [\d+/-]+ \d{3} \d+ \S+ \S+ ----"),
     ),
-    Format("Envoy's access log", re.compile(rb'\[\d{4}-\d\d-\d\dT[^\]]+\] "[A-Z]+ [^"]*" \d+ \S+ ')),
+    Format(
+        "Envoy's access log",
+        re.compile(rb'\[\d{4}-\d\d-\d\dT[^\]]+\] "[A-Z]+ [^"]*" \d+ (?:-|[A-Z][A-Za-z,]*) [^"\s]'),
+    ),
     Format("Squid's native log", re.compile(rb"\d{9,10}\.\d{3} +\d+ \S+ [A-Z_]+/\d{3} \d+ [A-Z]+ ")),
     COMBINED,
     COMMON,
@@ -68,7 +72,7 @@ def recognized(name: str, lines: Sequence[bytes]) -> Format:
     looked_at = [line for line in lines if line.strip(b"\x00 \t\r")][:_LOOKED_AT]
     for known in FORMATS:
         matching = sum(known.pattern.match(line.lstrip(b"\x00")) is not None for line in looked_at)
-        if matching and (matching * 2 > len(looked_at) or looked_at[0].startswith(b"#Fields")):
+        if matching and (matching * 2 > len(looked_at) or (known is W3C and W3C.pattern.match(looked_at[0]))):
             if known.parse is None:
                 raise LogError(
                     f"{name}: looks like {known.name}: {known.why}. Its first line: {shown(looked_at[0])}"

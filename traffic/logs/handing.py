@@ -31,7 +31,7 @@ def handed_on(log: Path, folder: Path, prefix: str = OURS.prefix) -> Path:
     """
     if stored.is_stored(str(log)):
         return log
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", log.name)[-60:] or "log"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", log.name)[-60:].lstrip("-.") or "log"
     there = folder / f"{name}-{blake2b(str(log).encode(), digest_size=4).hexdigest()}{stored.SUFFIX}"
     if not there.exists():
         read = replay.own(reader.read_once(log), prefix)

@@ -71,8 +71,3 @@ def opened(name: str) -> Iterator[IO[bytes]]:
         raise LogError(f"{name}: the access log cannot be read ({error.strerror})") from error
     with file:
         yield file
-
-
-def size(names: Sequence[str]) -> int:
-    """Return how many bytes the files have, as far as that is known beforehand."""
-    return sum(Path(name).stat().st_size for name in names if name != STDIN and Path(name).is_file())
