@@ -86,11 +86,7 @@ def test_an_older_answer_that_lands_later_does_not_delete_a_newer_one(
     replicas: tuple[Ask, Ask], told: Told, status: int
 ) -> None:
     one, other = replicas
-    expired(one, told)
-    older = one()
-    assert called(told, 2)
-    newer = other()
-    assert called(told, 3)
+    older, newer = refetched(one, other, told)
     told.calls[2].set_result((200, b"newer"))
     newer.result(10)
     told.calls[1].set_result((status, b""))
@@ -100,11 +96,7 @@ def test_an_older_answer_that_lands_later_does_not_delete_a_newer_one(
 
 def test_what_has_gone_is_not_brought_back_by_an_older_answer(replicas: tuple[Ask, Ask], told: Told) -> None:
     one, other = replicas
-    expired(one, told)
-    older = one()
-    assert called(told, 2)
-    newer = other()
-    assert called(told, 3)
+    older, newer = refetched(one, other, told)
     told.calls[2].set_result((404, b""))
     assert newer.result(10).status == 404
     told.calls[1].set_result((200, b"older"))
@@ -115,11 +107,16 @@ def test_what_has_gone_is_not_brought_back_by_an_older_answer(replicas: tuple[As
     assert last.result(10).status == 500, "and does not come back where the upstream fails"
 
 
-def expired(ask: Ask, told: Told) -> None:
-    """Have a response that has expired."""
-    first = ask()
+def refetched(one: Ask, other: Ask, told: Told) -> tuple[Future[Answer], Future[Answer]]:
+    """Have a response that has expired, and that each replica fetches anew, one after the other."""
+    first = one()
     assert called(told, 1)
     told.calls[0].set_result((200, b"first"))
     first.result(10)
     until_s = time.monotonic() + 0.35
     assert eventually(lambda: time.monotonic() > until_s)
+    older = one()
+    assert called(told, 2)
+    newer = other()
+    assert called(told, 3)
+    return older, newer

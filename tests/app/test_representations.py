@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from origins import Origin
-from servers import Answer, RedisServer, free_port, get, serving
+from servers import Answer, RedisServer, get, serving
 from ways import WAYS, served
 
 from app.main import create_app
@@ -39,14 +39,6 @@ class Site:
         return answer
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    redis = RedisServer(tmp_path_factory.mktemp("redis"), free_port())
-    redis.start()
-    yield redis
-    redis.stop()
-
-
 @contextlib.contextmanager
 def sited(redis: RedisServer, way: str, origin: Origin, **settings: Any) -> Iterator[Site]:
     where: dict[str, Any] = {"redis_port": redis.port, "redis_password": redis.password}
@@ -57,8 +49,8 @@ def sited(redis: RedisServer, way: str, origin: Origin, **settings: Any) -> Iter
 
 
 @pytest.fixture(scope="module", params=WAYS)
-def site(request: pytest.FixtureRequest, redis: RedisServer) -> Iterator[Site]:
-    with sited(redis, request.param, Origin(), negative_ttl_s=60) as site:
+def site(request: pytest.FixtureRequest, lasting_redis: RedisServer) -> Iterator[Site]:
+    with sited(lasting_redis, request.param, Origin(), negative_ttl_s=60) as site:
         yield site
 
 
@@ -208,22 +200,22 @@ BROKEN = ["cut short", "longer", "no status", "no number", "no envelope", "a lis
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_what_is_stored_and_broken_is_overwritten(site: Site, redis: RedisServer, how: str) -> None:
+def test_what_is_stored_and_broken_is_overwritten(site: Site, lasting_redis: RedisServer, how: str) -> None:
     """In every way it is a miss: neither believed, nor waited for, nor passed on."""
     path = f"broken/{how.replace(' ', '-')}/{site.way}"
     site.get(path)
-    key = next(key for key in keys(redis) if key.endswith(path))
-    stored = redis.raw("GET", key)
+    key = next(key for key in keys(lasting_redis) if key.endswith(path))
+    stored = lasting_redis.raw("GET", key)
     wrong = {
         "cut short": stored[:-3], "longer": stored + b"HTTP/1.1 200 OK\r\n\r\n",
         "no status": stored[:4] + b"\0\0" + stored[6:],
         "no number": stored[:22] + b"\x7f\xf8\0\0\0\0\0\0" + stored[30:], "no envelope": b"something else",
     }.get(how)  # fmt: skip
-    redis.raw("DEL", key)
+    lasting_redis.raw("DEL", key)
     if wrong is None:
-        redis.raw("RPUSH", key, "a list")
+        lasting_redis.raw("RPUSH", key, "a list")
     else:
-        redis.raw("SET", key, wrong)
+        lasting_redis.raw("SET", key, wrong)
     answer = site.get(path)
     assert (answer.status, answer.body) == (200, b"first")
     assert answer.headers["cache-status"] == "redis; fwd=uri-miss; fwd-status=200; stored"
