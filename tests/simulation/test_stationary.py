@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scenarios.model import Cache, Keys, Upstream, Variant, Workload
 from simulation.engine import Contents, Trace, replay
-from simulation.outcomes import MISS
+from simulation.outcomes import HIT, MISS
 from simulation.start import steady
 from simulation.stationary import Lifetimes, look
 from simulation.variants import behaviour_of
@@ -66,6 +66,26 @@ def test_misses_come_as_in_the_long_run_however_short_the_window(
     # Where misses are few their own spread is uncertain: that of a Poisson count is the least to allow for.
     error = max(np.std(counts), math.sqrt(expected)) / math.sqrt(len(counts))
     assert abs(np.mean(counts) - expected) < 4 * error
+
+
+@pytest.mark.parametrize("topology", ["sidecar", "separate"])
+@pytest.mark.parametrize("ttl_s", [2, 60, 3600])
+def test_the_mean_hit_ratio_of_60_trials_is_within_half_a_point_of_the_long_run(
+    topology: str, ttl_s: float
+) -> None:
+    of = variant(topology=topology, ttl=ttl_s)
+    rates = RATE * shares(of.workload.keys) / (1 if topology == "separate" else 6)
+    # A request hits where the key is held and no longer being fetched.
+    expected = float(rates * ttl_s / (1 + rates * (ttl_s + 0.02)) @ shares(of.workload.keys))
+
+    def hits(seed: int) -> float:
+        asked = requests(of.workload, of.replicas, 20, seed)
+        trace = Trace(asked.at_us, asked.keys, asked.replicas)
+        return float(
+            (replay(trace, behaviour_of(of), 6, steady(of, asked, seed, lambda _: False)) == HIT).mean()
+        )
+
+    assert np.mean([hits(seed) for seed in range(60)]) == pytest.approx(expected, abs=0.005)
 
 
 def test_a_cold_start_would_not_pass_this() -> None:
