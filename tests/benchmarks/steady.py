@@ -1,21 +1,21 @@
-"""Both starts beside the long run, over the same seeds: TTLs of 2 s, 60 s and 1 h, both topologies.
+"""Both starts beside the long run, live, over the same seeds: TTLs of 2 s, 60 s and 1 h, both topologies.
 
-    python tests/benchmarks/steady.py simulate         60 trials a cell by the exact engine, in half a minute
-    python tests/benchmarks/steady.py run FOLDER       live: 60 trials a cell, about 6 minutes a cell
-    python tests/benchmarks/steady.py tell FOLDER      the table of docs/trust.md from what is stored
+    python tests/benchmarks/steady.py run FOLDER [TTL_S TOPOLOGY]    60 trials a cell, some 6 minutes each
+    python tests/benchmarks/steady.py tell FOLDER                    the table of what is stored
 
 The workload is the one of the question that began it: 400 paths (Zipf 1.0), 300 requests/s, six replicas.
-Live trials are short: what a steady start is worth does not depend on their length. `run` goes on where it
-was ended.
+Trials are short: what a steady start is worth does not depend on their length. `run` goes on where it was
+ended, and takes one cell where one is named. `calls_per_hour.py` simulates the same.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,16 +23,9 @@ from typing import Final
 from reports import theory
 from scenarios.document import load
 from scenarios.model import Start, Variant
-from simulation import start
-from simulation.engine import Contents, Trace, replay
-from simulation.outcomes import HIT
-from simulation.variants import behaviour_of
-from traffic.keys import requests
 
-TTLS_S: Final = (2, 60, 3600)
-TOPOLOGIES: Final = ("separate", "sidecar")
+CELLS: Final = tuple(itertools.product((2.0, 60.0, 3600.0), ("separate", "sidecar")))
 TRIALS: Final = 60
-SIMULATED_S: Final = 20.0
 LIVE_S: Final = 2.0
 FIRST_SEED: Final = 7000
 COMMAND: Final = str(Path(sys.executable).with_name("sidecar-bench"))
@@ -78,51 +71,27 @@ def true_hit_ratio(of: Variant) -> float:
     return 100 * steady.hit_ratio
 
 
-def simulated(ttl_s: float, topology: str) -> Cell:
-    """Simulate a cell's trials."""
-    of = variant(ttl_s, topology)
-    found: dict[str, list[float]] = {word: [] for word in STARTS}
-    for seed in range(FIRST_SEED, FIRST_SEED + TRIALS):
-        asked = requests(of.workload, of.replicas, SIMULATED_S, seed)
-        trace = Trace(asked.at_us, asked.keys, asked.replicas)
-        for word in STARTS:
-            held = start.steady(of, asked, seed, lambda _: False) if word == "steady" else Contents.none()
-            hits = replay(trace, behaviour_of(of), of.replicas, held) == HIT
-            found[word].append(100 * float(hits.mean()))
-    return Cell(ttl_s, topology, true_hit_ratio(of), found["steady"], found["cold"])
-
-
-def simulate() -> Iterator[Cell]:
-    """Yield all cells, simulated."""
-    for ttl_s in TTLS_S:
-        for topology in TOPOLOGIES:
-            yield simulated(ttl_s, topology)
-
-
-def run(root: Path) -> None:
-    """Run each cell's live trials, of both starts, where they are not there yet."""
-    for ttl_s in TTLS_S:
-        for topology in TOPOLOGIES:
-            for word in STARTS:
-                folder = root / f"{ttl_s:g}-{topology}-{word}"
-                if not list(folder.glob("*/summary.json")):
-                    command = [
-                        COMMAND, "run", "quick", "--stack", "processes", "--topology", topology,
-                        "--ttl", f"{ttl_s:g}", "--replicas", "6", "--rate", "300", "--rtt", "0",
-                        "--duration", f"{LIVE_S:g}", "--blocks", str(TRIALS), "--seed", str(FIRST_SEED),
-                        "--results", str(folder), "--set", "schedule.warmup=0",
-                        "--set", f"schedule.start={word}", "--set", f"schedule.most_blocks={TRIALS}",
-                    ]  # fmt: skip
-                    subprocess.run(command, check=False)
+def run(root: Path, cells: Sequence[tuple[float, str]]) -> None:
+    """Run the live trials of some cells, of both starts, where they are not there yet."""
+    for (ttl_s, topology), word in itertools.product(cells, STARTS):
+        folder = root / f"{ttl_s:g}-{topology}-{word}"
+        if not list(folder.glob("*/summary.json")):
+            command = [
+                COMMAND, "run", "quick", "--stack", "processes", "--topology", topology,
+                "--ttl", f"{ttl_s:g}", "--replicas", "6", "--rate", "300", "--rtt", "0",
+                "--duration", f"{LIVE_S:g}",
+                "--blocks", str(TRIALS), "--seed", str(FIRST_SEED), "--results", str(folder),
+                "--set", "schedule.warmup=0", "--set", f"schedule.start={word}",
+                "--set", f"schedule.most_blocks={TRIALS}",
+            ]  # fmt: skip
+            subprocess.run(command, check=False)
 
 
 def tell(root: Path) -> Iterator[Cell]:
     """Yield all cells, from trials whose counts agree."""
-    for ttl_s in TTLS_S:
-        for topology in TOPOLOGIES:
-            of = variant(ttl_s, topology)
-            steady, cold = (list(_ratios(root / f"{ttl_s:g}-{topology}-{word}")) for word in STARTS)
-            yield Cell(ttl_s, topology, true_hit_ratio(of), steady, cold)
+    for ttl_s, topology in CELLS:
+        steady, cold = (list(_ratios(root / f"{ttl_s:g}-{topology}-{word}")) for word in STARTS)
+        yield Cell(ttl_s, topology, true_hit_ratio(variant(ttl_s, topology)), steady, cold)
 
 
 def _ratios(folder: Path) -> Iterator[float]:
@@ -134,10 +103,10 @@ def _ratios(folder: Path) -> Iterator[float]:
 
 def main(arguments: list[str]) -> int:
     """Print the table; return 1 where a steady start's mean is more than half a point off."""
-    if arguments[:1] == ["run"]:
-        run(Path(arguments[1]))
-        arguments = ["tell", arguments[1]]
-    cells = list(simulate() if arguments[:1] == ["simulate"] else tell(Path(arguments[1])))
+    root = Path(arguments[1])
+    if arguments[0] == "run":
+        run(root, [(float(arguments[2]), arguments[3])] if arguments[2:] else CELLS)
+    cells = list(tell(root))
     print("| TTL | topology | long run | steady start | cold start |\n|---|---|---|---|---|")
     for cell in cells:
         print(cell.row())
