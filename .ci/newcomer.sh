@@ -11,16 +11,17 @@ version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/n
 
 # Every Python by name on PATH, and in pyenv's folder, that can make an environment here.
 others() {
-    local own candidate
+    local own candidate found
     own=$(version "${PYTHON:-python3}")
     for candidate in python3.13 python3.12 python3.11 "$HOME"/.pyenv/versions/3.1[123]*/bin/python3; do
         candidate=$(command -v "$candidate") || continue
-        [ "$(version "$candidate")" != "$own" ] || continue
-        "$candidate" -c 'import pip, venv' 2>/dev/null && echo "$candidate"
+        found=$(version "$candidate") || continue  # a pyenv shim of a version that is not chosen
+        [ "$found" != "$own" ] || continue
+        if "$candidate" -c 'import pip, venv' 2>/dev/null; then echo "$candidate"; fi
     done
 }
 
-other=$(others | head -n 1)
+other=$(others | sed -n 1p)
 if [ -z "$other" ]; then
     say "no second Python of 3.11 to 3.13, with pip, is installed here: not tried (GitHub's workflow has two)"
     exit 0
