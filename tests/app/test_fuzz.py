@@ -53,7 +53,8 @@ _TARGETS = st.one_of(
 _BEFORE = st.sampled_from(
     [b"/content/", b"/content/", b"/content/", b"//content/", b"http://192.0.2.1/content/", b""]
 )
-_STATUSES: Final = (200, 301, 403, 404, 429, 500)
+# No 429: after two of them the app leaves the upstream alone, whatever is asked.
+_STATUSES: Final = (200, 301, 403, 404, 410, 500)
 
 
 @dataclass
