@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from bench.errors import UserError
-from compose.stack import Deployment, Filled, Filling, Held, Usage
+from compose.stack import Deployment, Filled, Filling, Held, StackError, Usage
 from loadtests.upstream import is_missing
 from reports.records import FillingFacts
 from scenarios.contract import OURS
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _LEAD_S: Final = 0.15
 _ENTRY_S: Final = 0.0001
 _TRIES: Final = 4
+# Why the app stores nothing, in `app.warm`'s words; so with answers of other statuses than 200 and 404.
+_NEVER_STORED: Final = ("too-large", "too-long", "over")
 _FROM_ITS_BEGINNING: Final = (
     "The trial began with the first line of its log, and so with empty caches; begin later in the log with "
     "workload.from for a steady start."
@@ -86,12 +88,26 @@ class SteadyStart:
             begin_s, self._begin_ns = time.time() + lead_s, time.perf_counter_ns() + round(lead_s * 1e9)
             self._filled = self._filling.store(begin_s)
             self.used = {usage.name: usage for usage in self._deployment.usage()}
-            if time.perf_counter_ns() < self._begin_ns - generator.lead_s * 1e9:
+            in_time = time.perf_counter_ns() < self._begin_ns - generator.lead_s * 1e9
+            if in_time and not self._unexpected():
                 break
             lead_s *= 2
         self._filling.close()
+        if self._unexpected():
+            failed = ", ".join(f"{count} × {reason}" for reason, count in self._unexpected().items())
+            raise StackError(
+                f"of {self._filled.wanted} entries some could not be put into the caches: {failed}"
+            )
         self._seconds = time.monotonic() - self._began_s
         generator.begin(self._begin_ns)
+
+    def _unexpected(self) -> dict[str, int]:
+        """Return the entries that were not stored though a running service would have them."""
+        return {
+            reason: count
+            for reason, count in self._filled.failed.items()
+            if reason not in _NEVER_STORED and not reason.startswith("status-")
+        }
 
     def started(self, origin_s: float) -> None:
         """Note when the load began, by the monotonic clock."""

@@ -114,6 +114,39 @@ def test_caches_that_were_not_filled_in_time_are_filled_again_for_a_later_moment
     assert moments[1] > moments[0] + 0.3
 
 
+def filled_with(failed: dict[str, int]) -> NotedStack:
+    class Failing(NotedFilling):
+        def store(self, begin_s: float) -> Filled:
+            self._notes.append("stored")
+            wanted = len(self.held)
+            return Filled(wanted, wanted - sum(failed.values()), failed, calls=3)
+
+    class Stack(NotedStack):
+        def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
+            deployment = super().deploy(variant, seed=seed, folder=folder)
+            deployment.fill = lambda held: Failing(self.notes, held)  # type: ignore[method-assign]
+            return deployment
+
+    return Stack()
+
+
+def test_what_the_app_would_not_store_is_no_fault(run: RunFolder) -> None:
+    stack = filled_with({"too-large": 2, "status-404": 1})
+    conduct(run, stack, changed(run, blocks=1))
+    assert stack.notes.count("stored") == 2
+    assert all(record.fault is None for record in run.ended().values())
+
+
+def test_caches_that_cannot_be_filled_are_tried_again_and_then_a_fault(run: RunFolder) -> None:
+    stack = filled_with({"redis-timeout": 2})
+    conduct(run, stack, changed(run, blocks=1))
+    assert stack.notes.count("stored") == 2 * 4
+    assert "load" not in stack.notes
+    fault = run.ended()["b01-sidecar", 1].fault
+    assert fault is not None
+    assert (fault.stage, "2 × redis-timeout" in fault.reason) == ("filling", True)
+
+
 def test_a_load_that_fails_leaves_nothing_deployed_and_keeps_the_trials_before(run: RunFolder) -> None:
     class FailsTheSecondTime(NotedLoad):
         def events(self, order: Order) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,7 @@ from servers import eventually, get
 from compose import cgroups, clean
 from compose.composition import OWNER_LABEL, RUN_LABEL
 from compose.containers import DockerDeployment, DockerStack
+from compose.stack import Held
 from scenarios import document
 from scenarios.model import Variant
 
@@ -97,6 +98,27 @@ def test_it_serves_and_counts(topology: str, request: pytest.FixtureRequest) -> 
     after = deployment.app_counts()
     assert after.outcomes.get("hit", 0) - before.get("hit", 0) == 2
     assert after.upstream_calls == deployment.upstream_counts().calls
+
+
+@pytest.mark.parametrize("topology", ["separate", "sidecar"])
+def test_its_caches_are_filled_each_with_its_own_and_outside_of_every_count(
+    topology: str, request: pytest.FixtureRequest
+) -> None:
+    deployment: DockerDeployment = request.getfixturevalue(topology)
+    calls, outcomes = deployment.upstream_counts().calls, deployment.app_counts().outcomes
+    caches = range(len(deployment.targets) if topology == "sidecar" else 1)
+    with deployment.fill([Held(cache, f"/content/filled/{cache}", 60) for cache in caches]) as filling:
+        filling.fetched()
+        filled = filling.store(time.time() + 0.1)
+    assert (filled.wanted, filled.filled, filled.failed) == (len(caches), len(caches), {})
+    assert deployment.upstream_counts().calls == calls
+    assert deployment.app_counts().outcomes == outcomes
+    for cache in caches:
+        assert (
+            get(deployment.targets[cache], f"/content/filled/{cache}")
+            .headers["cache-status"]
+            .startswith("redis; hit")
+        )
 
 
 def test_load_goes_to_loopback_only(separate: DockerDeployment, sidecar: DockerDeployment) -> None:

@@ -13,7 +13,7 @@ import pytest
 from compose import counts
 from compose.filling import Place, Warming
 from compose.processes import ProcessStack
-from compose.stack import Deployment, Held, StackError
+from compose.stack import Deployment, Filled, Held, StackError
 from scenarios.model import Variant
 
 pytestmark = pytest.mark.slow
@@ -123,3 +123,23 @@ def test_one_place_that_fails_names_itself_beside_others_that_do_not(tmp_path: P
         filling.fetched()
     assert "exit code 3" in str(error.value)
     assert "no such thing" in str(error.value)
+
+
+def test_each_place_is_told_of_its_own_caches_and_of_each_name_once(tmp_path: Path) -> None:
+    def place(name: str, caches: list[int]) -> Place:
+        heard = f"""while read -r line && [ "$line" ]; do echo "$line" >> {tmp_path / name}; done"""
+        said = """echo '{"fetched": 0, "calls": 2}'; read -r moment; echo "$moment" >> """ + str(
+            tmp_path / name
+        )
+        done = """; echo '{"wanted": 3, "filled": 2, "failed": {"over": 1}, "calls": 2}'"""
+        command = ["sh", "-c", f"{heard}; {said}{done}"]
+        return Place(command, tmp_path / f"{name}.log", caches, {"PATH": "/usr/bin:/bin"})
+
+    held = [Held(0, "/a", 5), Held(1, "/a", -1.5), Held(2, "/b c", 7)]
+    fetched = []
+    with Warming([place("x", [0, 1]), place("y", [2])], held, lambda: fetched.append(True)) as filling:
+        filling.fetched()
+        assert fetched == [True]
+        assert filling.store(12.5) == Filled(wanted=6, filled=4, failed={"over": 2}, calls=4)
+    assert (tmp_path / "x").read_text() == "5.000000,-1.500000 /a\n12.5\n"
+    assert (tmp_path / "y").read_text() == "7.000000 /b c\n12.5\n"
