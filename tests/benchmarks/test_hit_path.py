@@ -65,8 +65,9 @@ class Peer:
         return {**many, "cpu_us": cpu_us, "alone_ms": alone["p50_ms"]}
 
     def _cpu_s(self) -> float:
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        # Some servers work in processes of their own.
+        each = [one.cpu_times() for one in (self.process, *self.process.children(recursive=True))]
+        return float(sum(times.user + times.system for times in each))
 
 
 @contextlib.contextmanager
@@ -75,8 +76,12 @@ def running(command: list[str], **environment: str) -> Iterator[psutil.Process]:
     try:
         yield psutil.Process(process.pid)
     finally:
+        children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def uvicorn(name: str, port: int) -> list[str]:
