@@ -13,7 +13,7 @@ NOW_S = 1_800_000_000.0
 
 
 def envelope(fresh_s: float) -> Envelope:
-    return Envelope(200, NOW_S, NOW_S + fresh_s, b"", b"")
+    return Envelope(200, NOW_S, NOW_S, NOW_S + fresh_s, b"", b"")
 
 
 @pytest.fixture

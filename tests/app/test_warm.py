@@ -164,6 +164,7 @@ def test_what_the_app_would_not_store_is_not_stored_and_said_by_reason(
     assert redis.command("DBSIZE") == f":{said['filled']}"
     _, said, _ = warm(lines, **(configured | {"CACHE_NEGATIVE_TTL": "5"}))
     assert said["filled"] == 60
+    stub._use(StubSettings(latency_ms=0, seed=7))
     _, said, _ = warm("3600 /content/0\n", **configured)
     assert said["failed"] == {"too-long": 1}, "the app believes nothing that is fresh for longer than its TTL"
 
