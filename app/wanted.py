@@ -25,9 +25,12 @@ class InputError(ValueError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to store, and for how long it is to be fresh in each cache (s); None: not in this one."""
+    """What to store, and for how long it is to be fresh in each cache (s); None: not in this one.
 
-    resource: Resource
+    No resource: the app refuses the path.
+    """
+
+    resource: Resource | None
     left_s: tuple[float | None, ...]
 
 
@@ -55,9 +58,10 @@ def _read(line: str, names: Names, caches: int) -> Wanted:
     if not target.startswith(PREFIX):
         raise ValueError(f"{target[:80]!r} does not begin with {PREFIX}; a line is SECONDS PATH, {_EXAMPLE}")
     try:
-        return Wanted(names.resource(target[len(PREFIX) :]), tuple(each))
-    except PathError as error:
-        raise ValueError(f"{target[:80]!r}: {error}") from error
+        resource = names.resource(target[len(PREFIX) :])
+    except PathError:
+        resource = None  # lists of paths come from logs, and those have everything
+    return Wanted(resource, tuple(each))
 
 
 def seconds_of(text: str) -> float:

@@ -29,7 +29,7 @@ from app import logs
 from app.fills import enveloped, grace_s, lifetime_s
 from app.governor import QuotaError
 from app.metrics import Metrics
-from app.names import Names
+from app.names import Names, Resource
 from app.resp import RedisError
 from app.settings import ConfigurationError, Settings
 from app.store import Store
@@ -89,8 +89,9 @@ class Warmer:
 
         async def work() -> None:
             for name in left:
-                await self._turn()
-                await then(Entry(name, time.time(), await self._fetched(name)))
+                if name.resource is not None:
+                    await self._turn()
+                await then(Entry(name, time.time(), await self._fetched(name.resource)))
 
         await asyncio.gather(*(work() for _ in range(self._concurrency)))
 
@@ -102,10 +103,12 @@ class Warmer:
         if wait_s > 0:
             await asyncio.sleep(wait_s)
 
-    async def _fetched(self, wanted: Wanted) -> Fetched | str:
+    async def _fetched(self, resource: Resource | None) -> Fetched | str:
         """Return what the upstream answers, or why it does not."""
+        if resource is None:
+            return "refused"
         try:
-            return await self._upstream.get(wanted.resource, spare=True)
+            return await self._upstream.get(resource, spare=True)
         except QuotaError as error:
             return f"upstream-{error.why.decode()}"
         except UpstreamError as error:
@@ -126,8 +129,8 @@ class Warmer:
     async def _put(self, place: int, entry: Entry, left_s: float, begin_s: float | None) -> str:
         """Store one entry; return why not, or nothing."""
         fetched, resource, settings = entry.fetched, entry.wanted.resource, self._caches[place]
-        if isinstance(fetched, str):
-            return fetched
+        if isinstance(fetched, str) or resource is None:
+            return str(fetched)
         ttl_s = lifetime_s(settings, fetched.status)
         if ttl_s <= 0:
             return f"status-{fetched.status}"

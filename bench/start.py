@@ -25,7 +25,7 @@ _LEAD_S: Final = 0.15
 _ENTRY_S: Final = 0.0001
 _TRIES: Final = 4
 # Why the app stores nothing, in `app.warm`'s words; so with answers of other statuses than 200 and 404.
-_NEVER_STORED: Final = ("too-large", "too-long", "over")
+_NEVER_STORED: Final = ("refused", "too-large", "too-long", "over")
 _FROM_ITS_BEGINNING: Final = (
     "The trial began with the first line of its log, and so with empty caches; begin later in the log with "
     "workload.from for a steady start."
