@@ -26,6 +26,7 @@ from simulation.variants import behaviour_of
 from traffic.keys import requests
 from traffic.logs.handing import FOLDER, with_stored_log
 
+REFUSED: Final = 400
 WORDS: Final = {"hit": HIT, "miss": MISS, "delayed": DELAYED}
 
 
@@ -77,6 +78,8 @@ def _compared(folder: Path, scenario: Scenario, trial: stored.StoredTrial) -> Co
     seen = np.array([WORDS.get(word, -1) for word in rows["outcome"]])[order]
     # What failed was no hit: the call that it made, or waited for, came to nothing.
     failed = (rows["outcome"] == "error").to_numpy()[order]
-    differ = np.where(failed, simulated == HIT, seen != simulated)
-    hits = int((seen == HIT).sum()), int((simulated == HIT).sum())
-    return Compared(record.id, record.variant, len(rows), int(differ.sum()), hits)
+    # What the app refuses by rule never comes to a cache, and the simulation knows no rule.
+    asked_cache = ~(failed & (rows["status"] == REFUSED).to_numpy()[order])
+    differ = np.where(failed, simulated == HIT, seen != simulated) & asked_cache
+    hits = int((seen == HIT).sum()), int(((simulated == HIT) & asked_cache).sum())
+    return Compared(record.id, record.variant, int(asked_cache.sum()), int(differ.sum()), hits)
