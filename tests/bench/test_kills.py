@@ -31,7 +31,9 @@ from compose.launch import RUN_MARK
 from reports.records import TrialRecord
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
-KILLS = 40
+# In containers a kill takes half a minute, and CI has ninety minutes for everything: it asks for fewer.
+KILLS = {"processes": 40, "docker": int(os.environ.get("SIDECAR_BENCH_CONTAINER_KILLS", "40"))}
+WITHIN_S = {"processes": 1200.0, "docker": 2400.0}
 SEED = 17
 # From a trial's begin: beyond its deployment and its load, which take about four seconds (containers: ten).
 LATEST_S = {"processes": 4.0, "docker": 10.0}
@@ -158,14 +160,14 @@ def temporary() -> Iterator[Path]:
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(
-    "stack", ["processes", pytest.param("docker", marks=[*needs_engine, pytest.mark.timeout(1500)])]
+    "stack", ["processes", pytest.param("docker", marks=[*needs_engine, pytest.mark.timeout(2700)])]
 )
 def test_every_kill_ends_in_an_invalid_trial_or_a_sentence_and_leaves_nothing(
     stack: str, tmp_path: Path, temporary: Path
 ) -> None:
     assert stack == "processes" or LACKS is None, LACKS
     rounds = Rounds(stack, tmp_path, temporary)
-    rounds.until(KILLS, within_s=1200)
+    rounds.until(KILLS[stack], within_s=WITHIN_S[stack])
     for said in rounds.said:
         assert "Traceback" not in said
         assert "fault of the bench" not in said
@@ -174,7 +176,7 @@ def test_every_kill_ends_in_an_invalid_trial_or_a_sentence_and_leaves_nothing(
     for kill in rounds.kills:
         said = rounds.said[int(kill.trial.parents[2].name.removeprefix("run-"))]
         assert ended_well(kill, said), f"{kill.victim} was killed in {kill.trial}; the run said:\n{said}"
-    assert len(rounds.kills) >= KILLS
+    assert len(rounds.kills) >= KILLS[stack]
     assert list(temporary.iterdir()) == []
     runs = [path.name for path in tmp_path.glob("run-*/*")]
     assert eventually(lambda: processes(*runs) == []), processes(*runs)
