@@ -101,7 +101,7 @@ def test_books_and_rows_of_two_workers_balance_to_the_last_request(tmp_path: Pat
         assert record.load.outcomes == record.app.outcomes
         assert record.upstream.calls == record.app.upstream_calls > 0
         assert len(rows) == record.load.offered == record.load.requests > 150
-        assert list(rows.columns) == [*COLUMNS, "worker"]
+        assert list(rows.columns) == [*COLUMNS, "reason", "told_by", "worker"]
         assert rows["worker"].tolist() == [number % 2 for number in range(len(rows))]
         assert rows["intended_us"].is_monotonic_increasing
         assert list(trial.rows().columns) == list(COLUMNS)
