@@ -30,7 +30,7 @@ def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
         (name, title)
         for name, title in (("hit", "Hits"), ("miss", misses))
         if any(trial.latency[name].requests for variant in variants for trial in analysis.timed(variant.id))
-    ]
+    ] or [("all", "All requests")]  # of a service that does not tell hits from misses
 
     def draw(narrow: bool) -> Figure:
         panels = len(classes)
@@ -53,8 +53,8 @@ def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
         "latency",
         "How long requests took, on a logarithmic axis, all valid trials together. "
         "A curve further left is faster; the height is the share of requests answered by then.",
-        "Empirical distribution functions of latency per variant, hits and misses in panels of their own; "
-        "the table below holds the percentiles.",
+        "Empirical distribution functions of latency per variant, in panels for "
+        f"{' and '.join(title.lower() for _, title in classes)}; the table below holds the percentiles.",
         draw,
     )
 

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pandas as pd
 import pytest
 
+import reports
+from reports import junit, markdown
 from reports.analysis import Analysis, analyse
 from reports.evidence import gates
+from reports.figures import pictures
 from reports.page import page
 from reports.records import RunRecord, StackChoice, TargetsChoice, TrialRecord
 from reports.summary import schema
@@ -88,3 +92,31 @@ def test_gates_that_do_not_apply_are_not_counted_as_passed(analysis: Analysis) -
     assert "3 not applicable, because the app's metrics could not be read" in rows["Books: responses"].under
     assert rows["Books: upstream calls"].text == "–"
     assert rows["Books: upstream calls"].under.startswith("not applicable, because no stub")
+
+
+def untold(record: TrialRecord) -> TrialRecord:
+    """Return the trial as it is with a service whose answers do not say what was a hit."""
+    load = record.load.model_copy(
+        update={"outcomes": {"unknown": record.load.requests}, "told_by": {"": record.load.requests}}
+    )
+    upstream = record.upstream.model_copy(update={"counted_by": "unknown", "calls": 0})
+    changed = {"load": load, "upstream": upstream, "app": None, "link": None, "usage": [], "notes": [NOTE]}
+    return record.model_copy(update=changed)
+
+
+def test_latencies_of_a_service_that_tells_no_outcome_are_drawn_and_compared(made_up: Any) -> None:
+    folder: Path = made_up(untold, schedule={"warmup": 0, "duration": 3, "blocks": 3})
+    for file in folder.glob("trials/*/requests.parquet"):
+        pd.read_parquet(file).assign(outcome="unknown").to_parquet(file, index=False)
+    path = folder / "run.json"
+    record = RunRecord.model_validate_json(path.read_text())
+    stack = StackChoice(name="targets", reason="--target was given", targets=CHOICE)
+    path.write_text(record.model_copy(update={"stack": stack}).model_dump_json())
+    summary = reports.write(folder)
+    assert all(trial.valid for trial in summary.trials)
+    assert {"p50_ms", "mean_ms"} <= {one.metric for one in summary.comparisons if one.ci95 is not None}
+    written = (folder / "report.html").read_text()
+    assert "All requests" in written
+    assert "All requests" in pictures(analyse(folder))["latency"].wide
+    for text in (written, markdown.render(summary), junit.render(summary)):
+        assert "nan" not in text.lower().replace("finance", "")
