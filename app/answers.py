@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from app.envelope import Envelope, lines, pairs
+from app.store.envelope import Envelope, lines, pairs
 
 LOOK: Final = "app.look"  # in a request's scope: the resource that was looked up already, and what was found
 _REMEMBERED: Final = 1024  # bytes of headers: longer ones are taken apart each time

@@ -17,9 +17,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.answers import LOOK, Answer, Look
 from app.clients import Bounded
-from app.envelope import lines
 from app.names import PREFIX, Asked, Names, PathError
 from app.service import CachingService
+from app.store.envelope import lines
 
 _BEGINNING: Final = b"GET " + PREFIX.encode()
 _CONNECTION: Final = b"connection"

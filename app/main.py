@@ -14,13 +14,13 @@ from starlette.convertors import PathConvertor, register_url_convertor
 
 from app import logs
 from app.answers import Answer, Look
-from app.cache import Cache
+from app.content.answering import Cache
 from app.metrics import Metrics
 from app.names import PathError
-from app.resp import RedisError
 from app.service import CachingService, found_before, get_cache
 from app.settings import ConfigurationError, Settings
-from app.tls import context_of
+from app.store.resp import RedisError
+from app.store.tls import context_of
 
 # The upstream's own status is passed on, whatever it is; these are what APIs usually answer.
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {

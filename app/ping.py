@@ -9,7 +9,7 @@ import sys
 import time
 
 from app.settings import ConfigurationError, Settings
-from app.tls import cause_of, context_of
+from app.store.tls import cause_of, context_of
 
 
 def _command(*parts: str) -> bytes:

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from app.answers import LOOK, Answer, Look, respond
-from app.cache import Cache
+from app.content.answering import Cache
 from app.metrics import Metrics
 from app.names import Asked, Names, PathError, Resource
 from app.settings import Settings

@@ -1,10 +1,11 @@
 """`python -m app.warm`: fills the configured cache from the upstream, before anybody asks for it.
 
-Reads names with their lifetimes from standard input (see `app.wanted`), fetches each once with the app's own
-settings, and stores it as the app does. By default a response is stored as it arrives, and its seconds count
-from then. With `--hold` all are fetched first: an empty line ends the names, and each line after it is a
-moment (Unix time, in seconds) from which the seconds count; all are then stored at once. Fewer than 0 seconds
-say for how long a response has been expired: it is stored if the settings keep such copies.
+Reads names with their lifetimes from standard input (see `app.content.wanted`), fetches each once with the
+app's own settings, and stores it as the app does. By default a response is stored as it arrives, and its
+seconds count from then. With `--hold` all are fetched first: an empty line ends the names, and each line
+after it is a moment (Unix time, in seconds) from which the seconds count; all are then stored at once.
+Fewer than 0 seconds say for how long a response has been expired: it is stored if the settings keep such
+copies.
 
 `--redis` (HOST:PORT, or the path of a socket) names the cache in place of REDIS_HOST and REDIS_SOCKET; given
 several times it names several, and each line has seconds for each of them.
@@ -26,15 +27,15 @@ from itertools import islice
 from typing import Final
 
 from app import logs
-from app.fills import enveloped, grace_s, lifetime_s
-from app.governor import QuotaError
+from app.content.fills import enveloped, grace_s, lifetime_s
+from app.content.wanted import InputError, Wanted, seconds_of, wanted
 from app.metrics import Metrics
 from app.names import Names, Resource
-from app.resp import RedisError
 from app.settings import ConfigurationError, Settings
-from app.store import Store
-from app.upstream import Fetched, Upstream, UpstreamError
-from app.wanted import InputError, Wanted, seconds_of, wanted
+from app.store.resp import RedisError
+from app.store.values import Store
+from app.upstream.calls import Fetched, Upstream, UpstreamError
+from app.upstream.governor import QuotaError
 
 _AT_ONCE: Final = 128  # writes under way at one Redis
 

@@ -30,14 +30,14 @@ def main() -> None:
         command = [sys.executable, "-P", "-m", "bench", *sys.argv[1:]]
         os.execve(sys.executable, command, environment)  # noqa: S606
     try:
-        from bench import cli
+        from bench.cli import app
     except ImportError as error:
         # Not by itself: Python would exit with 1, which is a violated threshold's.
         sys.stderr.write(
             f"sidecar-bench: cannot start ({error}); install it again, such as with: make install\n"
         )
         sys.exit(4)
-    cli.main()
+    app.main()
 
 
 if __name__ == "__main__":

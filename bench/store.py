@@ -1,4 +1,4 @@
-"""Runs on disk: made once, added to trial by trial, never rewritten; see `reports.records`."""
+"""Runs on disk: made once, added to trial by trial, never rewritten; see `reports.stored.records`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from bench.errors import UserError
-from compose.locks import HeldError, Lock
-from reports.files import parse, write_whole
-from reports.records import Resume, RunEnd, RunRecord, TrialRecord
-from reports.resumes import differences
+from compose.host.locks import HeldError, Lock
+from reports.stored.files import parse, write_whole
+from reports.stored.records import Resume, RunEnd, RunRecord, TrialRecord
+from reports.stored.sessions import differences
 
 DEFAULT_ROOT: Final = Path("results")
 RUN: Final = "run.json"

@@ -1,6 +1,6 @@
 """Finds what interrupted runs have left, and removes it: whatever bears the mark of an owner that is gone.
 
-Owners are told to be gone by the lock in their folder (`compose.ownership`), never by a process's number.
+An owner is gone when the lock in its folder is free (`compose.host.ownership`); process ids say nothing.
 What bears the mark of an owner that cannot be seen from here is left alone: in another container, or under
 another user, its run may be alive.
 """
@@ -19,11 +19,11 @@ import docker
 import psutil
 from docker.errors import APIError, DockerException, NotFound
 
-from compose import cgroups, ownership
-from compose.composition import BOOT_LABEL, OWNER_LABEL
-from compose.interrupts import shielded
-from compose.launch import OWNER_MARK, RUN_MARK
-from compose.waiting import await_condition
+from compose.docker.composition import BOOT_LABEL, OWNER_LABEL
+from compose.host import cgroups, ownership
+from compose.host.interrupts import shielded
+from compose.host.launch import OWNER_MARK, RUN_MARK
+from compose.host.waiting import await_condition
 
 _KILLED_S: Final = 5.0
 _REFUSED_S: Final = 1.0

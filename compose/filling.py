@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from compose import interrupts, sealed
-from compose.commands import how_it_ended
-from compose.interrupts import shielded
+from compose.host import interrupts, sealed
+from compose.host.commands import how_it_ended
+from compose.host.interrupts import shielded
 from compose.stack import Filled, Filling, Held, StackError
 
 _PATIENCE_S: Final = 120.0

@@ -8,9 +8,9 @@ from typing import Final
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from compose.containers import DockerStack
-from compose.processes import ProcessStack
-from compose.project import run_compose
+from compose.docker.project import run_compose
+from compose.docker.stack import DockerStack
+from compose.local.stack import ProcessStack
 from compose.stack import Stack, StackError
 
 # By variable, what compose/parts.yaml and compose/Dockerfile take where it is not set.

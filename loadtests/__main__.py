@@ -15,11 +15,11 @@ from typing import Any
 
 import gevent
 
-from loadtests.answers import Reader
-from loadtests.client import TransportError
-from loadtests.open_loop import OpenLoop
 from loadtests.order import Order
-from loadtests.process import (
+from loadtests.reading.answers import Reader
+from loadtests.sending.client import TransportError
+from loadtests.sending.open_loop import OpenLoop
+from loadtests.sending.process import (
     EVERY_S,
     Stopwatch,
     facts,
@@ -31,7 +31,7 @@ from loadtests.process import (
     stop,
     wait_for_users,
 )
-from loadtests.recorder import Recorder
+from loadtests.sending.recorder import Recorder
 from loadtests.users import OpenLoopUser
 from traffic.keys import requests
 from traffic.logs import LogError

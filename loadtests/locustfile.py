@@ -16,8 +16,8 @@ import locust
 from locust.env import Environment
 from pydantic import ValidationError
 
-from loadtests.open_loop import OpenLoop
-from loadtests.recorder import Recorder
+from loadtests.sending.open_loop import OpenLoop
+from loadtests.sending.recorder import Recorder
 from loadtests.users import OpenLoopUser
 from scenarios.model import Keys, Workload
 from scenarios.outcomes import ERROR, OUTCOMES, REASONS

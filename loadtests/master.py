@@ -19,9 +19,8 @@ from typing import Any, Final
 import gevent
 import gevent.socket
 
-from loadtests.answers import Reader
-from loadtests.crew import BrokenError, Crew, LostError
-from loadtests.distributed import (
+from loadtests.distributed.crew import BrokenError, Crew, LostError
+from loadtests.distributed.protocol import (
     DistributedError,
     Done,
     LaidOut,
@@ -35,7 +34,8 @@ from loadtests.distributed import (
     share_size,
 )
 from loadtests.order import Order, Part
-from loadtests.process import EVERY_S, beside, facts, make_ready, moment, say, stop
+from loadtests.reading.answers import Reader
+from loadtests.sending.process import EVERY_S, beside, facts, make_ready, moment, say, stop
 from traffic.keys import Requests, requests
 from traffic.logs import LogError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from locust import User, task
 
-from loadtests.open_loop import OpenLoop
+from loadtests.sending.open_loop import OpenLoop
 
 
 class OpenLoopUser(User):

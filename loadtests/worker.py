@@ -21,13 +21,13 @@ import gevent
 from gevent.queue import Empty, Queue
 from pydantic import ValidationError
 
-from loadtests.answers import Reader
-from loadtests.client import TransportError
-from loadtests.distributed import Done, Failed, Hello, LaidOut, batches, fingerprint, is_near, share
-from loadtests.open_loop import OpenLoop
+from loadtests.distributed.protocol import Done, Failed, Hello, LaidOut, batches, fingerprint, is_near, share
 from loadtests.order import Part
-from loadtests.process import EVERY_S, Stopwatch, beside, keep_still, make_ready, progress, stop
-from loadtests.recorder import Recorder
+from loadtests.reading.answers import Reader
+from loadtests.sending.client import TransportError
+from loadtests.sending.open_loop import OpenLoop
+from loadtests.sending.process import EVERY_S, Stopwatch, beside, keep_still, make_ready, progress, stop
+from loadtests.sending.recorder import Recorder
 from loadtests.users import TrialUser
 from traffic.keys import requests
 from traffic.logs import LogError

@@ -1,7 +1,7 @@
 """What a run means: stored trials in, statistics, theory, verdict, figures and one HTML page out.
 
 The functions below are all that a caller needs. They import the scientific libraries when they
-are called, not before: the conductor reads `reports.records` and `reports.validity` while it
+are called, not before: the conductor reads `reports.stored.records` and `reports.trial.validity` while it
 measures, and wants to be light.
 """
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from reports.errors import ResultsError
 
 if TYPE_CHECKING:
-    from reports.stopping import Decision
-    from reports.summary import Summary
+    from reports.inference.stopping import Decision
+    from reports.summary.model import Summary
 
 __all__ = ["ResultsError", "decide", "exit_code", "summarize", "write"]
 
@@ -25,7 +25,7 @@ def summarize(run: Path) -> Summary:
     Raises:
         ResultsError: the run cannot be read, or holds no trial yet.
     """
-    from reports.analysis import analyse
+    from reports.analysis.run import analyse
 
     return analyse(run).summary
 
@@ -36,9 +36,9 @@ def write(run: Path) -> Summary:
     Raises:
         ResultsError: the run cannot be read, holds no trial yet, or its folder cannot be written.
     """
-    from reports.analysis import analyse
-    from reports.page import page
-    from reports.stored import put
+    from reports.analysis.run import analyse
+    from reports.render.page import page
+    from reports.stored.runs import put
 
     analysis = analyse(run)
     put(run / "summary.json", analysis.summary.model_dump_json(indent=2, by_alias=True) + "\n")
@@ -52,7 +52,7 @@ def decide(run: Path) -> Decision:
     Raises:
         ResultsError: the run cannot be read, or holds no trial yet.
     """
-    from reports.analysis import decision
+    from reports.analysis.run import decision
 
     return decision(run)
 
@@ -65,7 +65,7 @@ def exit_code(summary: Summary) -> int:
     latencies of any trial can be believed.
     (2 is for what the user can mend, 4 for a run that itself failed.)
     """
-    from reports.metrics import DECISIVE
+    from scenarios.metrics import DECISIVE
 
     outcomes = {result.outcome for result in summary.thresholds}
     if "fail" in outcomes:

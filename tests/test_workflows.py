@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bench import selftest
+from bench.selftest import command
 
 FOLDER = Path(__file__).parents[1] / ".github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
@@ -86,7 +86,7 @@ def test_the_image_is_built_without_arguments_and_scanned_before_it_is_pushed() 
     assert not any("--build-arg" in script or "--secret" in script for script in scripts)
     built, scanned, pushed = (
         next(place for place, script in enumerate(scripts) if mark in script)
-        for mark in ("buildx build", "compose/image_scan.py", "docker push")
+        for mark in ("buildx build", "compose/docker/image_scan.py", "docker push")
     )
     assert built < scanned < pushed
     assert not any("continue-on-error" in step or step.get("if") for step in steps(path))
@@ -119,7 +119,7 @@ def test_every_night_the_bench_is_asked_whether_it_can_be_believed() -> None:
     [asked] = [step for step in steps(path) if "selftest" in step.get("run", "")]
     assert asked == {"run": ".venv/bin/sidecar-bench selftest --full"}, "its exit code is the job's"
     [job] = read(path)["jobs"].values()
-    assert job["timeout-minutes"] * 60 > selftest.FULL.total_s + 15 * 60, "with time to install"
+    assert job["timeout-minutes"] * 60 > command.FULL.total_s + 15 * 60, "with time to install"
 
 
 def test_a_newcomers_run_is_tried_on_two_pythons_without_any_redis() -> None:

@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from scipy import stats
 
-from reports import statistics
+from reports.statistics import estimates
 
 Source = Literal["blocks", "counts"]
 # With this limit the coverage is 94.7 to 98.8%, whatever the number of calls; with 30 it falls to 94.1%.
@@ -45,7 +45,7 @@ def per_hour(calls: Sequence[int], hours: Sequence[float], *, regular: bool = Tr
         return None
     exposed, total = sum(hours), sum(calls)
     low, high = (end / exposed for end in garwood(total))
-    estimate = statistics.mean([count / hour for count, hour in zip(calls, hours, strict=True)])
+    estimate = estimates.mean([count / hour for count, hour in zip(calls, hours, strict=True)])
     student = estimate.interval(least=0.0) if estimate is not None else None
     if student is None or (regular and total < _FEW):
         return Counted(total / exposed, (low, high), "counts")

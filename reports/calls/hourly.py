@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from reports import theory
 from reports.calls import counting
 from reports.calls.longrun import LongRun
-from reports.calls.model import CallsPerHour, MeasuredCalls
-from reports.measures import Measures
+from reports.summary.calls import CallsPerHour, MeasuredCalls
+from reports.trial.measures import Measures
 from scenarios.model import Variant
 
 

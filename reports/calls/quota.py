@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reports.calls import hourly, longrun
-from reports.measures import Measures
+from reports.trial.measures import Measures
 from scenarios.model import Variant
 
 # GitHub's REST API: without a token, and with one (docs.github.com, "Rate limits for the REST API").

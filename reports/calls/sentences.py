@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from reports.calls.model import CallsPerHour
-from reports.summary import VariantSummary
+from reports.summary.calls import CallsPerHour
+from reports.summary.model import VariantSummary
 
 # Standard errors from which on measured and computed calls do not agree: chance alone goes so far in one of
 # 370.

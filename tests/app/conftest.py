@@ -36,7 +36,7 @@ def logged() -> Iterator[Logged]:
 def patient() -> Iterator[None]:
     """Give Redis more time than the app would: for tests of what is answered, on a machine that is busy."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.dialing.TIMEOUT_S", 5.0)
+        patch.setattr("app.store.dialing.TIMEOUT_S", 5.0)
         yield
 
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from app import breaker as module
-from app.breaker import Breaker
+from app.store import breaker as module
+from app.store.breaker import Breaker
 
 pytestmark = pytest.mark.served
 

@@ -18,7 +18,7 @@ from servers import HITS, Answer, RedisServer, eventually, free_port, get, servi
 
 from app.main import create_app
 from app.settings import Settings
-from loadtests.answers import Reader
+from loadtests.reading.answers import Reader
 from scenarios.outcomes import OUTCOMES
 
 pytestmark = pytest.mark.served
@@ -290,8 +290,8 @@ def test_what_happened_is_said_as_the_standards_want_it_and_counted_as_it_is_sai
     word: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.upstream.MOST_BYTES", 1000)
-    monkeypatch.setattr("app.upstream.TIMEOUT_S", 1.5)
+    monkeypatch.setattr("app.upstream.calls.MOST_BYTES", 1000)
+    monkeypatch.setattr("app.upstream.calls.TIMEOUT_S", 1.5)
     happens(service)
     before = service.counted()
     answer = service.get()

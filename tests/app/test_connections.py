@@ -20,12 +20,12 @@ import uvloop
 from raw_upstreams import RawUpstream, reset, response
 from servers import HITS, Answer, RedisServer, eventually, get, serving
 
-from app.connections import Connector
 from app.main import create_app
 from app.metrics import Metrics
 from app.names import Resource
 from app.settings import Settings
-from app.upstream import MOST_BYTES, SMALL_BYTES, Upstream
+from app.upstream.calls import MOST_BYTES, SMALL_BYTES, Upstream
+from app.upstream.connections import Connector
 
 pytestmark = pytest.mark.served
 
@@ -244,7 +244,7 @@ def test_an_etag_is_asked_for_as_it_came_or_not_at_all(
 def test_only_so_many_large_bodies_are_held_at_once_and_small_ones_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.upstream.LARGE_AT_ONCE", 1)
+    monkeypatch.setattr("app.upstream.calls.LARGE_AT_ONCE", 1)
     body, go_on = b"x" * 3 * SMALL_BYTES, threading.Event()
 
     def answer(connection: socket.socket, target: str) -> None:

@@ -171,7 +171,7 @@ def test_an_upstream_that_does_not_answer_is_a_502_without_its_address(redis: Re
 
 
 def test_a_body_that_is_too_long_is_cut_off(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.upstream.MOST_BYTES", 100_000)
+    monkeypatch.setattr("app.upstream.calls.MOST_BYTES", 100_000)
 
     async def lengthy(scope: dict[str, Any], _: Any, send: Any) -> None:
         if scope["type"] == "http":

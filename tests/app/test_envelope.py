@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.envelope import Envelope, lines, opened, pairs, tombstone
+from app.store.envelope import Envelope, lines, opened, pairs, tombstone
 
 NAMES = st.from_regex(rb"[a-z][a-z-]{0,20}", fullmatch=True)
 VALUES = st.binary(max_size=30)

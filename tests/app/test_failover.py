@@ -14,11 +14,11 @@ import pytest
 from relays import Relay
 from servers import HITS, RedisServer, eventually, free_port, get, serving
 
-from app.dialing import Dialer
 from app.logs import Seldom
 from app.main import create_app
-from app.resp import RedisError, RefusedError, encode
 from app.settings import Settings
+from app.store.dialing import Dialer
+from app.store.resp import RedisError, RefusedError, encode
 
 pytestmark = pytest.mark.served
 

@@ -24,7 +24,7 @@ from servers import HITS, RedisServer, eventually, get, serving
 
 from app.main import create_app
 from app.settings import Settings
-from app.store import TIMEOUT_S
+from app.store.values import TIMEOUT_S
 from loadtests.upstream import Stub, StubSettings
 
 RATE = 200.0

@@ -10,7 +10,7 @@ import pytest
 from servers import HITS, RedisServer, eventually, free_port, get, serving
 
 from app.answers import Answer, Look
-from app.cache import Cache
+from app.content.answering import Cache
 from app.main import create_app
 from app.metrics import Metrics
 from app.names import Resource

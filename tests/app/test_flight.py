@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.flight import Flights
+from app.content.flight import Flights
 
 
 class Fetches:

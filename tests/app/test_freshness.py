@@ -16,9 +16,9 @@ from origins import Origin
 from servers import HITS, RedisServer, eventually, get, serving
 
 from app.answers import Answer, Look
-from app.cache import Cache
+from app.content.answering import Cache
+from app.content.memory import MOST, Troubles
 from app.main import create_app
-from app.memory import MOST, Troubles
 from app.metrics import Metrics
 from app.names import Names, Resource
 from app.settings import Settings

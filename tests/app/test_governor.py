@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import HITS, RedisServer, eventually, get, serving
 
-from app.governor import LONGEST_S, Governor, QuotaError, whole_number
 from app.main import create_app
 from app.settings import Settings
+from app.upstream.governor import LONGEST_S, Governor, QuotaError, whole_number
 
 NOW_S = 1_800_000_000.0
 
@@ -391,7 +391,7 @@ def test_who_waits_for_a_free_call_hears_of_a_refusal_met_meanwhile(
 def test_a_wait_for_a_free_call_that_lasts_too_long_ends_as_a_refusal(
     serve: Callable[..., str], counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.upstream.PATIENCE_S", 0.1)
+    monkeypatch.setattr("app.upstream.calls.PATIENCE_S", 0.1)
     app = serve(upstream_concurrency=1)
     counting.takes_s = 1.0
     answers = ask_at_once(app, ["a", "b", "c"])

@@ -29,9 +29,9 @@ from raw_upstreams import RawUpstream, reset
 from redis import Redis
 from servers import HITS, RedisServer, free_port, serving
 
-from app.envelope import opened
 from app.main import create_app
 from app.settings import Settings
+from app.store.envelope import opened
 
 pytestmark = pytest.mark.served
 

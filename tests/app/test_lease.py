@@ -16,7 +16,7 @@ from servers import HITS, Answer, RedisServer, eventually, get, serving
 
 from app.main import create_app
 from app.settings import Settings
-from app.upstream import TIMEOUT_S
+from app.upstream.calls import TIMEOUT_S
 
 pytestmark = pytest.mark.served
 

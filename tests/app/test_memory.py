@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from app.envelope import Envelope
-from app.memory import Memory
+from app.content.memory import Memory
+from app.store.envelope import Envelope
 
 NOW_S = 1_800_000_000.0
 

@@ -15,13 +15,13 @@ from origins import Origin
 from servers import HITS, Answer, RedisServer, eventually, get, serving
 from ways import WAYS, served
 
-from app.envelope import Envelope, opened, tombstone
 from app.main import create_app
 from app.metrics import Metrics
 from app.names import Names
-from app.resp import RedisError
 from app.settings import Settings
-from app.store import PASS, Store
+from app.store.envelope import Envelope, opened, tombstone
+from app.store.resp import RedisError
+from app.store.values import PASS, Store
 from compose import credentials
 
 pytestmark = [pytest.mark.served, pytest.mark.usefixtures("patient")]

@@ -14,7 +14,7 @@ import pytest
 import uvloop
 from servers import RedisServer, eventually
 
-from app.resp import Connection, RedisError, RefusedError, encode
+from app.store.resp import Connection, RedisError, RefusedError, encode
 
 
 async def connected(

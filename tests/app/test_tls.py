@@ -21,7 +21,7 @@ from servers import HITS, RedisServer, eventually, get, serving
 
 from app.main import create_app
 from app.settings import ConfigurationError, Settings
-from app.tls import context_of
+from app.store.tls import context_of
 
 pytestmark = [
     pytest.mark.served,

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import HITS, RedisServer, free_port, get, serving
 
+from app.content.wanted import InputError, Wanted, wanted
 from app.main import create_app
 from app.names import Names
 from app.settings import Settings
-from app.wanted import InputError, Wanted, wanted
 from loadtests.upstream import Stub, StubSettings
 
 served = pytest.mark.served

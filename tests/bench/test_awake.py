@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import awake
+from bench.run import awake
 
 
 def held(door: Path) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from commands import sidecar_bench
 
-from bench import cli
-from bench.load import LoadError
-from compose.interrupts import Interrupted
+from bench.cli import app
+from bench.load.local import LoadError
+from compose.host.interrupts import Interrupted
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 
@@ -97,10 +97,10 @@ def test_a_run_that_failed_is_no_broken_threshold(
     def broken() -> None:
         raise error
 
-    monkeypatch.setattr(cli, "cli", broken)
+    monkeypatch.setattr(app, "cli", broken)
     with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == cli.FAILED == 4
+        app.main()
+    assert ended.value.code == app.FAILED == 4
     assert said in capsys.readouterr().err
 
 
@@ -191,7 +191,7 @@ def test_a_reader_that_goes_away_is_no_violated_threshold(tmp_path: Path) -> Non
     ) as listing:
         assert listing.stdout is not None
         listing.stdout.close()
-        assert listing.wait(60) == cli.PIPE_CLOSED
+        assert listing.wait(60) == app.PIPE_CLOSED
 
 
 def test_a_broken_installation_is_no_violated_threshold(tmp_path: Path) -> None:
@@ -204,14 +204,14 @@ def test_a_broken_installation_is_no_violated_threshold(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert ended.returncode == cli.FAILED
+    assert ended.returncode == app.FAILED
     assert ended.stderr.startswith("sidecar-bench: cannot start (")
 
 
 def test_a_folder_that_cannot_be_written_is_the_user_s_to_change(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where a folder is to be")
     ended = sidecar_bench("run", "quick", "--stack", "processes", cwd=tmp_path)
-    assert ended.returncode == cli.INVALID
+    assert ended.returncode == app.INVALID
     assert "results" in ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -222,9 +222,9 @@ def test_what_ends_a_run_says_how_to_resume_it_from_where_it_is(
     def interrupted(*_: object) -> None:
         raise Interrupted
 
-    monkeypatch.setattr(cli.conductor, "conduct", interrupted)
+    monkeypatch.setattr(app.conductor, "conduct", interrupted)
     elsewhere = tmp_path / "else where"
     ended = sidecar_bench("run", "quick", "--stack", "processes", "--results", str(elsewhere), cwd=tmp_path)
     [run] = elsewhere.iterdir()
-    assert ended.returncode == cli.INTERRUPTED
+    assert ended.returncode == app.INTERRUPTED
     assert f"Resume with: sidecar-bench run --resume '{run}'" in ended.stderr

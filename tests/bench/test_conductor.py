@@ -21,12 +21,12 @@ from noted import (
 )
 from servers import eventually
 
-from bench import attempt, conductor
+from bench.run import attempt, conductor
 from bench.store import RunFolder
 from compose.stack import Filled, UpstreamCounts
 from loadtests.order import Order
-from reports.records import RunEnd
-from reports.stopping import Decision
+from reports.inference.stopping import Decision
+from reports.stored.records import RunEnd
 from scenarios import plan
 from scenarios.model import Scenario, Variant
 

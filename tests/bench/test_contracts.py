@@ -9,8 +9,8 @@ from commands import sidecar_bench
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import contracts, targets
 from bench.errors import UserError
+from bench.targets import contracts, services
 from scenarios.contract import OURS, Contract, HitRule
 from traffic.paths import PathsError, read_paths
 
@@ -108,14 +108,14 @@ def test_a_refusal_is_a_sentence_and_leaves_nothing(tmp_path: Path, arguments: l
 def test_a_run_that_is_resumed_needs_its_headers_again_and_calls_as_before() -> None:
     def choice(**said):
         called = contracts.asked(**said)
-        return targets.asked(["http://a"], ["old"], False, None, None, called).choice
+        return services.asked(["http://a"], ["old"], False, None, None, called).choice
 
     def again(stored, **said):
-        resumed = targets.asked(None, None, False, None, None, contracts.asked(**said))
+        resumed = services.asked(None, None, False, None, None, contracts.asked(**said))
         return resumed.again(record(stored))
 
     def record(stored):
-        from reports.records import RunRecord, StackChoice
+        from reports.stored.records import RunRecord, StackChoice
         from scenarios import document
 
         return RunRecord(

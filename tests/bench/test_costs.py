@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.cli import cli
+from bench.cli.app import cli
 from bench.errors import UserError
-from reports import costs
-from reports.cost import expected_traffic
-from reports.prices import DEFAULT
+from reports.cost.monthly import expected_traffic
+from reports.cost.prices import DEFAULT
+from reports.render import costs
 from scenarios import document
 from scenarios.document import ScenarioError
 

@@ -10,11 +10,11 @@ import exact_trials
 import pytest
 from noted import NoListener
 
-from bench import conductor
+from bench.run import conductor
 from bench.store import RunFolder
-from compose.processes import ProcessStack
-from reports import stored
-from reports.records import RunRecord, StackChoice
+from compose.local.stack import ProcessStack
+from reports.stored import runs
+from reports.stored.records import RunRecord, StackChoice
 from scenarios import document
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def test_requests_hit_where_the_simulation_hits(tmp_path: Path, changed: dict[st
         ),
     )  # fmt: skip
     conductor.conduct(run, scenario, ProcessStack(f"exact-start-{os.getpid()}"), NoListener())
-    for trial in stored.read(run.path).trials:
+    for trial in runs.read(run.path).trials:
         record = trial.record
         assert record.fault is None
         assert record.start == "steady"

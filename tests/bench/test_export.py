@@ -8,13 +8,13 @@ from click.testing import Result
 from commands import Ended, sidecar_bench
 from typer.testing import CliRunner
 
-from bench.cli import cli
+from bench.cli.app import cli
+from bench.cli.export import write
 from bench.errors import UserError
-from bench.export import write
 from bench.store import RunFolder
 from compose.app_environment import app_environment
 from compose.stack import StackError
-from reports.records import RunRecord, StackChoice, TargetsChoice
+from reports.stored.records import RunRecord, StackChoice, TargetsChoice
 from scenarios import document
 from scenarios.document import ScenarioError
 

@@ -11,15 +11,15 @@ import pytest
 from noted import NoListener, NotedDeployment, NotedLoad, NotedStack, QuietWatch, changed, new_run
 
 import reports
-from bench import attempt, conductor
 from bench.errors import UserError
-from bench.load import LoadError
+from bench.load.local import LoadError
+from bench.run import attempt, conductor
 from bench.store import RunFolder
 from compose.stack import AppCounts, Lost, StackError, UnsuitableError, UpstreamCounts
 from loadtests.order import Order
-from reports.junit import render as as_junit
-from reports.markdown import render as as_markdown
-from reports.records import TrialRecord
+from reports.render.junit import render as as_junit
+from reports.render.markdown import render as as_markdown
+from reports.stored.records import TrialRecord
 from scenarios.model import Scenario, Variant
 
 

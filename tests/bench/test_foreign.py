@@ -15,7 +15,7 @@ import pytest
 from commands import Ended, sidecar_bench
 from servers import eventually, free_port, get
 
-from reports.records import TrialRecord
+from reports.stored.records import TrialRecord
 
 SERVICE = Path(__file__).parents[1] / "support" / "foreign.py"
 TOKEN = "hush-s3cret-token"

@@ -25,10 +25,10 @@ import pytest
 from engines import LACKS, needs_engine
 from servers import eventually
 
-from compose import redis_binary
-from compose.composition import RUN_LABEL
-from compose.launch import RUN_MARK
-from reports.records import TrialRecord
+from compose.docker.composition import RUN_LABEL
+from compose.host import redis_binary
+from compose.host.launch import RUN_MARK
+from reports.stored.records import TrialRecord
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 # In containers a kill takes half a minute, so that forty take twenty minutes: they are asked for by number.
@@ -192,7 +192,7 @@ def test_every_kill_ends_in_an_invalid_trial_or_a_sentence_and_leaves_nothing(
     ("part", "said"),
     [
         (redis_binary.find().path.name, "redis stands still (SIGSTOP)"),
-        ("compose.link", "link stands still (SIGSTOP)"),
+        ("compose.link.relay", "link stands still (SIGSTOP)"),
         ("loadtests.upstream:app", "upstream stands still (SIGSTOP)"),
         ("app.main:app", "stands still (SIGSTOP)"),
         ("loadtests -", "the load generator has said nothing and used no CPU time for 20 s"),

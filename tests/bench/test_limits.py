@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from bench import doctor, limits, remarks
-from loadtests.limits import OpenFiles, ports, raise_open_files
+from bench.cli import doctor
+from bench.run import limits, remarks
+from loadtests.sending.limits import OpenFiles, ports, raise_open_files
 from scenarios import document
 
 
@@ -33,7 +34,7 @@ def test_where_it_may_not_be_raised_it_stays_and_the_doctor_says_so() -> None:
     """In a process of its own: a hard limit cannot be given back."""
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 400)); "
-        "from bench import doctor; print(doctor._open_files())"
+        "from bench.cli import doctor; print(doctor._open_files())"
     )
     ended = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reports import sequential
+from reports.statistics import sequential
 from scenarios import document
 
 FILE = Path(__file__).parents[1] / "benchmarks" / "live.py"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import machine
-from bench.machine import Moment, Watch
-from reports.records import MachineFacts
+from bench.run import machine
+from bench.run.machine import Moment, Watch
+from reports.stored.records import MachineFacts
 
 
 def test_the_kernels_pressure_is_read_in_seconds(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from pretended import FIGURES, Effect, Pretended, is_b, of_b, plan, seen_in_full
 
-from bench import questions
-from bench.experiments import Floor, Stalled
-from bench.questions import Answer, Question
-from reports.metrics import METRICS
+from bench.selftest import questions
+from bench.selftest.experiments import Floor, Stalled
+from bench.selftest.questions import Answer, Question
+from scenarios.metrics import METRICS
 from scenarios.model import Variant
 
 

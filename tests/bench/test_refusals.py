@@ -18,13 +18,13 @@ from noted import (
     new_run,
 )
 
-import reports.effects
-from bench import attempt, conductor, refusals
-from bench.refusals import IN_A_ROW, Refusals
+import reports.inference.effects
+from bench.run import attempt, conductor, refusals
+from bench.run.refusals import IN_A_ROW, Refusals
 from bench.store import RunFolder
 from compose.stack import UpstreamCounts
-from reports.gate import Gate
-from reports.records import LoadFacts, RunEnd
+from reports.stored.records import LoadFacts, RunEnd
+from reports.trial.gate import Gate
 from scenarios import plan
 from scenarios.model import Scenario, Variant
 
@@ -167,4 +167,4 @@ def test_only_a_reason_that_all_share_counts() -> None:
     assert refused.nothing_stands
     refused.add([])
     assert not refused.hopeless
-    assert refusals.LEAST_BLOCKS == reports.effects.LEAST_BLOCKS
+    assert refusals.LEAST_BLOCKS == reports.inference.effects.LEAST_BLOCKS

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bench.said import Said, SilenceError
+from bench.load.said import Said, SilenceError
 
 
 def process(code: str) -> subprocess.Popen[str]:

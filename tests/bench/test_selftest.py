@@ -9,11 +9,11 @@ import pytest
 from pretended import Pretended, plan
 from rich.console import Console
 
-from bench import questions, selftest
-from bench.experiments import EmbeddedExperiments, Purse
-from bench.questions import Answer, Question
+from bench.selftest import command, questions
+from bench.selftest.experiments import EmbeddedExperiments, Purse
+from bench.selftest.questions import Answer, Question
 
-FORMS = pytest.mark.parametrize("form", [selftest.QUICK, selftest.FULL], ids=["quick", "full"])
+FORMS = pytest.mark.parametrize("form", [command.QUICK, command.FULL], ids=["quick", "full"])
 
 
 def question(*outcomes: str) -> list[Question]:
@@ -33,12 +33,12 @@ def question(*outcomes: str) -> list[Question]:
     ],
 )
 def test_the_exit_code_tells_wrong_from_too_little(outcomes: tuple[str, ...], code: int) -> None:
-    assert selftest.put(Console(file=io.StringIO()), Pretended(), question(*outcomes)) == code
+    assert command.put(Console(file=io.StringIO()), Pretended(), question(*outcomes)) == code
 
 
 def test_it_ends_with_a_table_of_what_was_measured_and_expected() -> None:
     screen = io.StringIO()
-    selftest.put(Console(file=screen, width=100), Pretended(), question("passed", "unanswered"))
+    command.put(Console(file=screen, width=100), Pretended(), question("passed", "unanswered"))
     assert screen.getvalue().splitlines()[-3:] == [
         "            question           measured        expected",
         "passed      is it passed?      [+1, +2] of it  so      ",
@@ -47,7 +47,7 @@ def test_it_ends_with_a_table_of_what_was_measured_and_expected() -> None:
 
 
 @FORMS
-def test_each_question_takes_the_comparisons_that_it_says(form: selftest.Form) -> None:
+def test_each_question_takes_the_comparisons_that_it_says(form: command.Form) -> None:
     for asked in form.questions:
         bench = Pretended(blocks=form.blocks)
         asked.ask(bench)
@@ -55,15 +55,15 @@ def test_each_question_takes_the_comparisons_that_it_says(form: selftest.Form) -
 
 
 @FORMS
-def test_no_two_comparisons_meet_the_same_requests(form: selftest.Form) -> None:
+def test_no_two_comparisons_meet_the_same_requests(form: command.Form) -> None:
     bench = Pretended(blocks=form.blocks)
-    selftest.put(Console(file=io.StringIO()), bench, form.questions)
+    command.put(Console(file=io.StringIO()), bench, form.questions)
     seeds = [compared.seed for compared in bench.scenarios]
     assert len(set(seeds)) == len(seeds) == form.comparisons
 
 
 def test_the_full_form_asks_all_that_the_quick_one_does_and_more() -> None:
-    quick, full = ([asked.text for asked in form.questions] for form in (selftest.QUICK, selftest.FULL))
+    quick, full = ([asked.text for asked in form.questions] for form in (command.QUICK, command.FULL))
     assert set(quick) < set(full)
     assert full[-1] == questions.THEORY.text, "over all trials: at the end"
     for words, times in (("A/A, sidecar", 1), ("0.5 ms more", 3), ("at 100 requests/s", 1)):
@@ -75,7 +75,7 @@ TRIAL_S, REPORT_S = 6.5, 4.0
 
 @FORMS
 @pytest.mark.parametrize("attempts", [1, 2, 3], ids=["all valid", "each at its second try", "none valid"])
-def test_a_form_keeps_its_time_however_many_trials_are_repeated(form: selftest.Form, attempts: int) -> None:
+def test_a_form_keeps_its_time_however_many_trials_are_repeated(form: command.Form, attempts: int) -> None:
     clock = Clock()
     purse = Purse(form.total_s, form.blocks, form.comparisons, clock)
     clock.now_s += 10 * (len(form.questions) - form.comparisons)  # those that compare nothing come first
@@ -93,12 +93,12 @@ def test_what_a_comparison_leaves_over_the_next_may_spend() -> None:
 
 
 def test_the_quick_form_takes_at_most_five_minutes_and_the_full_one_fits_a_night() -> None:
-    assert selftest.QUICK.total_s < 300
-    assert selftest.FULL.total_s <= 3600
+    assert command.QUICK.total_s < 300
+    assert command.FULL.total_s <= 3600
 
 
 @FORMS
-def test_a_form_has_time_to_repeat_a_fifth_of_its_trials(form: selftest.Form) -> None:
+def test_a_form_has_time_to_repeat_a_fifth_of_its_trials(form: command.Form) -> None:
     """As many were refused on two shared cores."""
     trials = form.comparisons * 2 * form.blocks
     needed_s = 20 + trials * TRIAL_S * 1.2 + form.comparisons * REPORT_S

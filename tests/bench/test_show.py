@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
-from bench import show
-from reports.metrics import METRICS
-from reports.summary import (
+from bench.cli import show
+from reports.summary.model import (
     Comparison,
     Metrics,
     MetricValue,
@@ -19,6 +18,7 @@ from reports.summary import (
     ThresholdResult,
     VariantSummary,
 )
+from scenarios.metrics import METRICS
 
 PLAIN, STALE = "separate-stale_if_error0", "separate-stale_if_error60"
 

@@ -12,9 +12,9 @@ import pytest
 
 from bench.errors import UserError
 from bench.store import RunFolder, new_run_id, runs
-from reports import resumes
 from reports.errors import ResultsError
-from reports.records import (
+from reports.stored import sessions
+from reports.stored.records import (
     AppFacts,
     LoadFacts,
     MachineFacts,
@@ -270,6 +270,6 @@ def test_what_differs_where_a_run_is_resumed_is_said_and_stored(tmp_path: Path) 
     there = {"cpu": "B", "memory_gib": 8.0, "versions": {"locust": "2.41", "redis": "7"}}
     said = ["cpu: A, then B", "versions locust: 2.40, then 2.41"]
     assert run.resumed(["sidecar-bench"], there) == said
-    [note] = resumes.notes(run.path, run.record())
+    [note] = sessions.notes(run.path, run.record())
     assert all(sentence in note for sentence in said)
     assert "another machine" in note

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import free_port
 
-from bench import guard, targets
 from bench.errors import UserError
+from bench.targets import guard, services
 from compose.stack import StackError
-from reports.records import RunRecord, StackChoice, TargetsChoice
+from reports.stored.records import RunRecord, StackChoice, TargetsChoice
 from scenarios import document
 from scenarios.model import Variant
 
@@ -28,10 +28,10 @@ PORTS = st.integers(1, 65535)
 SCHEMES = st.sampled_from(["http", "https"])
 
 
-def asked(*urls: str, labels: list[str] | None = None, **options: Any) -> targets.Asked:
+def asked(*urls: str, labels: list[str] | None = None, **options: Any) -> services.Asked:
     names = [f"t{number}" for number in range(len(urls))] if labels is None else labels
     usual = {"owned": False, "rate_cap": None, "duration_cap": None}
-    return targets.asked(list(urls), names, **(usual | options))
+    return services.asked(list(urls), names, **(usual | options))
 
 
 def chosen(*urls: str, **options: Any) -> TargetsChoice:
@@ -42,18 +42,20 @@ def chosen(*urls: str, **options: Any) -> TargetsChoice:
 
 @given(SCHEMES, HOSTS, PORTS, st.sampled_from(["", "/"]))
 def test_a_plain_url_is_read_as_it_is_written(scheme: str, host: str, port: int, slash: str) -> None:
-    assert targets.replicas(f"{scheme}://{host}:{port}{slash}") == [f"{scheme}://{host}:{port}"]
+    assert services.replicas(f"{scheme}://{host}:{port}{slash}") == [f"{scheme}://{host}:{port}"]
 
 
 @given(SCHEMES, HOSTS)
 def test_a_url_without_a_port_gets_that_of_its_scheme(scheme: str, host: str) -> None:
-    assert targets.replicas(f"{scheme}://{host}") == [f"{scheme}://{host}:{443 if scheme == 'https' else 80}"]
+    assert services.replicas(f"{scheme}://{host}") == [
+        f"{scheme}://{host}:{443 if scheme == 'https' else 80}"
+    ]
 
 
 @given(st.lists(st.tuples(HOSTS, PORTS), min_size=1, max_size=5))
 def test_a_list_of_replicas_is_read_in_its_order(found: list[tuple[str, int]]) -> None:
     urls = [f"http://{host}:{port}" for host, port in found]
-    assert targets.replicas(",".join(urls)) == urls
+    assert services.replicas(",".join(urls)) == urls
 
 
 @given(HOSTS, st.text(string.ascii_letters + string.digits, min_size=12, max_size=20), st.sampled_from(
@@ -61,7 +63,7 @@ def test_a_list_of_replicas_is_read_in_its_order(found: list[tuple[str, int]]) -
 ))  # fmt: skip
 def test_what_may_be_secret_is_refused_and_not_repeated(host: str, secret: str, form: str) -> None:
     with pytest.raises(UserError) as refused:
-        targets.replicas(form.format(secret, host))
+        services.replicas(form.format(secret, host))
     assert secret not in str(refused.value)
 
 
@@ -69,7 +71,7 @@ def test_what_may_be_secret_is_refused_and_not_repeated(host: str, secret: str, 
 def test_whatever_is_given_is_a_plain_url_or_a_sentence(text: str) -> None:
     read, said = [], ""
     try:
-        read = targets.replicas(text)
+        read = services.replicas(text)
     except UserError as error:
         said = str(error)
     assert bool(read) != said.startswith("--target: ")
@@ -79,7 +81,7 @@ def test_whatever_is_given_is_a_plain_url_or_a_sentence(text: str) -> None:
         assert host.startswith("//")
         assert set(host[2:]) <= set(string.ascii_letters + string.digits + "._-")
         assert 0 < int(port) < 65536
-        assert targets.replicas(url) == [url]
+        assert services.replicas(url) == [url]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_whatever_is_given_is_a_plain_url_or_a_sentence(text: str) -> None:
 )
 def test_what_is_no_base_url_is_refused_with_a_reason(url: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        targets.replicas(url)
+        services.replicas(url)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_caps_are_numbers(options: dict[str, Any], said: str) -> None:
 
 def test_labels_that_say_where_the_cache_is_set_the_topology() -> None:
     choice = chosen("http://a,http://b", "http://c", labels=["separate", "sidecar"])
-    read = targets.load("quick", {}, "auto", choice)
+    read = services.load("quick", {}, "auto", choice)
     assert [(v.id, v.topology, v.replicas) for v in read.variants] == [
         ("separate", "separate", 2), ("sidecar", "sidecar", 1),
     ]  # fmt: skip
@@ -147,7 +149,7 @@ def test_labels_that_say_where_the_cache_is_set_the_topology() -> None:
 
 def test_the_traffic_is_the_scenarios_and_of_the_rest_nothing_is_claimed() -> None:
     choice = chosen("http://a", "http://b", labels=["old", "new"])
-    read = targets.load("quick", {"workload.rate": 50, "schedule.blocks": 3}, "auto", choice)
+    read = services.load("quick", {"workload.rate": 50, "schedule.blocks": 3}, "auto", choice)
     plain = Variant(id="x", levels={})
     assert read.factors == {"label": ["old", "new"]}
     for variant in read.variants:
@@ -171,12 +173,12 @@ def test_the_traffic_is_the_scenarios_and_of_the_rest_nothing_is_claimed() -> No
 )
 def test_what_a_target_cannot_be_asked_for_is_refused(name: str, changed: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        targets.load(name, changed, "auto", chosen("http://a", "http://b", labels=["old", "new"]))
+        services.load(name, changed, "auto", chosen("http://a", "http://b", labels=["old", "new"]))
 
 
 def test_a_stack_and_targets_do_not_go_together() -> None:
     with pytest.raises(UserError, match="--stack docker: nothing is deployed"):
-        targets.load("quick", {}, "docker", chosen("http://a"))
+        services.load("quick", {}, "docker", chosen("http://a"))
 
 
 @pytest.fixture
@@ -206,7 +208,7 @@ def test_a_target_elsewhere_that_nobody_owns_is_refused_before_anything_is_sent(
     url, sent = listening
     choice = chosen(url, FAR)
     with pytest.raises(UserError, match="--i-own-this-target"):
-        guard.check(targets.load("quick", {"workload.rate": 10}, "auto", choice), choice)
+        guard.check(services.load("quick", {"workload.rate": 10}, "auto", choice), choice)
     assert sent == []
 
 
@@ -224,7 +226,7 @@ def test_the_caps_hold_for_targets_elsewhere(
 ) -> None:
     url, sent = listening
     choice = chosen(url, FAR, owned=True, **caps)
-    read = targets.load("quick", {"workload.rate": 100} | changed, "auto", choice)
+    read = services.load("quick", {"workload.rate": 100} | changed, "auto", choice)
     with pytest.raises(UserError, match=said):
         guard.check(read, choice)
     assert sent == []
@@ -237,13 +239,13 @@ def test_a_logs_busiest_second_counts(tmp_path: Path) -> None:
     choice = chosen(FAR, owned=True)
     fields = {"workload.arrivals": "log", "workload.log": str(log), "schedule.duration": 50}
     with pytest.raises(UserError, match="requests/s are asked for, and 200 are allowed"):
-        guard.check(targets.load("quick", fields, "auto", choice), choice)
+        guard.check(services.load("quick", fields, "auto", choice), choice)
 
 
 def test_no_cap_holds_on_this_machine(listening) -> None:
     url, sent = listening
     choice = chosen(url)
-    read = targets.load("quick", {"workload.rate": 5000, "schedule.duration": 600}, "auto", choice)
+    read = services.load("quick", {"workload.rate": 5000, "schedule.duration": 600}, "auto", choice)
     guard.check(read, choice)
     assert b"GET /healthz" in sent[0]
 
@@ -253,7 +255,7 @@ def test_a_target_that_does_not_answer_is_named(listening) -> None:
     gone = f"http://127.0.0.1:{free_port()}"
     choice = chosen(url, gone, labels=["sidecar", "separate"])
     with pytest.raises(StackError, match=f"the target separate at {gone} does not answer"):
-        guard.check(targets.load("quick", {}, "auto", choice), choice)
+        guard.check(services.load("quick", {}, "auto", choice), choice)
 
 
 def stored(choice: TargetsChoice | None) -> RunRecord:
@@ -266,9 +268,9 @@ def stored(choice: TargetsChoice | None) -> RunRecord:
 
 def test_a_run_that_goes_on_keeps_its_targets_and_may_be_allowed_more() -> None:
     choice = chosen("http://a", rate_cap=300.0)
-    nothing = targets.asked(None, None, owned=False, rate_cap=None, duration_cap=None)
+    nothing = services.asked(None, None, owned=False, rate_cap=None, duration_cap=None)
     assert nothing.again(stored(choice)) == choice
-    more = targets.asked(None, None, owned=True, rate_cap=None, duration_cap="2m")
+    more = services.asked(None, None, owned=True, rate_cap=None, duration_cap="2m")
     assert more.again(stored(choice)) == choice.model_copy(update={"owned": True, "duration_cap_s": 120.0})
     with pytest.raises(UserError, match="goes on with the targets of the run"):
         asked("http://b").again(stored(choice))

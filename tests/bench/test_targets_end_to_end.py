@@ -15,8 +15,8 @@ import pytest
 from servers import free_port
 
 from compose import counts
-from compose.processes import ProcessDeployment, ProcessStack
-from reports.records import RunRecord, TrialRecord
+from compose.local.stack import ProcessDeployment, ProcessStack
+from reports.stored.records import RunRecord, TrialRecord
 from scenarios.model import Variant
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")

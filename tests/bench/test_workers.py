@@ -15,10 +15,10 @@ import pytest
 from servers import eventually, free_port
 
 from bench.errors import UserError
-from bench.load import Load
-from bench.workers import Crew, asked
-from reports.records import TrialRecord
-from reports.stored import COLUMNS, read
+from bench.load.local import Load
+from bench.load.workers import Crew, asked
+from reports.stored.records import TrialRecord
+from reports.stored.runs import COLUMNS, read
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 SMALL = (

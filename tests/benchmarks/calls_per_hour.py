@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reports import statistics, theory
+from reports import theory
 from reports.calls.counting import garwood, per_hour
+from reports.statistics import estimates
 from scenarios import document
 from scenarios.model import Variant
 from simulation import start
@@ -41,7 +42,7 @@ def share_held(counts: Sequence[int], blocks: int, truth: float, method: str) ->
     hours, held = SPAN_S / 3600, []
     for begin in range(0, len(counts) - blocks + 1, blocks):
         run = counts[begin : begin + blocks]
-        estimate = statistics.mean([count / hours for count in run])
+        estimate = estimates.mean([count / hours for count in run])
         found = per_hour(run, [hours] * blocks)
         assert estimate is not None
         assert found is not None

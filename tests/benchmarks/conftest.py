@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench import awake
+from bench.run import awake
 
 
 @pytest.fixture(autouse=True)

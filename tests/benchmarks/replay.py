@@ -18,7 +18,8 @@ from pathlib import Path
 import ideal_cache
 
 import reports
-from reports import stored, theory
+from reports import theory
+from reports.stored import runs
 from reports.theory import Caches
 from scenarios import plan
 from scenarios.model import Scenario, Variant
@@ -57,7 +58,7 @@ def stored_trials(runs: Iterable[Path]) -> None:
     for folder in runs:
         told = reports.summarize(folder)
         calls = {(one.id, one.attempt): one.upstream_calls for one in told.trials if one.valid}
-        run, blocks = stored.read(folder), set[int]()
+        run, blocks = runs.read(folder), set[int]()
         for trial in run.trials:
             record = trial.record
             if (record.id, record.attempt) not in calls or record.block in blocks:
@@ -107,4 +108,4 @@ if __name__ == "__main__":
     folders = sorted(path.parent for path in Path(sys.argv[1]).glob("aa/*/*/run.json"))
     stored_trials(folders)
     for first in folders[:2]:
-        drawn_trials(stored.read(first).record.scenario)
+        drawn_trials(runs.read(first).record.scenario)

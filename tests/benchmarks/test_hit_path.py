@@ -27,7 +27,7 @@ from peers import BODY, HTTP, PEERS
 from redis import Redis
 from servers import eventually, free_port, get, serving
 
-from compose import redis_binary
+from compose.host import redis_binary
 from loadtests.upstream import Stub, StubSettings
 
 ROUNDS = int(os.environ.get("BENCHMARK_BLOCKS", "5"))

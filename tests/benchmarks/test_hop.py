@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from engines import LACKS, needs_engine
 
-from compose.containers import DockerStack
+from compose.docker.stack import DockerStack
 from scenarios.model import Variant
 
 pytestmark = [*needs_engine, pytest.mark.slow]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from compose.processes import ProcessDeployment, ProcessStack
+from compose.local.stack import ProcessDeployment, ProcessStack
 from scenarios import document
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from compose.launch import RUN_MARK
+from compose.host.launch import RUN_MARK
 
 
 def _wait_until(holds: Callable[[], bool], within_s: float = 10.0) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compose.calibration import LEAST_US, NEAR, STALE, Calibration, Ping, tolerance
+from compose.link.calibration import LEAST_US, NEAR, STALE, Calibration, Ping, tolerance
 
 
 class Link:

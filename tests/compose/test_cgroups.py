@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from compose import cgroups, ownership
-from compose.cgroups import Budgets
+from compose.host import cgroups, ownership
+from compose.host.cgroups import Budgets
 from scenarios.model import Resources
 
 HALF = Resources(cpus=0.5, memory=256_000_000)

@@ -14,13 +14,13 @@ import psutil
 import pytest
 
 from compose import clean as cleaning
-from compose import ownership
 from compose.clean import clean
+from compose.host import ownership
 
 # A run that is killed, with a child that the kernel was not told about, and a folder with a password.
 STRAY = """
 import subprocess, sys
-from compose import ownership, sealed
+from compose.host import ownership, sealed
 subprocess.Popen(["sleep", "60"], env=sealed.environment(sys.argv[1]), start_new_session=True)
 folder = ownership.make_folder()
 (folder / "redis-password").write_text("secret")

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from compose import interrupts
-from compose.commands import how_it_ended, run
-from compose.interrupts import Interrupted, held
+from compose.host import interrupts
+from compose.host.commands import how_it_ended, run
+from compose.host.interrupts import Interrupted, held
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compose import credentials
-from compose.composition import (
+from compose.docker.composition import (
     OWNER_LABEL,
     PARTS,
     RUN_LABEL,

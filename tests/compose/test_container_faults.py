@@ -13,7 +13,7 @@ from engines import LACKS, needs_engine
 from servers import eventually
 
 from compose import counts
-from compose.containers import DockerDeployment, DockerStack
+from compose.docker.stack import DockerDeployment, DockerStack
 from compose.stack import StackError
 from scenarios.model import Variant
 

@@ -17,9 +17,10 @@ from docker.models.containers import Container
 from engines import LACKS, needs_engine
 from servers import eventually, get
 
-from compose import cgroups, clean
-from compose.composition import OWNER_LABEL, RUN_LABEL
-from compose.containers import DockerDeployment, DockerStack
+from compose import clean
+from compose.docker.composition import OWNER_LABEL, RUN_LABEL
+from compose.docker.stack import DockerDeployment, DockerStack
+from compose.host import cgroups
 from compose.stack import Held
 from scenarios import document
 from scenarios.model import Variant

@@ -12,7 +12,7 @@ import pytest
 
 from compose import counts
 from compose.filling import Place, Warming
-from compose.processes import ProcessStack
+from compose.local.stack import ProcessStack
 from compose.stack import Deployment, Filled, Held, StackError
 from scenarios.model import Variant
 

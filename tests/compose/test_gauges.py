@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from compose.gauges import Gauges
+from compose.docker.gauges import Gauges
 from compose.stack import Usage
 
 

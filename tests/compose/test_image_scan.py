@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from engines import needs_engine
 
-from compose.image_scan import UnreadableError, scan
-from compose.project import run_compose
+from compose.docker.image_scan import UnreadableError, scan
+from compose.docker.project import run_compose
 
 COMPOSE = Path(__file__).parents[2] / "compose"
 SCAN = COMPOSE / "image_scan.py"

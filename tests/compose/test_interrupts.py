@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from compose import interrupts
-from compose.interrupts import Interrupted, check, held, shielded
+from compose.host import interrupts
+from compose.host.interrupts import Interrupted, check, held, shielded
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,12 @@ from typing import Any
 import psutil
 import pytest
 
-from compose import launch
+from compose.host import launch
 
 PARENT = textwrap.dedent(
     """
     import subprocess, sys, time
-    from compose import launch, sealed
+    from compose.host import launch, sealed
     child = subprocess.Popen(
         launch.command([sys.executable, "-c", "print('up', flush=True); import time; time.sleep(60)"]),
         env=sealed.environment(sys.argv[1]), start_new_session=True,

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compose import launch
-from compose.control import LinkControl
-from compose.link import MOST_HELD
+from compose.host import launch
+from compose.link.control import LinkControl
+from compose.link.relay import MOST_HELD
 from compose.stack import StackError
 
 SLACK_S = 0.005  # what a busy machine may add
@@ -32,7 +32,13 @@ class Wire:
         self.port = listener.getsockname()[1]
         ours, its = socket.socketpair()
         command = [
-            *(sys.executable, "-m", "compose.link", "--to", f"127.0.0.1:{self.server.getsockname()[1]}"),
+            *(
+                sys.executable,
+                "-m",
+                "compose.link.relay",
+                "--to",
+                f"127.0.0.1:{self.server.getsockname()[1]}",
+            ),
             *("--listen-fd", str(listener.fileno()), "--control-fd", str(its.fileno())),
         ]
         handed = (listener.fileno(), its.fileno())
@@ -249,7 +255,7 @@ def test_a_connection_that_nobody_takes_is_closed(wire: Wire) -> None:
         port = listener.getsockname()[1]
         with socket.create_server(("127.0.0.1", 0)) as gone:
             nobody = gone.getsockname()[1]
-        command = [sys.executable, "-m", "compose.link", "--listen-fd", str(listener.fileno())]
+        command = [sys.executable, "-m", "compose.link.relay", "--listen-fd", str(listener.fileno())]
         relay = subprocess.Popen(
             launch.command([*command, "--to", f"127.0.0.1:{nobody}"]), pass_fds=[listener.fileno()]
         )
@@ -265,7 +271,17 @@ def test_commands_are_taken_over_the_network_too() -> None:
     """As a container, the relay has no parent to hand a socket down."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         listen, control = (f"127.0.0.1:{server.getsockname()[1]}" for server in (one, two))
-    command = [sys.executable, "-m", "compose.link", "--listen", listen, "--control", control, "--to", listen]
+    command = [
+        sys.executable,
+        "-m",
+        "compose.link.relay",
+        "--listen",
+        listen,
+        "--control",
+        control,
+        "--to",
+        listen,
+    ]
     relay = subprocess.Popen(launch.command(command))
     try:
         host, _, port = control.rpartition(":")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from compose.locks import HeldError, Lock, is_held
+from compose.host.locks import HeldError, Lock, is_held
 
 HOLDER = """
 import sys
 from pathlib import Path
-from compose.locks import Lock
+from compose.host.locks import Lock
 lock = Lock(Path(sys.argv[1]), "process 7, since noon")
 print("held", flush=True)
 sys.stdin.read()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commands import sidecar_bench
 
-from compose import ownership
+from compose.host import ownership
 
 LONG = "x" * 90
 each_odd_name = pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from compose import counts
-from compose.process_faults import ProcessFaults
-from compose.processes import ProcessDeployment, ProcessStack
+from compose.local.faults import ProcessFaults
+from compose.local.stack import ProcessDeployment, ProcessStack
 from compose.stack import StackError
 from scenarios.model import Variant
 

@@ -12,10 +12,11 @@ import pytest
 import redis
 from access_logs import line, written
 
-from compose import counts, ownership, redis_binary
-from compose import servers as servers_module
-from compose.cgroups import Budgets, left_behind
-from compose.processes import ProcessDeployment, ProcessStack
+from compose import counts
+from compose.host import ownership, redis_binary
+from compose.host.cgroups import Budgets, left_behind
+from compose.local import servers as servers_module
+from compose.local.stack import ProcessDeployment, ProcessStack
 from compose.stack import StackError
 from scenarios.model import Variant
 from traffic.logs.handing import answers_of, handed_on

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compose import redis_binary
+from compose.host import redis_binary
 from compose.stack import StackError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import hostile
 import pytest
 
-from compose import launch, sealed
+from compose.host import launch, sealed
 
 TELL = """
 import json, os, sys

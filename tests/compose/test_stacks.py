@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compose import stacks
-from compose.processes import ProcessStack
+from compose.local.stack import ProcessStack
 from compose.stack import StackError
 
 

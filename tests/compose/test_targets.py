@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from servers import free_port, serving
 
-from compose import targets
+from compose.external import stack as external
+from compose.external.stack import TargetDeployment, TargetStack, check_answers, is_here
 from compose.stack import AppCounts, StackError
-from compose.targets import TargetDeployment, TargetStack, check_answers, is_here
 from scenarios.model import Variant
 
 
@@ -187,6 +187,6 @@ def test_a_name_that_leads_elsewhere_meanwhile_is_not_loaded(
     serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = TargetStack("run", {"old": (serve(Service(Counters())),)})
-    monkeypatch.setattr(targets, "is_here", lambda _: False)
+    monkeypatch.setattr(external, "is_here", lambda _: False)
     with pytest.raises(StackError, match="led to this machine when the run began"):
         stack.deploy(Variant(id="old", levels={}, label="old"), seed=1, folder=tmp_path)

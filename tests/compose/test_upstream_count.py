@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from servers import serving
 
+from compose.external.upstream_count import read
 from compose.stack import StackError
-from compose.upstream_count import read
 
 pytestmark = pytest.mark.served
 ANSWERS = {

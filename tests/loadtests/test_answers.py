@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests.answers import Reader
+from loadtests.reading.answers import Reader
 from scenarios.contract import Contract, HitRule
 from scenarios.outcomes import OUTCOMES, REASONS
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.cache_status import MalformedError, meant, members, outcome
+from loadtests.reading.cache_status import MalformedError, meant, members, outcome
 from scenarios.outcomes import OUTCOMES
 
 

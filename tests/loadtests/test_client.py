@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.client import Connection, Target, TransportError
+from loadtests.sending.client import Connection, Target, TransportError
 from scenarios.outcomes import SHORTAGES
 
 ASK = b"GET /content/a HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.distributed import (
+from loadtests.distributed.protocol import (
     BATCH,
     DistributedError,
     Done,
@@ -25,7 +25,7 @@ from loadtests.distributed import (
     share_size,
 )
 from loadtests.order import Part
-from loadtests.recorder import Recorder
+from loadtests.sending.recorder import Recorder
 from scenarios.model import Keys, Workload
 from scenarios.outcomes import OUTCOMES
 from traffic.keys import Requests, requests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from loadtests.failures import told_of_failures
+from loadtests.reading.failures import told_of_failures
 from traffic.keys import Requests
 
 

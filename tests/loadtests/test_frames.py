@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.frames import Letter, MalformedError, read
+from loadtests.distributed.frames import Letter, MalformedError, read
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=200)
 DATA = st.recursive(

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from loadtests import open_loop
-from loadtests.answers import Reader
-from loadtests.open_loop import OpenLoop
-from loadtests.recorder import Recorder
+from loadtests.reading.answers import Reader
+from loadtests.sending import open_loop
+from loadtests.sending.open_loop import OpenLoop
+from loadtests.sending.recorder import Recorder
 from scenarios.contract import OURS, Contract, HitRule
 from traffic.keys import Requests
 

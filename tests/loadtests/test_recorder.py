@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loadtests.answers import Reader
-from loadtests.recorder import Recorder
+from loadtests.reading.answers import Reader
+from loadtests.sending.recorder import Recorder
 from scenarios.outcomes import ERROR, HIT, MISS, OUTCOMES, REASON, UNKNOWN
 from traffic.keys import Requests
 

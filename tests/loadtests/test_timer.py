@@ -7,7 +7,7 @@ import time
 import gevent
 from gevent.event import Event
 
-from loadtests.timer import Timer
+from loadtests.sending.timer import Timer
 
 
 def lateness_us(delay_us: int) -> float:

@@ -14,8 +14,8 @@ from pathlib import Path
 import gevent
 import pytest
 
-from loadtests import client
-from loadtests.client import Connection, Target, TransportError
+from loadtests.sending import client
+from loadtests.sending.client import Connection, Target, TransportError
 
 ASK = b"GET /content/a HTTP/1.1\r\nHost: x\r\n\r\n"
 SMALL = b"HTTP/1.1 200 OK\r\nCache-Status: redis; hit\r\nContent-Length: 5\r\n\r\nhello"

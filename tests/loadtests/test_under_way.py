@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtests.under_way import UnderWay
+from loadtests.sending.under_way import UnderWay
 
 
 def counted(spans: list[tuple[int, int]], begin: int, end: int) -> float | None:

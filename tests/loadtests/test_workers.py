@@ -22,9 +22,9 @@ import pandas as pd
 import pytest
 import zmq
 
-from loadtests.distributed import Hello, own_boot, own_version
+from loadtests.distributed.protocol import Hello, own_boot, own_version
 from loadtests.order import Order
-from reports.records import LoadFacts
+from reports.stored.records import LoadFacts
 from scenarios.model import Keys, Workload
 from traffic.keys import requests
 

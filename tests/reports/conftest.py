@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.records import (
+from reports.stored.records import (
     AppFacts,
     LinkFacts,
     LoadFacts,

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reports import attribution, evidence, theory
-from reports.analysis import analyse
-from reports.attribution import HOP, LAG, MIX, QUEUEING, REST
-from reports.fills import explain
-from reports.page import page
+from reports import theory
+from reports.analysis import attribution
+from reports.analysis.attribution import HOP, LAG, MIX, QUEUEING, REST
+from reports.analysis.run import analyse
+from reports.render import evidence
+from reports.render.page import page
+from reports.trial.misses import explain
 
 
 def test_the_parts_add_up_to_the_whole(quick_run: Path) -> None:

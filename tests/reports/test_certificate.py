@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import reports
-from reports import evidence
-from reports.analysis import Analysis, analyse
-from reports.gate import WHY
-from reports.page import page
-from reports.records import TrialRecord
-from reports.tables import Cell
+from reports.analysis.run import Analysis, analyse
+from reports.render import evidence
+from reports.render.page import page
+from reports.render.tables import Cell
+from reports.stored.records import TrialRecord
+from reports.trial.gate import WHY
 from scenarios.model import Scenario
 
 

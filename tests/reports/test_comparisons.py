@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports import comparisons
+from reports.inference import comparisons
 
 
 def named(scenario: Any) -> list[tuple[str, str]]:

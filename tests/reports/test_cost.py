@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.cost import Tasks, Traffic, cost, mean_body_bytes, tasks
+from reports.cost.monthly import Tasks, Traffic, cost, mean_body_bytes, tasks
+from reports.cost.prices import DEFAULT, read_prices
 from reports.errors import ResultsError
-from reports.prices import DEFAULT, read_prices
 from scenarios.model import Cache, Resources, Upstream, Variant
 
 PRICES = read_prices()

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from reports import effects
-from reports.metrics import BY_NAME
+from reports.inference import effects
+from scenarios.metrics import BY_NAME
 
 LATENCY, HITS = BY_NAME["p50_ms"], BY_NAME["hit_ratio"]
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import effects, sequential, stopping
-from reports.metrics import BY_NAME, DECISIVE
+from reports.inference import effects, stopping
+from reports.statistics import sequential
+from scenarios.metrics import BY_NAME, DECISIVE
 from scenarios.model import Scenario
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(1200)]

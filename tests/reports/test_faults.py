@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from reports import stored
-from reports.gate import KINDS, Gate
-from reports.records import Fault, TrialRecord
-from reports.validity import gates, reasons
+from reports.stored import runs
+from reports.stored.records import Fault, TrialRecord
+from reports.trial.gate import Gate
+from reports.trial.validity import gates, reasons
+from scenarios.metrics import KINDS
 from scenarios.model import Variant
 
 
 @pytest.fixture(scope="module")
 def record(quick_run: Path) -> TrialRecord:
-    found = next(trial for trial in stored.read(quick_run).trials if trial.record.id == "b01-separate")
+    found = next(trial for trial in runs.read(quick_run).trials if trial.record.id == "b01-separate")
     return found.record
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import stored
-from reports.fills import Beginning, explain, shared_calls
+from reports.stored import runs
 from reports.theory import Caches
+from reports.trial.misses import Beginning, explain, shared_calls
 from scenarios.model import Variant
 from scenarios.tried import as_tried
 from simulation.engine import Contents
@@ -97,7 +97,7 @@ def test_joined_misses_are_one_call_a_replica() -> None:
 
 def test_the_counterfactual_of_sidecars_is_what_the_separate_cache_did(quick_run: Path) -> None:
     """Both variants of a block meet the same requests, so the prediction can be held against the deed."""
-    run = stored.read(quick_run)
+    run = runs.read(quick_run)
     of = {(trial.record.block, trial.record.variant): trial for trial in run.trials}
     for block in range(1, 6):
         sidecar, separate = of[block, "sidecar"], of[block, "separate"]
@@ -108,7 +108,7 @@ def test_the_counterfactual_of_sidecars_is_what_the_separate_cache_did(quick_run
 
 
 def test_one_replica_has_nothing_to_spare(made_up: Any) -> None:
-    run = stored.read(made_up(replicas=1, schedule={"warmup": 0, "duration": 5, "blocks": 1}))
+    run = runs.read(made_up(replicas=1, schedule={"warmup": 0, "duration": 5, "blocks": 1}))
     trial = next(trial for trial in run.trials if trial.record.variant == "sidecar")
     found = explain(trial.rows(), run.record.scenario.variant("sidecar"), 0.021, joined=False)
     assert abs(found.avoided) <= 0.01 * found.calls
@@ -151,7 +151,7 @@ def test_where_the_contents_are_not_known_a_hit_tells_of_them(scenario_of: Any) 
 
 
 def test_from_a_steady_start_too_the_counterfactual_is_what_the_separate_cache_did(made_up: Any) -> None:
-    run = stored.read(made_up(replicas=4, schedule={"start": "steady", "duration": 6, "blocks": 2}))
+    run = runs.read(made_up(replicas=4, schedule={"start": "steady", "duration": 6, "blocks": 2}))
     of = {(trial.record.block, trial.record.variant): trial for trial in run.trials}
     for block in (1, 2):
         sidecar, separate = of[block, "sidecar"], of[block, "separate"]

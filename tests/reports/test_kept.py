@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import reports
-from reports import kept
+from reports.inference import thresholds
 
 VALUES = {
     "sidecar": {block: {"p99_ms": 20 + 0.1 * block, "p50_ms": 1.0} for block in range(5)},
@@ -29,12 +29,12 @@ VALUES = {
 )
 def test_a_threshold_is_judged_by_the_interval(scenario_of: Any, text: str, outcomes: list[str]) -> None:
     scenario = scenario_of(thresholds=[text])
-    assert [result.outcome for result in kept.judge(scenario, VALUES, done=5)] == outcomes
+    assert [result.outcome for result in thresholds.judge(scenario, VALUES, done=5)] == outcomes
 
 
 def test_the_blocks_promised_decide_a_threshold(scenario_of: Any) -> None:
     scenario = scenario_of(thresholds=["separate.p99_ms <= 31"])
-    (open_,) = kept.judge(scenario, VALUES, done=5)
+    (open_,) = thresholds.judge(scenario, VALUES, done=5)
     assert open_.more_blocks is not None
     for blocks, outcome in (
         (5 * round(open_.more_blocks / 10), "undecided"),
@@ -42,12 +42,12 @@ def test_the_blocks_promised_decide_a_threshold(scenario_of: Any) -> None:
     ):
         longer = scenario_of(thresholds=scenario.thresholds, schedule={"blocks": blocks})
         grown = {"separate": {block: VALUES["separate"][block % 5] for block in range(blocks)}}
-        (later,) = kept.judge(longer, grown, done=blocks)
+        (later,) = thresholds.judge(longer, grown, done=blocks)
         assert later.outcome == outcome
 
 
 def test_a_threshold_that_is_decided_promises_nothing(scenario_of: Any) -> None:
-    results = kept.judge(scenario_of(thresholds=["p99_ms <= 25", "hit_ratio >= 1%"]), VALUES, done=5)
+    results = thresholds.judge(scenario_of(thresholds=["p99_ms <= 25", "hit_ratio >= 1%"]), VALUES, done=5)
     assert {result.more_blocks for result in results} == {None}
 
 
@@ -84,18 +84,18 @@ def test_an_id_is_one_variant_and_a_topology_those_that_agree(
     scenario_of: Any, text: str, judged: dict[str, str]
 ) -> None:
     scenario = scenario_of(thresholds=[text], **TTLS)
-    assert {found.variant: found.outcome for found in kept.judge(scenario, RATIOS, done=5)} == judged
+    assert {found.variant: found.outcome for found in thresholds.judge(scenario, RATIOS, done=5)} == judged
 
 
 def test_a_threshold_that_nothing_can_be_said_of_is_not_kept(scenario_of: Any) -> None:
     scenario = scenario_of(thresholds=["p50 <= sidecar.p50"], topology="sidecar")
-    assert [found.outcome for found in kept.judge(scenario, {"sidecar": {}}, done=5)] == ["undecided"]
+    assert [found.outcome for found in thresholds.judge(scenario, {"sidecar": {}}, done=5)] == ["undecided"]
 
 
 def test_two_blocks_keep_nothing_and_break_nothing(scenario_of: Any) -> None:
     two = {name: {block: of[block] for block in range(2)} for name, of in VALUES.items()}
     scenario = scenario_of(thresholds=["p99_ms <= 5000", "p99_ms >= 5000"])
-    assert {found.outcome for found in kept.judge(scenario, two, done=2)} == {"undecided"}
+    assert {found.outcome for found in thresholds.judge(scenario, two, done=2)} == {"undecided"}
 
 
 def test_thresholds_reach_the_summary(made_up: Any) -> None:

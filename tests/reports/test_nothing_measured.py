@@ -9,7 +9,7 @@ import pytest
 from commands import sidecar_bench
 
 import reports
-from reports import junit, markdown
+from reports.render import junit, markdown
 
 RARE = {"workload": {"rate": 0.001, "keys": {"count": 400}}}
 SHORT = {"schedule": {"warmup": 1, "duration": 0.001, "blocks": 3}, "workload": {"rate": 50}}

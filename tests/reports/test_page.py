@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import reports
-from reports import causes, tables
-from reports.analysis import Analysis, analyse
-from reports.page import page
+from reports.analysis.run import Analysis, analyse
+from reports.render import causes, tables
+from reports.render.page import page
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_many_variants_fit_the_page(made_up: Any) -> None:
 
 def test_the_conductor_does_not_pay_for_the_page() -> None:
     code = (
-        "import sys, reports, reports.records, reports.validity\n"
+        "import sys, reports, reports.stored.records, reports.trial.validity\n"
         "heavy = {'pandas', 'scipy', 'matplotlib', 'pyarrow', 'numpy', 'jinja2'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )

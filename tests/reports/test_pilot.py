@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports import pilot, statistics
-from reports.analysis import analyse
+from reports.analysis.run import analyse
+from reports.inference import pilot
+from reports.statistics import estimates
 
 
 def test_the_spread_between_and_within_blocks_is_told_apart() -> None:
@@ -39,7 +40,7 @@ def test_the_length_of_trial_that_is_promised_makes_the_interval_that_is_wanted(
     def half_widths(duration_s: float) -> np.ndarray[Any, Any]:
         sampling = 2.0 * np.sqrt(10 / duration_s)
         differences = random.normal(0, np.hypot(0.5, np.sqrt(2) * sampling), (20_000, 8))
-        return np.array([statistics.half_width(1.0, 8)]) * differences.std(axis=1, ddof=1)
+        return np.array([estimates.half_width(1.0, 8)]) * differences.std(axis=1, ddof=1)
 
     spread = float(np.hypot(0.5, np.sqrt(2) * 2.0))
     length_s = pilot.duration_for(1.0, spread, 2.0, blocks=8, duration_s=10)

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.analysis import analyse
-from reports.attribution import QUEUEING, REST, TERMS
-from reports.queueing import LEAST_IDLE, wait_ms
+from reports.analysis.attribution import QUEUEING, REST, TERMS
+from reports.analysis.run import analyse
+from reports.trial.queueing import LEAST_IDLE, wait_ms
 
 HIT_S, BEGIN_CALL_S, END_CALL_S, UPSTREAM_S = 0.3e-3, 1.0e-3, 0.8e-3, 0.05
 

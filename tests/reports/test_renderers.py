@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import reports
-from reports import evidence, junit, markdown
-from reports.summary import Refused, Summary, ThresholdResult
+from reports.render import evidence, junit, markdown
+from reports.summary.model import Refused, Summary, ThresholdResult
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports import sequential
+from reports.statistics import sequential
 
 
 def obrien_fleming(share: float) -> float:

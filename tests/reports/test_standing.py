@@ -11,15 +11,18 @@ import pytest
 from rich.console import Console
 
 import reports
-from bench import show
-from reports import junit, markdown, refusals, standing, stored
-from reports.analysis import analyse
-from reports.gate import KINDS, REMEDIES, WHY, Gate
-from reports.metrics import METRICS
-from reports.page import page
-from reports.records import TrialRecord
-from reports.summary import Summary
-from reports.validity import gates, stands
+from bench.cli import show
+from reports.analysis.run import analyse
+from reports.inference import standing
+from reports.render import junit, markdown
+from reports.render.page import page
+from reports.stored import runs
+from reports.stored.records import TrialRecord
+from reports.summary import refusals
+from reports.summary.model import Summary
+from reports.trial.gate import REMEDIES, WHY, Gate
+from reports.trial.validity import gates, stands
+from scenarios.metrics import KINDS, METRICS
 
 Change = Callable[[TrialRecord], TrialRecord]
 COUNTS = ("hit_ratio", "upstream_calls_per_1000", "upstream_reduction", "error_ratio")
@@ -140,7 +143,7 @@ def test_errors_are_counts_unless_the_machine_was_out_of_cpu_time(
 def test_sends_that_are_late_beside_the_ttl_change_what_is_counted(
     quick_run: Path, scenario_of: Any, late_us: int, ttl: float, counts: bool
 ) -> None:
-    trial = stored.read(quick_run).trials[0]
+    trial = runs.read(quick_run).trials[0]
     rows = trial.rows()
     late = rows.assign(sent_us=rows["sent_us"] + late_us, end_us=rows["end_us"] + late_us)
     variant = scenario_of(cache={"ttl": ttl}).variant(trial.record.variant)
@@ -151,7 +154,7 @@ def test_sends_that_are_late_beside_the_ttl_change_what_is_counted(
 def test_the_ttl_of_a_log_that_is_replayed_faster_is_the_one_that_it_was_tried_with(
     quick_run: Path, scenario_of: Any
 ) -> None:
-    trial = stored.read(quick_run).trials[0]
+    trial = runs.read(quick_run).trials[0]
     rows = trial.rows()
     late = rows.assign(sent_us=rows["sent_us"] + 30_000, end_us=rows["end_us"] + 30_000)
     workload = {"log": "access.log", "arrivals": "log", "speedup": 60}

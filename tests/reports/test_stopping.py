@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import reports
-from reports import effects, kept, stopping
+from reports.inference import effects, stopping, thresholds
 from scenarios.model import Scenario
 
 
@@ -109,7 +109,7 @@ def test_a_percentile_that_no_trial_can_tell_is_not_waited_for(scenario_of: Any)
 def test_an_undecided_threshold_keeps_a_run_going(scenario_of: Any) -> None:
     scenario = adaptive(scenario_of, thresholds=["separate.p50 <= 1.3"])
     found = values(CLEAR)
-    judged = kept.judge(scenario, found, 5)
+    judged = thresholds.judge(scenario, found, 5)
     assert [result.outcome for result in judged] == ["undecided"]
     decision = stopping.decide(scenario, effects.compare(scenario, found, 5), 5, judged)
     assert not decision.stop
@@ -119,7 +119,7 @@ def test_an_undecided_threshold_keeps_a_run_going(scenario_of: Any) -> None:
 def test_an_undecided_threshold_says_how_far(scenario_of: Any) -> None:
     scenario = adaptive(scenario_of, thresholds=["separate.p50 <= 1.305"])
     found = values(CLEAR)
-    (judged,) = kept.judge(scenario, found, 5)
+    (judged,) = thresholds.judge(scenario, found, 5)
     decision = stopping.decide(scenario, effects.compare(scenario, found, 5), 5, [judged])
     assert judged.more_blocks is not None
     assert decision.more_blocks == judged.more_blocks > 1
@@ -155,17 +155,17 @@ def without_p99(found: effects.Values) -> effects.Values:
 def test_a_threshold_on_what_no_trial_can_tell_is_not_waited_for(scenario_of: Any, topology: Any) -> None:
     scenario = adaptive(scenario_of, topology=topology, thresholds=["separate.p99 <= 20"])
     found = without_p99(values(CLEAR))
-    judged = kept.judge(scenario, found, 5)
+    judged = thresholds.judge(scenario, found, 5)
     assert [result.outcome for result in judged] == ["undecided"], "it is not kept, either"
     compared = effects.compare(scenario, found, 5)
-    assert stopping.decide(scenario, compared, 5, kept.within_reach(judged, found)).stop
+    assert stopping.decide(scenario, compared, 5, thresholds.within_reach(judged, found)).stop
 
 
 def test_a_threshold_on_trials_that_were_all_invalid_is_waited_for(scenario_of: Any) -> None:
     scenario = adaptive(scenario_of, topology="separate", thresholds=["separate.p99 <= 20"])
     found: effects.Values = {"separate": {}}
-    judged = kept.judge(scenario, found, 5)
-    assert not stopping.decide(scenario, (), 5, kept.within_reach(judged, found)).stop
+    judged = thresholds.judge(scenario, found, 5)
+    assert not stopping.decide(scenario, (), 5, thresholds.within_reach(judged, found)).stop
 
 
 def test_a_stored_run_does_not_wait_for_it_either(made_up: Any) -> None:

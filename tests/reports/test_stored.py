@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 import reports
-from reports import ResultsError, stored
-from reports.records import LinkFacts, RunEnd
+from reports import ResultsError
+from reports.stored import runs
+from reports.stored.records import LinkFacts, RunEnd
 
 ROWS = "trials/b01-sidecar/requests.parquet"
 SMALL: dict[str, Any] = {"schedule": {"warmup": 0.5, "duration": 2, "blocks": 2}}
 
 
 def test_trials_come_in_the_order_in_which_they_ran(quick_run: Path) -> None:
-    run = stored.read(quick_run)
+    run = runs.read(quick_run)
     assert len(run.trials) == 10
     assert [trial.record.block for trial in run.trials] == sorted(trial.record.block for trial in run.trials)
     assert run.notes == ()
@@ -73,7 +74,7 @@ def test_what_ended_a_run_is_read_and_told(made_up: Any) -> None:
 
 def test_a_missing_column_is_named(made_up: Any) -> None:
     run = made_up(**SMALL)
-    trial = stored.read(run).trials[0]
+    trial = runs.read(run).trials[0]
     trial.rows().drop(columns="key").to_parquet(trial.folder / "requests.parquet")
     with pytest.raises(ResultsError, match="no column key"):
         trial.rows()
@@ -81,7 +82,7 @@ def test_a_missing_column_is_named(made_up: Any) -> None:
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"report\.html: cannot be written .* sidecar-bench report"):
-        stored.put(tmp_path / "gone" / "report.html", "text")
+        runs.put(tmp_path / "gone" / "report.html", "text")
 
 
 def test_the_links_round_trip_is_that_of_before_and_after() -> None:
@@ -99,6 +100,6 @@ def test_a_run_of_a_version_that_knew_no_start_was_cold(made_up: Any) -> None:
     for trial in run.glob("trials/*/trial.json"):
         facts = json.loads(trial.read_text())
         trial.write_text(json.dumps({k: v for k, v in facts.items() if k not in ("start", "filling")}))
-    read = stored.read(run)
+    read = runs.read(run)
     assert read.record.scenario.schedule.start == "cold"
     assert {(trial.record.start, trial.record.filling) for trial in read.trials} == {("cold", None)}

@@ -8,14 +8,14 @@ import jsonschema
 import pytest
 
 import reports
-from reports import analysis
-from reports import summary as published
-from reports.records import TrialRecord
+from reports.analysis.run import analyse
+from reports.stored.records import TrialRecord
+from reports.summary import model as published
 
 
 def test_the_published_schema_is_in_step() -> None:
     assert published.SCHEMA_PATH.read_text(encoding="utf-8") == published.written(), (
-        "run: python -m reports.summary"
+        "run: python -m reports.summary.model"
     )
 
 
@@ -136,7 +136,7 @@ def test_a_percentile_that_only_some_trials_can_tell_is_not_shown(made_up: Any) 
     run = made_up(schedule={"warmup": 0, "duration": 5, "blocks": 8}, workload={"rate": 200})
     requests = [trial.requests for trial in reports.summarize(run).trials]
     assert min(requests) < 1000 <= max(requests)
-    found = analysis.analyse(run)
+    found = analyse(run)
     assert all(variant.metrics.p99_ms is None for variant in found.summary.variants)
     assert {one.blocks for one in found.summary.comparisons if one.metric == "p99_ms"} == {0}
     assert {one.blocks for one in found.summary.comparisons if one.metric == "p90_ms"} == {8}

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 import reports
-from reports import junit, markdown
-from reports.analysis import Analysis, analyse
-from reports.evidence import gates
-from reports.figures import pictures
-from reports.page import page
-from reports.records import RunRecord, StackChoice, TargetsChoice, TrialRecord
-from reports.summary import schema
+from reports.analysis.run import Analysis, analyse
+from reports.render import junit, markdown
+from reports.render.evidence import gates
+from reports.render.figures.pictures import pictures
+from reports.render.page import page
+from reports.stored.records import RunRecord, StackChoice, TargetsChoice, TrialRecord
+from reports.summary.model import schema
 
 NOTE = "Targets are not deployed fresh."
 CHOICE = TargetsChoice(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.ticks import logarithmic
+from reports.render.figures.ticks import logarithmic
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import stored
-from reports.records import FailedPath, TrialRecord, UsageFacts
-from reports.validity import gates, reasons
+from reports.stored import runs
+from reports.stored.records import FailedPath, TrialRecord, UsageFacts
+from reports.trial.validity import gates, reasons
 
 
 @pytest.fixture(scope="module")
-def trial(quick_run: Path) -> stored.StoredTrial:
-    return next(trial for trial in stored.read(quick_run).trials if trial.record.id == "b01-separate")
+def trial(quick_run: Path) -> runs.StoredTrial:
+    return next(trial for trial in runs.read(quick_run).trials if trial.record.id == "b01-separate")
 
 
 def changed(record: TrialRecord, part: str, **fields: Any) -> TrialRecord:
@@ -25,7 +25,7 @@ def throttled(usage: UsageFacts) -> UsageFacts:
     return usage.model_copy(update={"throttled_s": 1.0})
 
 
-def test_an_undisturbed_trial_passes_every_gate(trial: stored.StoredTrial) -> None:
+def test_an_undisturbed_trial_passes_every_gate(trial: runs.StoredTrial) -> None:
     judged = gates(trial.record, trial.rows())
     assert all(gate.passed for gate in judged)
     assert reasons(judged) == []
@@ -52,7 +52,7 @@ def test_an_undisturbed_trial_passes_every_gate(trial: stored.StoredTrial) -> No
     ],
 )  # fmt: skip
 def test_each_gate_stops_what_it_is_there_for(
-    trial: stored.StoredTrial, gate: str, spoil: Callable[[TrialRecord], TrialRecord]
+    trial: runs.StoredTrial, gate: str, spoil: Callable[[TrialRecord], TrialRecord]
 ) -> None:
     judged = {found.name: found for found in gates(spoil(trial.record), trial.rows())}
     assert not judged[gate].passed
@@ -63,7 +63,7 @@ def test_each_gate_stops_what_it_is_there_for(
         assert found.strain is None or (found.strain <= 1) is found.passed, found.name
 
 
-def test_late_sends_are_seen_in_the_rows(trial: stored.StoredTrial) -> None:
+def test_late_sends_are_seen_in_the_rows(trial: runs.StoredTrial) -> None:
     rows = trial.rows()
     late = rows.assign(sent_us=rows["sent_us"] + 30_000, end_us=rows["end_us"] + 3_000)
     record = changed(trial.record, "load", under_way=None)
@@ -82,7 +82,7 @@ def test_late_sends_are_seen_in_the_rows(trial: stored.StoredTrial) -> None:
     ],
 )
 def test_how_late_a_request_may_be_goes_by_how_long_requests_take(
-    trial: stored.StoredTrial, lag_us: int, median_us: int, passes: bool
+    trial: runs.StoredTrial, lag_us: int, median_us: int, passes: bool
 ) -> None:
     due_us = trial.rows()["intended_us"]
     rows = trial.rows().assign(sent_us=due_us + lag_us, end_us=due_us + max(median_us, lag_us))
@@ -106,26 +106,26 @@ def test_how_late_a_request_may_be_goes_by_how_long_requests_take(
     ],
 )
 def test_a_link_may_drift_by_what_its_measure_scatters(
-    trial: stored.StoredTrial, means: str, before_ms: float, after_ms: float, passes: bool
+    trial: runs.StoredTrial, means: str, before_ms: float, after_ms: float, passes: bool
 ) -> None:
     record = changed(trial.record, "link", means=means, achieved_ms=before_ms, after_ms=after_ms)
     (gate,) = [gate for gate in gates(record) if gate.name == "RTT drift"]
     assert gate.passed is passes
 
 
-def test_a_backlog_at_the_end_is_a_rate_that_was_not_achieved(trial: stored.StoredTrial) -> None:
+def test_a_backlog_at_the_end_is_a_rate_that_was_not_achieved(trial: runs.StoredTrial) -> None:
     rows = trial.rows()
     behind = rows.assign(sent_us=(rows["sent_us"] * 1.1).astype("int64"))
     assert "achieved rate" in {gate.name for gate in gates(trial.record, behind) if not gate.passed}
 
 
-def test_a_growing_backlog_breaks_littles_law(trial: stored.StoredTrial) -> None:
+def test_a_growing_backlog_breaks_littles_law(trial: runs.StoredTrial) -> None:
     rows = trial.rows()
     growing = rows.assign(end_us=rows["end_us"] + rows["intended_us"] // 2)
     assert "Little's law" in {gate.name for gate in gates(trial.record, growing) if not gate.passed}
 
 
-def test_an_older_trial_is_held_against_littles_law_by_its_rows_alone(trial: stored.StoredTrial) -> None:
+def test_an_older_trial_is_held_against_littles_law_by_its_rows_alone(trial: runs.StoredTrial) -> None:
     record, rows = changed(trial.record, "load", under_way=None), trial.rows()
     judged = {gate.name: gate for gate in gates(record, rows)}
     assert not judged["time under way"].applicable
@@ -134,16 +134,14 @@ def test_an_older_trial_is_held_against_littles_law_by_its_rows_alone(trial: sto
     assert "Little's law" in {gate.name for gate in gates(record, growing) if not gate.passed}
 
 
-def test_the_same_error_in_every_row_is_found_by_the_generators_own_count(trial: stored.StoredTrial) -> None:
+def test_the_same_error_in_every_row_is_found_by_the_generators_own_count(trial: runs.StoredTrial) -> None:
     rows = trial.rows()
     wrong = rows.assign(end_us=rows["end_us"] + 100)  # a tenth of a millisecond: the size of the effect
     (said,) = reasons(gates(trial.record, wrong))
     assert "the times in the rows are wrong" in said
 
 
-def test_a_throttle_that_the_scenario_asks_for_is_no_fault(
-    trial: stored.StoredTrial, scenario_of: Any
-) -> None:
+def test_a_throttle_that_the_scenario_asks_for_is_no_fault(trial: runs.StoredTrial, scenario_of: Any) -> None:
     record = trial.record.model_copy(update={"usage": [throttled(trial.record.usage[0])]})
     limited = scenario_of(resources={"cpus": 0.5}).variants[0]
     (gate,) = [gate for gate in gates(record, variant=limited) if gate.name == "throttled CPU"]
@@ -152,7 +150,7 @@ def test_a_throttle_that_the_scenario_asks_for_is_no_fault(
     assert "took 14.3% of the time" in gate.figure
 
 
-def test_what_nobody_could_read_is_not_said_to_be_zero(trial: stored.StoredTrial) -> None:
+def test_what_nobody_could_read_is_not_said_to_be_zero(trial: runs.StoredTrial) -> None:
     unread = [used.model_copy(update={"throttled_s": None}) for used in trial.record.usage]
     record = trial.record.model_copy(update={"usage": unread})
     record = changed(record, "machine", waiting_ratio=None, throttled_ratio=None)
@@ -181,7 +179,7 @@ def using(record: TrialRecord, share: float) -> TrialRecord:
     ],
 )
 def test_waiting_for_a_cpu_is_held_against_what_the_trial_itself_used(
-    trial: stored.StoredTrial, used: float, waited: float, passes: bool
+    trial: runs.StoredTrial, used: float, waited: float, passes: bool
 ) -> None:
     record = changed(using(trial.record, used), "machine", waiting_ratio=waited)
     (gate,) = [gate for gate in gates(record) if gate.name == "waiting for a CPU"]
@@ -189,7 +187,7 @@ def test_waiting_for_a_cpu_is_held_against_what_the_trial_itself_used(
 
 
 def test_held_back_by_the_limit_that_the_scenario_sets_is_not_waiting(
-    trial: stored.StoredTrial, scenario_of: Any
+    trial: runs.StoredTrial, scenario_of: Any
 ) -> None:
     record = changed(trial.record, "machine", waiting_ratio=0.66)
     limited = scenario_of(resources={"cpus": 0.2}).variants[0]
@@ -198,13 +196,13 @@ def test_held_back_by_the_limit_that_the_scenario_sets_is_not_waiting(
     assert "66%" in gate.figure
 
 
-def test_with_targets_only_a_machine_that_is_overloaded_waits_too_much(trial: stored.StoredTrial) -> None:
+def test_with_targets_only_a_machine_that_is_overloaded_waits_too_much(trial: runs.StoredTrial) -> None:
     for waited, passes in ((0.45, True), (0.55, False)):
         record = changed(on_target(trial.record, "app"), "machine", waiting_ratio=waited)
         assert all(gate.passed for gate in gates(record)) is passes
 
 
-def test_a_cache_that_was_hardly_asked_is_not_compared(trial: stored.StoredTrial, scenario_of: Any) -> None:
+def test_a_cache_that_was_hardly_asked_is_not_compared(trial: runs.StoredTrial, scenario_of: Any) -> None:
     requests = trial.record.load.requests
     spoilt = changed(
         trial.record, "load", outcomes={"hit": requests - requests // 4, "bypass": requests // 4}
@@ -216,7 +214,7 @@ def test_a_cache_that_was_hardly_asked_is_not_compared(trial: stored.StoredTrial
     assert "Redis answered" not in {gate.name for gate in gates(spoilt, trial.rows(), uncached)}
 
 
-def test_errors_that_the_scenario_asks_for_are_no_fault(trial: stored.StoredTrial, scenario_of: Any) -> None:
+def test_errors_that_the_scenario_asks_for_are_no_fault(trial: runs.StoredTrial, scenario_of: Any) -> None:
     outcomes = {**trial.record.load.outcomes, "error": 20}
     record = changed(changed(trial.record, "load", outcomes=outcomes), "app", outcomes=outcomes)
     flaky = scenario_of(upstream={"error_ratio": 0.05}).variants[0]
@@ -230,7 +228,7 @@ def on_target(record: TrialRecord, counted_by: str) -> TrialRecord:
     return record.model_copy(update={"app": None}) if counted_by == "headers" else record
 
 
-def test_the_books_of_a_target_are_the_load_sides_and_the_apps(trial: stored.StoredTrial) -> None:
+def test_the_books_of_a_target_are_the_load_sides_and_the_apps(trial: runs.StoredTrial) -> None:
     judged = {gate.name: gate for gate in gates(on_target(trial.record, "app"), trial.rows())}
     assert judged["books: responses"].applicable
     assert judged["books: responses and calls"].applicable
@@ -241,14 +239,14 @@ def test_the_books_of_a_target_are_the_load_sides_and_the_apps(trial: stored.Sto
     assert [gate.name for gate in gates(spoilt) if not gate.passed] == ["books: responses and calls"]
 
 
-def test_traffic_of_others_on_a_target_makes_a_trial_invalid_and_is_named(trial: stored.StoredTrial) -> None:
+def test_traffic_of_others_on_a_target_makes_a_trial_invalid_and_is_named(trial: runs.StoredTrial) -> None:
     record = on_target(trial.record, "app")
     others = {**trial.record.load.outcomes, "hit": trial.record.load.outcomes["hit"] + 1}
     (said,) = reasons(gates(changed(record, "app", outcomes=others)))
     assert "others use it, or it was restarted" in said
 
 
-def test_books_that_nobody_else_kept_are_not_applicable(trial: stored.StoredTrial) -> None:
+def test_books_that_nobody_else_kept_are_not_applicable(trial: runs.StoredTrial) -> None:
     judged = [gate for gate in gates(on_target(trial.record, "headers")) if gate.name.startswith("books")]
     assert len(judged) == 3
     for gate in judged:
@@ -258,7 +256,7 @@ def test_books_that_nobody_else_kept_are_not_applicable(trial: stored.StoredTria
 
 
 def test_errors_that_had_to_come_are_no_fault_and_others_are_named_by_their_paths(
-    trial: stored.StoredTrial,
+    trial: runs.StoredTrial,
 ) -> None:
     failing = {**trial.record.load.outcomes, "error": 9}
     due = changed(trial.record, "load", outcomes=failing, expected_errors=9)

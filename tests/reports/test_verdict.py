@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports import effects, verdict
-from reports.effects import Compared
+from reports.analysis import verdict
+from reports.inference import effects
+from reports.inference.effects import Compared
 
 BLOCKS = 5
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.comparisons import pairs
+from reports.inference.comparisons import pairs
 from scenarios import document
 from scenarios.document import ScenarioError
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from bench import cli
+from bench.cli import app
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def sidecar_bench(*arguments: str, cwd: Path) -> Ended:
         contextlib.redirect_stderr(stderr),
     ):
         try:
-            cli.main()
+            app.main()
         except SystemExit as ended:
             code = ended.code
         finally:

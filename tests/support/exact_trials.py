@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from loadtests.upstream import is_missing
-from reports import stored
+from reports.stored import runs
 from scenarios.model import Scenario
 from scenarios.tried import as_tried
 from simulation import start
@@ -49,13 +49,13 @@ class Compared:
 
 def compare(folder: Path) -> Iterator[Compared]:
     """Compare each trial of a run with the simulation of its requests."""
-    run = stored.read(folder)
+    run = runs.read(folder)
     for trial in run.trials:
         if trial.record.fault is None:
             yield _compared(folder, run.record.scenario, trial)
 
 
-def _compared(folder: Path, scenario: Scenario, trial: stored.StoredTrial) -> Compared:
+def _compared(folder: Path, scenario: Scenario, trial: runs.StoredTrial) -> Compared:
     record, rows = trial.record, trial.rows()
     variant = with_stored_log(as_tried(scenario.variant(record.variant)), folder / FOLDER)
     span_s = scenario.schedule.warmup + scenario.schedule.duration

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from bench.store import RunFolder
 from compose.stack import AppCounts, Deployment, Filled, Filling, Held, LinkReport, UpstreamCounts, Usage
 from loadtests.order import Order
-from reports.records import LoadFacts, MachineFacts, RunRecord, StackChoice, TrialRecord
+from reports.stored.records import LoadFacts, MachineFacts, RunRecord, StackChoice, TrialRecord
 from scenarios import document, plan
 from scenarios.model import Scenario, Variant
 

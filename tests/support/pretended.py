@@ -9,9 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
-from bench.experiments import Floor, Stalled, scenario
-from reports import effects
-from reports.summary import Summary, Theory, TrialSummary, VariantSummary
+from bench.selftest.experiments import Floor, Stalled, scenario
+from reports.inference import effects
+from reports.summary.model import Summary, Theory, TrialSummary, VariantSummary
 from scenarios.model import Scenario, Variant
 from traffic.arrivals import arrivals
 

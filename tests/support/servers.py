@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import uvicorn
 from redis import Redis
 
-from compose import redis_binary
+from compose.host import redis_binary
 
 
 def eventually(condition: Callable[[], Any], within_s: float = 10.0) -> bool:

@@ -23,10 +23,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app.settings import Settings
-from compose import redis_binary
 from compose.credentials import acl
 from compose.export.compose_files import compose_files
 from compose.export.service import Service, service
+from compose.host import redis_binary
 from scenarios import document
 from scenarios.sizes import MIB
 

@@ -22,10 +22,10 @@ from cfnlint.decode import decode_str
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from compose import redis_binary
-from compose.composition import PARTS
+from compose.docker.composition import PARTS
 from compose.export.ecs import Size, ecs, task_size
 from compose.export.service import Service, service
+from compose.host import redis_binary
 from scenarios import document
 from scenarios.document import ScenarioError
 from scenarios.fargate import SIZES

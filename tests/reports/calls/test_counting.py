@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import statistics
 from reports.calls.counting import garwood, per_hour
+from reports.statistics import estimates
 
 TWENTY_S = 20 / 3600
 
@@ -38,7 +38,7 @@ def test_no_call_at_all_is_compatible_with_a_few() -> None:
 
 def test_many_calls_that_scatter_have_students_interval() -> None:
     counts = [900, 1000, 1100]
-    found, estimate = per_hour(counts, [1.0] * 3), statistics.mean([float(count) for count in counts])
+    found, estimate = per_hour(counts, [1.0] * 3), estimates.mean([float(count) for count in counts])
     assert found is not None
     assert estimate is not None
     assert found.ci95 == pytest.approx(estimate.interval())
@@ -67,7 +67,7 @@ def test_where_the_scatter_is_not_known_neither_interval_is_left(counts: list[in
     low, high = (end / exposed for end in garwood(sum(counts)))
     assert found.ci95[0] <= low
     assert high <= found.ci95[1]
-    estimate = statistics.mean([count / 0.5 for count in counts])
+    estimate = estimates.mean([count / 0.5 for count in counts])
     student = estimate.interval(least=0.0) if estimate is not None else None
     assert student is None or (found.ci95[0] <= student[0] and student[1] <= found.ci95[1])
 

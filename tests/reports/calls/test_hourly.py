@@ -8,11 +8,12 @@ import pytest
 
 import reports
 from reports import theory
-from reports.analysis import analyse
-from reports.calls import sentences, tables
-from reports.calls.model import CallsPerHour, MeasuredCalls
-from reports.records import TrialRecord
-from reports.summary import VariantSummary
+from reports.analysis.run import analyse
+from reports.calls import sentences
+from reports.render import calls
+from reports.stored.records import TrialRecord
+from reports.summary.calls import CallsPerHour, MeasuredCalls
+from reports.summary.model import VariantSummary
 
 STEADY = {"start": "steady", "warmup": 0, "duration": 6, "blocks": 3}
 COLD = STEADY | {"start": "cold"}
@@ -48,9 +49,9 @@ def test_a_cold_start_is_never_multiplied_up_to_an_hour(made_up: Any) -> None:
         assert hourly.value == pytest.approx(3600 * steady.calls)
         assert sentences.COLD in sentences.of_variant(found)
     assert "cold start, not the long run" in analysis.summary.verdict
-    shown = " ".join(cell.text for row in tables.quotas(analysis).rows for cell in row)
+    shown = " ".join(cell.text for row in calls.quotas(analysis).rows for cell in row)
     assert "met" in shown
-    measured = tables.hourly(analysis).rows[0][2]
+    measured = calls.hourly(analysis).rows[0][2]
     assert measured.text.endswith(" in 6 s")
     assert measured.under == sentences.COLD
 
@@ -71,8 +72,8 @@ def test_of_a_cold_start_that_nothing_computes_nothing_is_said(made_up: Any) -> 
     for found in analysis.summary.variants:
         assert found.upstream_calls_per_hour is None
         assert "schedule.start: steady" in sentences.of_variant(found)
-    assert tables.quotas(analysis).rows == []
-    assert [cell.under for cell in tables.hourly(analysis).rows[0][1:3]] == ["not known", sentences.COLD]
+    assert calls.quotas(analysis).rows == []
+    assert [cell.under for cell in calls.hourly(analysis).rows[0][1:3]] == ["not known", sentences.COLD]
 
 
 def test_without_a_cache_every_request_is_a_call(made_up: Any) -> None:

@@ -1,0 +1,1 @@
+"""What is answered from the cache, what is fetched, and what is stored. Imports store and upstream."""

@@ -1,0 +1,3 @@
+"""Calls to the upstream API: connections, codings, quotas, and how many at once. Imports settings, names and
+metrics.
+"""

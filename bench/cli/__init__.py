@@ -1,0 +1,1 @@
+"""The commands. Imports everything else of bench."""

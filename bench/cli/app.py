@@ -1,0 +1,285 @@
+"""The command `sidecar-bench`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+import reports
+from bench.cli import cost, doctor, export, log, options, show
+from bench.errors import UserError
+from bench.load import workers
+from bench.load.local import LoadError
+from bench.run import conductor, limits, machine, remarks, starting
+from bench.selftest import command
+from bench.store import DEFAULT_ROOT, RunFolder, runs, write_text
+from bench.targets import contracts, guard, services
+from bench.terminal import progress, text
+from compose import clean as cleaning
+from compose.host import interrupts, ownership
+from compose.stack import StackError
+from loadtests.sending.limits import raise_open_files
+from reports import ResultsError
+from reports.render.junit import render as as_junit
+from reports.render.markdown import render as as_markdown
+from scenarios import document
+from scenarios.document import ScenarioError
+from traffic.logs import LogError
+
+# Exit codes beside 0, 1 and 3, which say what a run has found (`reports.exit_code`).
+INVALID: Final = 2
+FAILED: Final = 4
+INTERRUPTED: Final = 130
+PIPE_CLOSED: Final = 141
+
+cli = typer.Typer(
+    help="Where should a FastAPI service's Redis cache live: in its task (sidecar), or in one of its own?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Results = Annotated[Path, typer.Option("--results", help="The folder of all runs.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or folder; `last` is the newest.")]
+StackName = Annotated[
+    str, typer.Option("--stack", help="auto, docker or processes: where variants are deployed.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sidecar-bench {metadata.version('sidecar-bench')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+@cli.command()
+@options.takes_fields()
+def run(
+    scenario: Annotated[
+        str | None, typer.Argument(help="A scenario of the library (see `list`) or a YAML file.")
+    ] = None,
+    stack: StackName = "auto",
+    target: services.Target = None,
+    label: services.Label = None,
+    own: services.Own = False,
+    rate_cap: services.RateCap = None,
+    duration_cap: services.DurationCap = None,
+    path: contracts.KeyPath = None,
+    outcome: contracts.Outcomes = None,
+    cache: contracts.CacheName = None,
+    header: contracts.Headers = None,
+    upstream_count: contracts.CountUrl = None,
+    local_workers: workers.Local = 0,
+    expected_workers: workers.Remote = 0,
+    bind: workers.Bind = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Resume a run that was interrupted.")
+    ] = None,
+    results: Results = DEFAULT_ROOT,
+    markdown: Annotated[Path | None, typer.Option(help="Write the findings as Markdown, too.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write thresholds and trials as JUnit XML, too.")] = None,
+    *,
+    changed: dict[str, object],
+) -> None:
+    """Compare the variants of a scenario and write a report.
+
+    Exit codes: 0, every threshold is met, or, where none is stated, something was decided; 1, a threshold
+    is violated; 2, invalid input; 3, a threshold is undecided, or nothing could be decided; 4, the run
+    itself failed.
+    """
+    console, files = text.console(), raise_open_files()
+    crew = workers.asked(local_workers, expected_workers, bind)
+    called = contracts.asked(
+        path,
+        outcome,
+        cache,
+        header,
+        upstream_count,
+        own_keys=bool(target) and "workload.keys.file" in changed,
+    )
+    aim = services.asked(target, label, own, rate_cap, duration_cap, called)
+    crew.check_headers(called.headers)
+    said: list[str] = []
+    if resume is not None:
+        if scenario or changed:
+            raise UserError(
+                "--resume goes on with a run as it was begun; leave the scenario and its fields out"
+            )
+        folder = RunFolder.find(results, resume)
+        record = folder.record()
+        crew = workers.asked(local_workers, expected_workers, bind, record.command)
+        elsewhere = machine.is_another(record.environment, machine.environment())
+        guard.check(record.scenario, aim.again(record, elsewhere=elsewhere), called.headers)
+    else:
+        if scenario is None:
+            raise UserError(
+                "which scenario? `sidecar-bench list` names those of the library; `quick` is a start"
+            )
+        read = services.load(scenario, changed, stack, aim.choice)
+        said = log.examine(read, console.print, called.contract.prefix)
+        guard.check(read, aim.choice, called.headers)
+        record, folder = starting.begin(read, stack, results, aim.choice)
+    console.print(f"Run {record.run_id} on the {record.stack.name} stack: {record.stack.reason}.")
+    command = ["sidecar-bench", *contracts.redacted(sys.argv[1:])]
+    with (
+        folder.held(command),
+        starting.hint(folder),
+        services.open_stack(record, called.headers) as opened,
+        progress.listener(console) as listener,
+    ):
+        known = remarks.of(record.scenario, deployed=record.stack.targets is None)
+        known += limits.remarks(record.scenario, files)
+        for remark in [*known, *crew.remarks(opened.load_cpus)]:
+            listener.says(remark)
+        log.store(record.scenario, said, folder.path, services.contract(record).prefix)
+        if resume is not None:
+            for difference in folder.resumed(command, machine.environment()):
+                listener.says(f"Not as when the run began: {difference}.")
+        conductor.conduct(folder, record.scenario, opened, listener, crew.start_load())
+    summary = show.verdict(console, folder)
+    for file, render in ((markdown, as_markdown), (junit, as_junit)):
+        if file is not None:
+            write_text(file, render(summary))
+    sys.exit(reports.exit_code(summary))
+
+
+@cli.command()
+def report(name: RunName = "last", results: Results = DEFAULT_ROOT) -> None:
+    """Regenerate a stored run's report."""
+    show.verdict(text.console(), RunFolder.find(results, name))
+
+
+@cli.command(name="list")
+def list_(results: Results = DEFAULT_ROOT) -> None:
+    """Name the scenarios of the library and the runs that are stored."""
+    show.listing(text.console(), document.library(), runs(results))
+
+
+@cli.command(name="show")
+def show_(
+    name: Annotated[str, typer.Argument(help="A scenario, or a run's id or folder, or `last`.")],
+    results: Results = DEFAULT_ROOT,
+) -> None:
+    """Show what a scenario compares, or what a run has found."""
+    console = text.console()
+    if name in document.library() or name.endswith((".yaml", ".yml")):
+        show.scenario(console, document.build(document.read(document.find(name))))
+    else:
+        show.found(console, reports.summarize(RunFolder.find(results, name).path))
+
+
+@cli.command()
+@options.takes_fields()
+def check(
+    scenario: Annotated[str, typer.Argument(help="A scenario of the library or a YAML file.")],
+    *,
+    changed: dict[str, object],
+) -> None:
+    """Check a scenario and show what it would compare, without running it."""
+    read = document.load(scenario, changed)
+    guard.check_requests(read)
+    console = text.console()
+    show.scenario(console, read)
+    show.remarks(console, remarks.of(read))
+    log.examine(read, console.print)
+
+
+@cli.command(name="doctor")
+def doctor_() -> None:
+    """Say what this machine can do, and what to do about what is missing."""
+    doctor.examine(text.console())
+
+
+@cli.command(name="selftest")
+def selftest_(
+    full: Annotated[
+        bool, typer.Option(help="More questions and three times as many blocks, for nightly use.")
+    ] = False,
+    results: Results = DEFAULT_ROOT,
+) -> None:
+    """Ask the bench six questions with known answers.
+
+    Exit codes: 0, all are answered as expected; 1, one is not; 3, too little was valid to answer them all.
+    """
+    root = results / f"selftest-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    sys.exit(command.selftest(text.console(), root, full=full))
+
+
+cli.command(name="log")(log.log)
+cli.command(name="export")(export.export)
+cli.command(name="cost")(cost.cost)
+
+
+cli.command(name="worker")(workers.worker)
+
+
+@cli.command()
+def clean() -> None:
+    """Remove whatever an interrupted run has left: processes, folders, containers, networks."""
+    cleaned = cleaning.clean()
+    for line in cleaned.removed:
+        typer.echo(f"removed {line}")
+    for line in cleaned.left:
+        typer.echo(f"left alone {line}")
+    if cleaned.stuck:
+        raise UserError("\n".join(f"could not remove {line}" for line in cleaned.stuck))
+    if not cleaned.removed and not cleaned.left:
+        typer.echo("nothing of ours is left")
+
+
+def main() -> None:
+    """Run the command. Whatever goes wrong is a sentence; the exit codes are those of docs/results.md."""
+    interrupts.install()
+    text.prepare()
+    try:
+        try:
+            cli()
+        finally:
+            ownership.release()
+    except SystemExit as ended:
+        # Typer makes 1 of a reader that has gone (`… | head`), and 1 is a violated threshold's.
+        if isinstance(ended.__context__, BrokenPipeError):
+            sys.exit(PIPE_CLOSED)
+        raise
+    except (UserError, ScenarioError, StackError, ResultsError, LogError) as error:
+        _end(INVALID, str(error), error)
+    except LoadError as error:
+        _end(FAILED, f"{error}\nThis is a fault of the bench. Trials that ended are stored", error)
+    except interrupts.Interrupted as error:
+        interrupts.ignore()
+        _end(INTERRUPTED, "interrupted. Trials that ended are stored", error)
+    except OSError as error:
+        if error.filename is None:
+            _fault(error)
+        _end(INVALID, f"{error.filename}: {error.strerror}", error)
+    except Exception as error:
+        _fault(error)
+
+
+def _fault(error: Exception) -> NoReturn:
+    # Not by itself: Python would exit with 1, which is a violated threshold's.
+    traceback.print_exc()
+    _end(FAILED, "this is a fault of the bench; see above. Trials that ended are stored", error)
+
+
+def _end(code: int, said: str, error: BaseException) -> NoReturn:
+    notes: list[str] = getattr(error, "__notes__", [])
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write("\n".join([f"sidecar-bench: {said}", *notes]) + "\n")
+    sys.exit(code)

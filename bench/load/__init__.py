@@ -1,0 +1,1 @@
+"""The load generator's processes, started and followed."""

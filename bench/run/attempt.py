@@ -1,0 +1,143 @@
+"""One attempt at a trial: deployed, filled, loaded, counted and removed, whatever goes wrong meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.load.local import Load
+from bench.run import counting
+from bench.run.faults import Course, nothing_counted, nothing_sent
+from bench.run.listener import Listener
+from bench.run.machine import Watch
+from bench.run.start import ColdStart, Planned, SteadyStart, planned, starting
+from compose.stack import Deployment, Stack
+from loadtests.order import Order
+from reports.stored.records import TrialRecord
+from scenarios.model import Scenario, Variant
+from scenarios.plan import Trial
+from scenarios.tried import as_tried
+from traffic.logs.handing import FOLDER, with_stored_log
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of one trial."""
+
+    trial: Trial
+    attempt: int
+    scenario: Scenario
+    stack: Stack
+    folder: Path
+    listener: Listener
+    start_load: Callable[..., Load]
+
+    def record(self) -> TrialRecord:
+        """Deploy, load, count, tear down: whatever fails, nothing of the deployment is left.
+
+        Raises:
+            UserError: the workload or the disk is not usable.
+            UnsuitableError: the scenario has to change.
+        """
+        trial, run = self.trial, self.folder.parents[1]
+        variant = with_stored_log(as_tried(self.scenario.variant(trial.variant)), run / FOLDER)
+        started, watch = datetime.now(UTC), Watch(self.scenario.schedule.warmup)
+        course = Course(
+            enters=self.listener.stage,
+            load=nothing_sent(self.scenario.schedule),
+            machine=watch.facts(),
+            facts=nothing_counted(self.stack),
+        )
+        with course.noting_faults():
+            self._run(variant, course)
+        return TrialRecord(
+            id=trial.id,
+            variant=variant.id,
+            block=trial.block,
+            attempt=self.attempt,
+            seed=trial.seed,
+            started=started.isoformat(timespec="seconds"),
+            up_s=course.up_s,
+            down_s=course.down_s,
+            load=course.load,
+            machine=course.machine,
+            notes=list(course.notes),
+            fault=course.fault,
+            **course.facts,
+        )
+
+    def _run(self, variant: Variant, course: Course) -> None:
+        begins = self._planned(variant)
+        course.facts |= {"start": begins.start}
+        began = time.monotonic()
+        course.enter("deploying")
+        with (
+            self.start_load(
+                run_id=self.stack.run_id, cpus=self.stack.load_cpus, folder=self.folder
+            ) as generator,
+            self.stack.deploy(variant, seed=self.trial.seed, folder=self.folder / "logs") as deployment,
+            starting(deployment, begins.held) as start,
+        ):
+            course.up_s = time.monotonic() - began
+            course.enter("filling" if start.held else "loading")
+            with course.noting_faults():
+                self._load(variant, deployment, generator, start, course)
+            # Before it is counted: what stands still would only be missed when it does not answer.
+            with course.noting_faults():
+                course.note_lost(deployment.lost())
+            course.enter("counting")
+            course.facts |= counting.count(deployment, start.used, course) | {"filling": start.facts()}
+            course.notes = (*deployment.notes, *begins.notes)
+            course.facts["redis_server"] = deployment.redis_server
+            course.enter("removing")
+            began = time.monotonic()
+            deployment.down()
+            course.down_s = time.monotonic() - began
+
+    def _planned(self, variant: Variant) -> Planned:
+        schedule = self.scenario.schedule
+        if not self.stack.deploys:
+            return Planned("unknown")
+        return planned(variant, schedule.start, schedule.warmup + schedule.duration, self.trial.seed)
+
+    def _load(
+        self,
+        variant: Variant,
+        deployment: Deployment,
+        generator: Load,
+        start: ColdStart | SteadyStart,
+        course: Course,
+    ) -> None:
+        schedule = self.scenario.schedule
+        order = Order(
+            targets=deployment.targets,
+            workload=variant.workload,
+            seed=self.trial.seed,
+            warmup_s=schedule.warmup,
+            duration_s=schedule.duration,
+            timeout_s=schedule.timeout,
+            contract=deployment.contract,
+            headers=dict(deployment.headers),
+            rows=self.folder / "requests.parquet",
+            held=start.held,
+        )
+        watch = Watch(schedule.warmup)
+        try:
+            for event in generator.events(order):
+                if event["event"] == "ready":
+                    start.begin(generator)
+                    course.enter("loading")
+                    continue
+                if event["event"] == "started":
+                    start.started(event["origin_s"])
+                    if variant.workload.log is not None:
+                        deployment.begins(event["origin_s"])
+                watch.see(event)
+                course.sees(event)
+                self.listener.progress(event)
+            course.load = generator.facts()
+        finally:
+            course.machine = watch.facts()

@@ -1,0 +1,1 @@
+"""`sidecar-bench selftest`: questions with known answers, asked of this machine. Imports run."""

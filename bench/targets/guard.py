@@ -1,0 +1,77 @@
+"""What may be loaded: targets on this machine freely, others if they are the user's, and within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bench.errors import UserError
+from bench.targets import services
+from compose.external.stack import check_answers, is_here
+from reports.stored.records import TargetsChoice
+from scenarios.model import Scenario, Workload
+from traffic import keys
+
+
+def check(scenario: Scenario, choice: TargetsChoice | None, headers: Mapping[str, str] | None = None) -> None:
+    """Let nothing be loaded that is not the user's, nor more than was agreed to, nor what is not there.
+
+    `headers` go with each request.
+
+    Raises:
+        UserError: a target on another machine is not said to be the user's, or a cap would be broken.
+        StackError: a host is not known, or a target does not answer.
+    """
+    check_requests(scenario)
+    if choice is None:
+        return
+    far = [url for urls in choice.urls.values() for url in urls if not is_here(url)]
+    if far and not choice.owned:
+        raise UserError(
+            f"{far[0]} is not on this machine: load only what is yours, and say so with --i-own-this-target"
+        )
+    if far:
+        _check_caps(scenario, choice)
+    called = services.calls(scenario, choice, headers or {})
+    for label, urls in choice.urls.items():
+        for url in urls:
+            check_answers(label, url, called)
+
+
+def _check_caps(scenario: Scenario, choice: TargetsChoice) -> None:
+    schedule = scenario.schedule
+    span_s = schedule.warmup + schedule.duration
+    if span_s > choice.duration_cap_s:
+        raise UserError(
+            f"a trial takes {span_s:g} s with its warm-up, and {choice.duration_cap_s:g} s are allowed for "
+            "targets on other machines: shorten it with --duration, or allow it with "
+            f"--duration-cap {span_s:g}s"
+        )
+    for workload in {variant.workload for variant in scenario.variants}:
+        rate = _highest_rate(workload, span_s)
+        if rate > choice.rate_cap:
+            raise UserError(
+                f"{rate:g} requests/s are asked for, and {choice.rate_cap:g} are allowed for targets on "
+                "other machines: lower it with --rate (of a log: --set workload.speedup=…), or allow it with "
+                f"--rate-cap {rate:g}"
+            )
+
+
+def _highest_rate(workload: Workload, span_s: float) -> float:
+    """Return requests per second: as asked for, or those of the busiest second of a log."""
+    if workload.arrivals != "log":
+        return workload.rate
+    at_us = keys.requests(workload, 1, span_s, 0).at_us
+    within_a_second = at_us.searchsorted(at_us + 1_000_000) - np.arange(at_us.size)
+    return float(within_a_second.max(initial=0))
+
+
+def check_requests(scenario: Scenario) -> None:
+    """Refuse a file of too few paths before anything is deployed.
+
+    Raises:
+        LogError: it cannot be used.
+    """
+    for workload in {variant.workload for variant in scenario.variants if variant.workload.log is None}:
+        keys.first_path(workload)

@@ -1,0 +1,1 @@
+"""Running services: nothing is deployed, only called and asked for their counts."""

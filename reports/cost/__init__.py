@@ -1,0 +1,1 @@
+"""What a variant costs a month. Imports calls and trial."""

@@ -1,0 +1,1 @@
+"""Estimates with intervals, and looking more than once. Pure; imports nothing of reports."""

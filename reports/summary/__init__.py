@@ -1,0 +1,1 @@
+"""`summary.json`: the models of what a run has found. Imports trial."""

@@ -1,0 +1,43 @@
+"""Gates for what should never be in a trial: a fault, and outcomes that its variant cannot have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from reports.stored.records import Fault, TrialRecord
+from reports.trial.gate import Gate
+
+if TYPE_CHECKING:
+    from scenarios.model import Variant
+
+
+def of_outcomes(record: TrialRecord, variant: Variant | None) -> Iterator[Gate]:
+    """Judge whether there are outcomes that the variant cannot have, such as hits without a cache."""
+    if variant is None:
+        return
+    counted = Counter(record.load.outcomes) | Counter(record.app.outcomes if record.app else {})
+    cannot = variant.impossible_outcomes if record.deployed else variant.impossible_in_topology
+    found = {word: counted[word] for word in cannot if counted[word]}
+    each = ", ".join(f"{count} × {word}" for word, count in found.items())
+    yield Gate(
+        "possible outcomes",
+        each or "all outcomes are possible",
+        f"no {', '.join(cannot)}" if cannot else "any",
+        not found,
+        f"the variant {variant.id} cannot have these outcomes, and had them: {each}; something else was "
+        "measured than the scenario asks for",
+    )
+
+
+def of_fault(fault: Fault) -> Gate:
+    """Refuse a trial in which something failed."""
+    last = next((words.splitlines()[-1] for words in fault.last_words.values() if words), "")
+    return Gate(
+        "faults",
+        fault.reason,
+        "none",
+        False,
+        f"while {fault.stage}, {fault.reason}" + (f" (last in its log: {last})" if last else ""),
+    )
