@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from bench.cli.reading import Keys, LogFormat, Methods, PathRegex, Since, Statuses, StripQuery, Until
 from bench.errors import UserError
 from bench.store import write_text
 from bench.terminal import text
@@ -17,7 +18,7 @@ from reports.stored.logs import SAID
 from scenarios.contract import OURS
 from scenarios.model import Scenario, Workload
 from traffic import logs
-from traffic.logs import Facts, handing, replay, telling
+from traffic.logs import Facts, Reading, handing, replay, telling
 
 
 def log(
@@ -26,9 +27,21 @@ def log(
         typer.Argument(metavar="FILE…", help="Logs, or the files of a rotated one; - is standard input."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Write the figures as JSON.")] = False,
+    log_format: LogFormat = None,
+    path_regex: PathRegex = None,
+    methods: Methods = None,
+    statuses: Statuses = None,
+    since: Since = None,
+    until: Until = None,
+    strip_query: StripQuery = None,
+    keys: Keys = None,
 ) -> None:
     """Say what an access log holds, without running anything."""
-    read = logs.read(files)
+    reading = Reading(
+        log_format, path_regex, tuple(methods or ()), tuple(statuses or ()), since, until,
+        tuple(strip_query or ()), tuple(keys or ()),
+    )  # fmt: skip
+    read = logs.read(files, reading)
     said = [*telling.left_out(read.facts), *telling.told_apart(read), *filter(None, [telling.gaps(read)])]
     if as_json:
         typer.echo(json.dumps(telling.figures(read.facts) | {"remarks": said}, indent=2, ensure_ascii=False))

@@ -5,6 +5,7 @@
 
 from traffic.logs.errors import LogError
 from traffic.logs.log import AccessLog, Facts, LeftOut
+from traffic.logs.options import Reading
 from traffic.logs.reader import read, read_once
 
-__all__ = ["AccessLog", "Facts", "LeftOut", "LogError", "read", "read_once"]
+__all__ = ["AccessLog", "Facts", "LeftOut", "LogError", "Reading", "read", "read_once"]

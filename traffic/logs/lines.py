@@ -11,14 +11,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from traffic.logs import clf
-from traffic.logs.clf import Entry
-from traffic.logs.formats import Format, shown
-from traffic.logs.times import Clock
+from traffic.logs.formats import clf
+from traffic.logs.formats.entry import MOST_BYTES, Entry, shown
+from traffic.logs.formats.entry import UNREADABLE as NOT_READ
+from traffic.logs.formats.known import Format
+from traffic.logs.formats.times import Clock
 
 EMPTY: Final = "an empty line"
 CUT: Final = "cut off at the end of the file"
-UNREADABLE: Final = (clf.UNREADABLE, CUT)
+UNREADABLE: Final = (NOT_READ, CUT)
 _SIZE_BITS: Final = 42
 CACHEABLE: Final = ("GET", "HEAD")
 COLUMNS: Final = {
@@ -27,12 +28,14 @@ COLUMNS: Final = {
     "status": np.int16,
     "size": np.int64,
     "heads": np.bool_,
+    "clients": np.int32,
 }
 # What is read at once: lines of which nothing is open. `clf.parse` reads them to the same result, in many
-# times the time. Groups: virtual host, time, method, target, status with size; all empty in other lines.
+# times the time. Groups: virtual host, client, time, method, target, status with size; empty in other lines.
 _PLAIN: Final = re.compile(
     rb"^(?:(?:([a-z0-9][a-z0-9.-]*[a-z][a-z0-9.-]*(?::\d{1,5})?) (?=\d{1,3}(?:\.\d{1,3}){3} ))?"
-    rb'[^\s"\[\]\\\x00]+ - [^\s"\[\]\\\x00]+ \[(\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] '
+    rb'(?!- )([^\s",:\[\]\\\x00]+|[0-9a-f:]*:[0-9a-f]*:[0-9a-f:.]+) - '
+    rb'[^\s"\[\]\\\x00]+ \[(\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] '
     rb'"(GET|HEAD) (/[!#-\[\]-~]{0,65000}) HTTP/\d\.\d" (\d{3} (?:\d{1,12}|-))(?:[ \r].*)?|.*)$',
     re.MULTILINE,
 )
@@ -54,6 +57,18 @@ class Numbers(dict[bytes, int]):
         return number
 
 
+class Clients(Numbers):
+    """The number of each client's address; −1: the log names none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self[b""] = -1
+
+    def __missing__(self, address: bytes) -> int:
+        self[address] = number = len(self) - 1
+        return number
+
+
 class _Times(dict[bytes, int | None]):
     """Times by their text."""
 
@@ -71,7 +86,7 @@ class _Answers(dict[bytes, int]):
 
     def __missing__(self, text: bytes) -> int:
         size = -1 if text[4:] == b"-" else int(text[4:])
-        code = int(text[:3]) << _SIZE_BITS | ((size if size <= clf.MOST_BYTES else -1) + 1)
+        code = int(text[:3]) << _SIZE_BITS | ((size if size <= MOST_BYTES else -1) + 1)
         if len(self) < 1_000_000:
             self[text] = code
         return code
@@ -82,6 +97,7 @@ class Lines:
     """What the lines of one file hold, as far as it has been read."""
 
     numbers: Numbers
+    clients: Clients
     clock: Clock
     methods: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, Counted] = field(default_factory=dict)
@@ -96,7 +112,7 @@ class Lines:
         text = block.removesuffix(b"\n")
         if form.parse is clf.parse:
             found = _PLAIN.findall(text)
-            plain = [at for at, line in enumerate(found) if line[1] and self._times[line[1]] is not None]
+            plain = [at for at, line in enumerate(found) if line[2] and self._times[line[2]] is not None]
             self.lines += len(found)
             odd = len(plain) < len(found)
             taken = self._plain([found[at] for at in plain] if odd else found)
@@ -111,7 +127,7 @@ class Lines:
         self.blocks.append(taken)
 
     def _plain(self, found: Sequence[tuple[bytes, ...]]) -> dict[str, NDArray[Any]]:
-        hosts, times, methods, targets, answers = zip(*found, strict=True) if found else ((),) * 5
+        hosts, clients, times, methods, targets, answers = zip(*found, strict=True) if found else ((),) * 6
         resources = targets
         if any(hosts):
             resources = tuple(
@@ -128,6 +144,7 @@ class Lines:
             codes >> _SIZE_BITS,
             (codes & (1 << _SIZE_BITS) - 1) - 1,
             heads,
+            [self.clients[client] for client in clients],
         )
 
     def _odd(
@@ -140,7 +157,7 @@ class Lines:
                 continue
             entry = self._entry(line.removesuffix(b"\r"), form)
             if isinstance(entry, str):
-                last = cut and place == len(lines) - 1 and entry == clf.UNREADABLE
+                last = cut and place == len(lines) - 1 and entry == NOT_READ
                 self._leave_out(CUT if last else entry, line)
             else:
                 places.append(place)
@@ -152,6 +169,7 @@ class Lines:
             [entry.status for entry in entries],
             [entry.size for entry in entries],
             [entry.method == "HEAD" for entry in entries],
+            [self.clients[entry.client] for entry in entries],
         )
 
     def _entry(self, line: bytes, form: Format) -> Entry | str:

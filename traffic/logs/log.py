@@ -40,6 +40,7 @@ class Facts(BaseModel):
     methods: dict[str, int]
     statuses: dict[str, int]
     asked_once: int = Field(description="Resources that are asked for once.")
+    clients: int = Field(0, description="Distinct clients; 0 where the log names none.")
     far: int = Field(0, description="Requests whose times are far from all others: not replayed.")
     remarks: tuple[str, ...] = ()
 
@@ -76,6 +77,7 @@ class AccessLog:
 
     `at_us` counts from the first request; the requests of one second are spread evenly over it where the log
     tells whole seconds. `status` is the logged one, `size` the logged bytes, −1 where the log has none.
+    `clients` numbers the clients' addresses, −1 where the log has none; the addresses are not kept.
     `end_us`: when the log ends, by the same clock. `resources` has `http://HOST/…` or `/…` for each key.
     """
 
@@ -84,6 +86,7 @@ class AccessLog:
     status: NDArray[np.int16]
     size: NDArray[np.int64]
     heads: NDArray[np.bool_]
+    clients: NDArray[np.int32]
     resources: Blob
     end_us: int
     facts: Facts

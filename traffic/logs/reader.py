@@ -15,29 +15,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from traffic.logs import sources, stored
+from traffic.logs import filters, sources, stored
 from traffic.logs.errors import LogError
-from traffic.logs.formats import recognized
-from traffic.logs.lines import COLUMNS, UNREADABLE, Counted, Lines, Numbers
+from traffic.logs.formats.known import recognized
+from traffic.logs.formats.times import Clock
+from traffic.logs.lines import COLUMNS, UNREADABLE, Clients, Counted, Lines, Numbers
 from traffic.logs.log import AccessLog, Blob, Facts, LeftOut, apart, spread
-from traffic.logs.times import Clock
+from traffic.logs.options import AS_IT_IS, Reading
 from traffic.logs.unpack import blocks
 
 
-def read(names: Sequence[str | Path]) -> AccessLog:
+def read(names: Sequence[str | Path], reading: Reading = AS_IT_IS) -> AccessLog:
     """Read one log, which may be several files: they are put together in the order of their times.
 
-    A name is a file's, a pattern, or `-` for standard input. Each file is read once, to its end.
+    A name is a file's, a pattern, or `-` for standard input. Each file is read once, to its end. `reading`
+    says in which format it is, and which of its requests are taken.
 
     Raises:
-        LogError: it cannot be read, is in no format that is known, or holds no GET or HEAD request.
+        LogError: it cannot be read, is in no format that is known, or holds no GET or HEAD request that is
+            asked for.
     """
     files = sources.named([str(name) for name in names])
     if len(files) == 1 and stored.is_stored(files[0]):
         return stored.load(Path(files[0]))
-    numbers, clock = Numbers(), Clock()
+    numbers, clients, clock = Numbers(), Clients(), Clock()
     with _without_collector():
-        found = [_file(name, numbers, clock, apart=len(files) > 1) for name in files]
+        found = [_file(name, Lines(numbers, clients, clock), apart=len(files) > 1) for name in files]
     remarks = [remark for one in found for remark in one.remarks]
     kept: dict[bytes, _File] = {}
     for one in found:
@@ -45,22 +48,22 @@ def read(names: Sequence[str | Path]) -> AccessLog:
             remarks.append(f"{one.name}: holds the same lines as {kept[one.digest].name}: read once")
         else:
             kept[one.digest] = one
-    return _together(list(kept.values()), numbers, clock, remarks)
+    return _together(list(kept.values()), reading, remarks)
 
 
-def read_once(log: Path) -> AccessLog:
+def read_once(log: Path, reading: Reading = AS_IT_IS) -> AccessLog:
     """Return a log that this process may have read already: a pipe gives what it holds but once.
 
     Raises:
         LogError: it cannot be used.
     """
     stamp = log.stat().st_mtime_ns if log.is_file() else 0
-    return _read(str(log), stamp)
+    return _read(str(log), stamp, reading)
 
 
 @lru_cache(maxsize=4)
-def _read(name: str, _: int) -> AccessLog:
-    return read([name])
+def _read(name: str, _: int, reading: Reading) -> AccessLog:
+    return read([name], reading)
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,10 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _file(name: str, numbers: Numbers, clock: Clock, *, apart: bool) -> _File:
+def _file(name: str, lines: Lines, *, apart: bool) -> _File:
     """Read a file. `apart`: there are others, which may hold the same lines."""
     remarks: list[str] = []
-    digest, form, lines = hashlib.blake2b(digest_size=16), None, Lines(numbers, clock)
+    digest, form = hashlib.blake2b(digest_size=16), None
     with sources.opened(name) as file:
         for block in blocks(name, file, remarks):
             if apart:
@@ -109,27 +112,32 @@ def _file(name: str, numbers: Numbers, clock: Clock, *, apart: bool) -> _File:
     return _File(name, form.name, lines, digest.digest(), [f"{name}: {remark}" for remark in remarks])
 
 
-def _together(files: list[_File], numbers: Numbers, clock: Clock, remarks: list[str]) -> AccessLog:
+def _together(files: list[_File], reading: Reading, remarks: list[str]) -> AccessLog:
     files.sort(key=lambda one: one.begins_us)  # rotated logs: those of one second stay in their order
     left_out = _left_out(one.lines.left_out for one in files)
     columns = {
         name: _joined(name, (block for one in files for block in one.lines.blocks)) for name in COLUMNS
     }
+    read = files[0].lines
     lines = sum(one.lines.lines for one in files)
     if not columns["at_us"].size:
         raise LogError(_nothing(files, lines, left_out))
-    order = np.argsort(columns["at_us"], kind="stable")
-    columns = {name: column[order] for name, column in columns.items()}
-    at_us, keys = columns["at_us"], columns["keys"]
+    if np.any(np.diff(columns["at_us"]) < 0):
+        order = np.argsort(columns["at_us"], kind="stable")
+        columns = {name: column[order] for name, column in columns.items()}
+    try:
+        taken = filters.select(columns, read.numbers, reading)
+    except LogError as error:
+        raise LogError(f"{_names(files)}: {error}") from None
+    columns, at_us = taken.columns, taken.columns["at_us"]
     near = apart(at_us)
-    counts = np.bincount(keys)
     facts = Facts(
         names=tuple(one.name for one in files),
         format=", ".join(dict.fromkeys(one.format for one in files)),
         lines=lines,
         requests=at_us.size,
-        resources=len(numbers),
-        left_out=left_out,
+        resources=len(taken.resources),
+        left_out=tuple(sorted((*left_out, *taken.left_out), key=lambda kind: -kind.lines)),
         unreadable=sum(kind.lines for kind in left_out if kind.reason in UNREADABLE),
         first_us=int(at_us[near][0]),
         last_us=int(at_us[near][-1]),
@@ -138,14 +146,15 @@ def _together(files: list[_File], numbers: Numbers, clock: Clock, remarks: list[
             str(status): int(n)
             for status, n in zip(*np.unique(columns["status"], return_counts=True), strict=True)
         },
-        asked_once=int((counts == 1).sum()),
+        asked_once=int((np.bincount(columns["keys"]) == 1).sum()),
+        clients=int((np.unique(columns["clients"]) >= 0).sum()),
         far=int(at_us.size - at_us[near].size),
-        remarks=(*clock.remarks(), *remarks),
+        remarks=(*taken.remarks, *read.clock.remarks(), *remarks),
     )
-    return _log({name: column[near] for name, column in columns.items()}, numbers, clock, facts)
+    return _log({name: column[near] for name, column in columns.items()}, taken.resources, read.clock, facts)
 
 
-def _log(columns: dict[str, NDArray[Any]], numbers: Numbers, clock: Clock, facts: Facts) -> AccessLog:
+def _log(columns: dict[str, NDArray[Any]], resources: list[bytes], clock: Clock, facts: Facts) -> AccessLog:
     at_us = columns["at_us"]
     if clock.fractions:
         end_us = int(at_us[-1] - at_us[0]) + 1
@@ -153,7 +162,7 @@ def _log(columns: dict[str, NDArray[Any]], numbers: Numbers, clock: Clock, facts
         end_us = int(at_us[-1] - at_us[0]) + 1_000_000  # its last second lasts a second
         columns["at_us"] = spread(at_us)
     columns["at_us"] = columns["at_us"] - at_us[0]
-    return AccessLog(**columns, resources=Blob.of(numbers), end_us=end_us, facts=facts)
+    return AccessLog(**columns, resources=Blob.of(resources), end_us=end_us, facts=facts)
 
 
 def _joined(name: str, blocks_of_all: Iterable[dict[str, NDArray[Any]]]) -> NDArray[Any]:
@@ -171,9 +180,12 @@ def _left_out(of_files: Iterable[dict[str, Counted]]) -> tuple[LeftOut, ...]:
 
 def _nothing(files: list[_File], lines: int, left_out: Sequence[LeftOut]) -> str:
     """Say why no request was found."""
-    name = ", ".join(one.name for one in files)
     kinds = "; ".join(f"{kind.lines} × {kind.reason}, first: {kind.first or '(empty)'}" for kind in left_out)
     return (
-        f"{name}: none of its {lines} lines is a GET or HEAD request in Common or Combined Log Format "
-        f"({kinds}); check that workload.log names an access log"
+        f"{_names(files)}: none of its {lines} lines is a GET or HEAD request in "
+        f"{files[0].format} ({kinds}); check that workload.log names an access log"
     )
+
+
+def _names(files: Sequence[_File]) -> str:
+    return ", ".join(one.name for one in files)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from traffic.logs import answers
 from traffic.logs.errors import LogError
-from traffic.logs.formats import shown
+from traffic.logs.formats.entry import shown
 from traffic.logs.lines import COLUMNS
 from traffic.logs.log import AccessLog, Blob, LeftOut
 from traffic.logs.paths import Paths

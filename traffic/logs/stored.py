@@ -52,8 +52,9 @@ def load(path: Path) -> AccessLog:
     """
     try:
         with np.load(path, allow_pickle=False) as found:
+            older = {"clients": np.full(found["keys"].size, -1, np.int32)}  # they had none
             return AccessLog(
-                **{name: found[name] for name in COLUMNS},
+                **{name: older[name] if name not in found else found[name] for name in COLUMNS},
                 resources=Blob(found["targets"].tobytes(), found["ends"]),
                 end_us=int(found["end_us"]),
                 facts=Facts.model_validate_json(found["facts"].tobytes()),

@@ -10,7 +10,7 @@ import numpy as np
 
 from scenarios.model import Workload
 from traffic.logs.errors import LogError
-from traffic.logs.formats import shown
+from traffic.logs.formats.entry import shown
 from traffic.logs.lines import UNREADABLE
 from traffic.logs.log import AccessLog, Facts
 from traffic.logs.paths import sent

@@ -9,13 +9,12 @@ blanks, a field more, quotes around the whole line, fields after the agent. (Apa
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
-from traffic.logs.request_line import Asked, asked
-from traffic.logs.times import Clock
+from traffic.logs.formats.entry import NO_STATUS, UNREADABLE, Entry, size
+from traffic.logs.formats.request_line import Asked, asked
+from traffic.logs.formats.times import Clock
 
-MOST_BYTES: Final = 1 << 40  # no answer is larger than a TiB: such a size is none
-UNREADABLE: Final = "not in the log's format"
 # A quote that a user name imitates is escaped, and so no quote that follows a blank.
 _BEFORE: Final = re.compile(rb'\[([^\[\]"]{6,64})\](?: [^"\s\[]+)* "')
 _REQUEST: Final = re.compile(rb'((?:[^"\\]|\\.)*)" (\d{3}|-)(?: (\S*))?(?= |$)', re.DOTALL)
@@ -34,17 +33,6 @@ _IPV4: Final = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}")
 _EPHEMERAL: Final = 32_768
 
 
-class Entry(NamedTuple):
-    """A line that is a request: µs since the epoch, status (0: none that HTTP has), bytes (-1: unknown)."""
-
-    at_us: int
-    method: str
-    host: bytes
-    target: bytes
-    status: int
-    size: int
-
-
 def parse(line: bytes, clock: Clock) -> Entry | str:
     """Read one line; text says why it is no request for a resource."""
     timed = False
@@ -56,7 +44,7 @@ def parse(line: bytes, clock: Clock) -> Entry | str:
         found = _REQUEST.match(line, before.end()) or _RAW_REQUEST.match(line, before.end())
         if found is not None:
             return _entry(line[: before.start()], at_us, found)
-    return "a request without a status" if timed else UNREADABLE
+    return NO_STATUS if timed else UNREADABLE
 
 
 def _entry(prefix: bytes, at_us: int, found: re.Match[bytes]) -> Entry | str:
@@ -64,26 +52,17 @@ def _entry(prefix: bytes, at_us: int, found: re.Match[bytes]) -> Entry | str:
     if isinstance(request, str):
         return request
     if found[2] == b"-":
-        return "a request without a status"
-    return Entry(
-        at_us, request.method, _host(prefix, request), request.target, int(found[2]), _size(found[3])
-    )
+        return NO_STATUS
+    host, client = _sides(prefix, request)
+    return Entry(at_us, request.method, host, request.target, int(found[2]), size(found[3]), client)
 
 
-def _size(text: bytes | None) -> int:
-    digits = (text or b"").rstrip(b'"')
-    if not digits.isdigit() or len(digits) > 13 or int(digits) > MOST_BYTES:
-        return -1
-    return int(digits)
-
-
-def _host(prefix: bytes, request: Asked) -> bytes:
-    """Return the host that a request is for: the target's own, else the virtual host before the client."""
-    if request.host:
-        return request.host
-    found = _HOST.match(_uncollected(prefix))
+def _sides(prefix: bytes, request: Asked) -> tuple[bytes, bytes]:
+    """Return the host that a request is for (the target's own, else the virtual host), and its client."""
+    before = _uncollected(prefix)
+    found = _HOST.match(before)
     if found is None:
-        return b""
+        return request.host, address(before.partition(b" ")[0])
     name, port, client, third = found.groups()
     if _IPV4.fullmatch(name) or name.startswith(b"["):  # a client with its port looks like this, too
         served = port is not None and int(port[1:]) < _EPHEMERAL and is_address(client)
@@ -91,7 +70,19 @@ def _host(prefix: bytes, request: Asked) -> bytes:
         served = True
     else:  # two names: a virtual host and a client that has been looked up
         served = b"." in client and (port is not None or third == b"-")
-    return (name + (port or b"")).lower() if served else b""
+    if not served:
+        return request.host, name
+    return request.host or (name + (port or b"")).lower(), address(client)
+
+
+def address(text: bytes) -> bytes:
+    """Return a client's address without its port; the first of several; empty where there is none."""
+    one = text.strip(b' "').partition(b",")[0].strip()
+    if one.startswith(b"["):
+        one = one[1:].partition(b"]")[0]
+    elif one.count(b":") == 1:
+        one = one.partition(b":")[0]
+    return b"" if one == b"-" else one
 
 
 def _uncollected(prefix: bytes) -> bytes:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from traffic.logs import clf
-from traffic.logs.clf import Entry
 from traffic.logs.errors import LogError
-from traffic.logs.times import Clock
+from traffic.logs.formats import clf
+from traffic.logs.formats.entry import Parse, shown
 
-Parse = Callable[[bytes, Clock], Entry | str]
 _LOOKED_AT: Final = 50
 
 
@@ -79,10 +77,3 @@ def recognized(name: str, lines: Sequence[bytes]) -> Format:
                 )
             return known
     return COMBINED if any(COMBINED.pattern.match(line) for line in looked_at) else COMMON
-
-
-def shown(line: bytes, most: int = 160) -> str:
-    """Return a line of a log as it can be shown anywhere: printable, and not too long."""
-    text = line.strip().decode("utf-8", "backslashreplace")
-    text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
-    return text if len(text) <= most else text[: most - 1] + "…"

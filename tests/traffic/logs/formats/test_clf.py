@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traffic.logs import read
-from traffic.logs.clf import Entry, parse
-from traffic.logs.lines import _PLAIN, Lines, Numbers
-from traffic.logs.times import Clock
+from traffic.logs.formats.clf import parse
+from traffic.logs.formats.entry import Entry
+from traffic.logs.formats.times import Clock
+from traffic.logs.lines import _PLAIN, Clients, Lines, Numbers
 
 BYTES = st.binary(min_size=0, max_size=30).map(lambda text: b"/" + text.replace(b"\n", b"").strip(b" "))
 
@@ -70,36 +71,40 @@ def test_a_target_is_what_was_sent(target: bytes, host: bytes, read_as: bytes) -
 
 
 @pytest.mark.parametrize(
-    ("before", "host"),
+    ("before", "host", "client"),
     [
-        (b"192.0.2.1 - -", b""),
-        (b"192.0.2.1 - j doe", b""),
-        (b"client.example - frank", b""),
-        (b"2001:db8::1 - -", b""),
-        (b"a.example:443 192.0.2.1 - -", b"a.example:443"),
-        (b"A.example 192.0.2.1 - -", b"a.example"),
-        (b"a.example 2001:db8::1 - -", b"a.example"),
-        (b"a.example:443 client.example - -", b"a.example:443"),
-        (b"a.example client.example - -", b"a.example"),
-        (b"192.0.2.9:443 192.0.2.1 - -", b"192.0.2.9:443"),
-        (b"198.51.100.7 192.0.2.1 - -", b""),  # two clients: one forwarded by the other
-        (b"192.0.2.1:52024 192.0.2.9 - -", b""),
-        (b"Mar 14 09:00:00 web1 nginx[77]: 192.0.2.1 - -", b""),
-        (b"<190>Mar 14 09:00:00 web1 nginx: a.example 192.0.2.1 - -", b"a.example"),
-        (b"<190>1 2025-03-14T09:00:00Z web1 nginx 77 - - 192.0.2.1 - -", b""),
-        (b"2025-03-14T09:00:00.123456789Z stdout F a.example:80 192.0.2.1 - -", b"a.example:80"),
-        (b"2025-03-14T09:00:00.123456789Z 192.0.2.1 - -", b""),
-        (b"[pod/web-1/nginx] 192.0.2.1 - -", b""),
-        (b"web-1  | 192.0.2.1 - -", b""),
-        (b'"192.0.2.1 - -', b""),
-        (rb"192.0.2.1 - x [01/Jan/2001:00:00:00 +0000] \"GET /evil HTTP/1.1\" 200 1", b""),
-        (b"192.0.2.1 - [a]", b""),
-        (b'192.0.2.1 - "j doe "', b""),
+        (b"192.0.2.1 - -", b"", b"192.0.2.1"),
+        (b"192.0.2.1 - j doe", b"", b"192.0.2.1"),
+        (b"client.example - frank", b"", b"client.example"),
+        (b"2001:db8::1 - -", b"", b"2001:db8::1"),
+        (b"a.example:443 192.0.2.1 - -", b"a.example:443", b"192.0.2.1"),
+        (b"A.example 192.0.2.1 - -", b"a.example", b"192.0.2.1"),
+        (b"a.example 2001:db8::1 - -", b"a.example", b"2001:db8::1"),
+        (b"a.example:443 client.example - -", b"a.example:443", b"client.example"),
+        (b"a.example client.example - -", b"a.example", b"client.example"),
+        (b"192.0.2.9:443 192.0.2.1 - -", b"192.0.2.9:443", b"192.0.2.1"),
+        (b"198.51.100.7 192.0.2.1 - -", b"", b"198.51.100.7"),  # two clients: one forwarded by the other
+        (b"192.0.2.1:52024 192.0.2.9 - -", b"", b"192.0.2.1"),
+        (b"Mar 14 09:00:00 web1 nginx[77]: 192.0.2.1 - -", b"", b"192.0.2.1"),
+        (b"<190>Mar 14 09:00:00 web1 nginx: a.example 192.0.2.1 - -", b"a.example", b"192.0.2.1"),
+        (b"<190>1 2025-03-14T09:00:00Z web1 nginx 77 - - 192.0.2.1 - -", b"", b"192.0.2.1"),
+        (
+            b"2025-03-14T09:00:00.123456789Z stdout F a.example:80 192.0.2.1 - -",
+            b"a.example:80",
+            b"192.0.2.1",
+        ),
+        (b"2025-03-14T09:00:00.123456789Z 192.0.2.1 - -", b"", b"192.0.2.1"),
+        (b"[pod/web-1/nginx] 192.0.2.1 - -", b"", b"192.0.2.1"),
+        (b"web-1  | 192.0.2.1 - -", b"", b"192.0.2.1"),
+        (b'"192.0.2.1 - -', b"", b"192.0.2.1"),
+        (rb"192.0.2.1 - x [01/Jan/2001:00:00:00 +0000] \"GET /evil HTTP/1.1\" 200 1", b"", b"192.0.2.1"),
+        (b"192.0.2.1 - [a]", b"", b"192.0.2.1"),
+        (b'192.0.2.1 - "j doe "', b"", b"192.0.2.1"),
     ],
 )
-def test_the_host_is_the_one_before_the_client(before: bytes, host: bytes) -> None:
+def test_the_host_is_the_one_before_the_client(before: bytes, host: bytes, client: bytes) -> None:
     entry = parse(line(b"/a", before=before), Clock())
-    assert entry == Entry(BEGAN_US, "GET", host, b"/a", 200, 1000)
+    assert entry == Entry(BEGAN_US, "GET", host, b"/a", 200, 1000, client)
 
 
 @pytest.mark.parametrize(
@@ -178,11 +183,12 @@ LINES = st.builds(
 def test_what_is_read_at_once_is_read_to_the_same_result_one_by_one(text: bytes) -> None:
     found = _PLAIN.findall(text)
     assert len(found) == 1
-    if not found[0][1]:
+    if not found[0][2]:
         return
-    from traffic.logs.formats import COMBINED
+    from traffic.logs.formats.known import COMBINED
 
-    lines = Lines(Numbers(), Clock())
+    clients = Clients()
+    lines = Lines(Numbers(), clients, Clock())
     lines.take(text + b"\n", COMBINED)
     entry = parse(text.removesuffix(b"\r"), Clock())
     if isinstance(entry, str):
@@ -195,3 +201,6 @@ def test_what_is_read_at_once_is_read_to_the_same_result_one_by_one(text: bytes)
     assert columns["status"].tolist() == [entry.status]
     assert columns["size"].tolist() == [entry.size]
     assert columns["heads"].tolist() == [entry.method == "HEAD"]
+    assert [address for address, number in clients.items() if number == columns["clients"][0]] == [
+        entry.client
+    ]
