@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something that the user can mend. Shown as one message, without a traceback; exit code 2."""
+    """Something that the user can fix. Shown as one message, without a traceback; exit code 2."""

@@ -38,8 +38,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
-                f"{path}: the disk is full. Trials that ended are stored; make room and go on with --resume, "
-                "or choose another place with --results"
+                f"{path}: the disk is full. Trials that ended are stored; make room and continue with "
+                "--resume, or choose another place with --results"
             ) from error
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); choose another place with --results"
@@ -107,7 +107,7 @@ class RunFolder:
             if path.is_dir():
                 raise UserError(
                     f"{path}: the folder holds no {RUN}: it is no run, or its beginning was never written; "
-                    "remove it, and run the scenario anew"
+                    "remove it, and run the scenario again"
                 )
         raise UserError(f"{name}: no such run in {root}; `sidecar-bench list` names those that are stored")
 
@@ -117,7 +117,7 @@ class RunFolder:
         Raises:
             ResultsError: the file is damaged, or of a newer version.
         """
-        return parse(RunRecord, self.path / RUN, "run the scenario anew")
+        return parse(RunRecord, self.path / RUN, "run the scenario again")
 
     @contextlib.contextmanager
     def held(self, command: Sequence[str]) -> Iterator[None]:
@@ -198,7 +198,7 @@ class RunFolder:
         """
         ended = {}
         for path in sorted(self.path.glob(f"trials/*/{TRIAL}")):
-            remedy = f"remove the folder {path.parent} and go on with --resume"
+            remedy = f"remove the folder {path.parent} and continue with --resume"
             record = parse(TrialRecord, path, remedy)
             if self.trial_folder(record.id, record.attempt) != path.parent:
                 raise UserError(f"{path}: is of another trial than its folder; {remedy}")

@@ -60,10 +60,10 @@ def decide(run: Path) -> Decision:
 def exit_code(summary: Summary) -> int:
     """Return what the command that made a run should exit with.
 
-    0: every threshold is kept; or there is none, and something was decided. 1: one is broken, by its
+    0: every threshold is met; or there is none, and something was decided. 1: one is violated, by its
     interval. 3: a threshold is undecided; or there is none, and nothing was decided; or neither counts nor
     latencies of any trial can be believed.
-    (2 is for what the user can mend, 4 for a run that itself failed.)
+    (2 is for what the user can fix, 4 for a run that itself failed.)
     """
     from scenarios.metrics import DECISIVE
 

@@ -121,7 +121,7 @@ class Cache(Strict):
         0.0, ge=0, description="How long an expired response is kept, to ask with its ETag whether it holds."
     )
     stale_while_revalidate: Seconds = Field(
-        0.0, ge=0, description="How long an expired response is still served, while it is fetched anew."
+        0.0, ge=0, description="How long an expired response is still served, while it is refreshed."
     )
     stale_if_error: Seconds = Field(
         0.0, ge=0, description="How long an expired response is still served where the upstream fails."
@@ -293,11 +293,11 @@ class RunSettings(Strict):
     schedule: Schedule = Schedule()
     margin: Margin = Margin()
     precision: Precision = Precision()
-    thresholds: Thresholds = Field((), description="What the run must keep to, such as `p99_ms <= 20`.")
+    thresholds: Thresholds = Field((), description="What the run must meet, such as `p99_ms <= 20`.")
     cases: dict[CaseName, dict[str, Any]] = Field(
         {},
         description="Variants that differ in several fields at once, by name: what each sets, as it stands "
-        "above. Each is held against the first.",
+        "above. Each is compared with the first.",
     )
 
 

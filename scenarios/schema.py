@@ -1,6 +1,6 @@
 """The JSON Schema of scenario files, made from the models, for editors that complete and check.
 
-`python -m scenarios.schema` writes `scenarios/schema.json` anew; a test keeps the two in step.
+`python -m scenarios.schema` regenerates `scenarios/schema.json`; a test keeps the two in step.
 """
 
 from __future__ import annotations

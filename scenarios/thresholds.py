@@ -1,4 +1,4 @@
-"""Thresholds: what a run must keep to, written as people say it.
+"""Thresholds: what a run must meet, written as people say it.
 
     p99_ms <= 20                              every variant
     sidecar.p99_ms <= 20                      the variants of a topology, or one variant by its id

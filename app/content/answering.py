@@ -73,7 +73,7 @@ class Cache:
         return self._judged(resource.key, landed, data)
 
     async def answer(self, resource: Resource, look: Look) -> Answer:
-        """Answer what was no hit: stale while it is fetched anew, or what the fetch brings."""
+        """Answer what was no hit: stale while it is refreshed, or what the fetch brings."""
         now_s, found, fills = time.time(), look.found, self._fills
 
         def fill() -> Coroutine[None, None, Kept]:

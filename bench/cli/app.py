@@ -119,7 +119,7 @@ def run(
     if resume is not None:
         if scenario or changed:
             raise UserError(
-                "--resume goes on with a run as it was begun; leave the scenario and its fields out"
+                "--resume continues a run as it was started; leave the scenario and its fields out"
             )
         folder = RunFolder.find(results, resume)
         record = folder.record()

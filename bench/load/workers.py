@@ -52,7 +52,7 @@ Bind = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=_PANEL, metavar="ADDRESS:PORT", show_default=False,
-        help=f"Where such workers are awaited; 127.0.0.1:{_PORT} unless said otherwise.",
+        help=f"Where such workers are awaited; 127.0.0.1:{_PORT} by default.",
     ),
 ]  # fmt: skip
 

@@ -53,7 +53,9 @@ class Course:
             self.note(error.reason, words)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise UserError(f"the disk is full ({error}); make room and go on with --resume") from error
+                raise UserError(
+                    f"the disk is full ({error}); make room and continue with --resume"
+                ) from error
             self.note(str(error))
 
     def note(self, reason: str, last_words: Mapping[str, str] | None = None) -> None:

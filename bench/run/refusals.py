@@ -59,7 +59,7 @@ class Refusals:
     def remedy(self, run: Path) -> str:
         """Say what to do, and how to go on then."""
         remedies = dict.fromkeys(gate.remedy for gate in self._gates() if gate.remedy)
-        return " ".join([*remedies, f"Then go on with: sidecar-bench run --resume {run}"])
+        return " ".join([*remedies, f"Then continue with: sidecar-bench run --resume {run}"])
 
     def _gates(self) -> Iterator[Gate]:
         for kind in KINDS:

@@ -115,7 +115,7 @@ def _same_is_same(topology: str, bench: Experiments) -> Answer:
     """A/A: one topology under two names. Errs in at most 5% of runs.
 
     Each of the bench's own decisions is made at 5%, so that one of ten would err in up to 40% of runs. A
-    difference is therefore held against the bench if the word is still "better" or "worse" by the interval
+    difference therefore counts against the bench if the word is still "better" or "worse" by the interval
     at 5% over all metrics together; the words at 5% each are shown beside it.
     """
     from reports.inference.effects import decide

@@ -53,14 +53,14 @@ RateCap = Annotated[
     float | None,
     typer.Option(
         rich_help_panel=_PANEL, show_default=False,
-        help=f"Requests/s allowed for targets on other machines; {RATE_CAP:g} unless said otherwise.",
+        help=f"Requests/s allowed for targets on other machines; {RATE_CAP:g} by default.",
     ),
 ]  # fmt: skip
 DurationCap = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=_PANEL, show_default=False,
-        help=f"Length of a trial allowed for those, such as 5m; {DURATION_CAP_S:g}s unless said otherwise.",
+        help=f"Length of a trial allowed for those, such as 5m; {DURATION_CAP_S:g}s by default.",
     ),
 ]  # fmt: skip
 
@@ -111,7 +111,7 @@ class Asked:
             UserError: targets are named anew.
         """
         if self.urls is not None:
-            raise UserError("--resume goes on with the targets of the run; leave --target and --label out")
+            raise UserError("--resume uses the targets of the run; leave --target and --label out")
         stored = record.stack.targets
         if stored is None:
             if self != _SILENT:
@@ -264,7 +264,7 @@ def stack_choice(stack: str, choice: TargetsChoice | None) -> StackChoice:
         StackError: there is no such stack, or it cannot be used.
     """
     if choice is not None:
-        return StackChoice(name="targets", reason="--target names services that run already", targets=choice)
+        return StackChoice(name="targets", reason="--target names running services", targets=choice)
     name, reason = stacks.choose(stack)
     return StackChoice(name=name, reason=reason)
 

@@ -1,4 +1,4 @@
-"""Services that run already: nothing is deployed, and their own metrics are read before and after a load."""
+"""Running services: nothing is deployed, and their own metrics are read before and after a load."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from scenarios.contract import OURS, Contract
 from scenarios.model import Variant
 
 # Whoever answers at one address for several replicas is told by answers that differ: behind a fair coin,
-# 8 readings miss two replicas once in 128 times, and then the books do not balance.
+# 8 readings miss two replicas once in 128 times, and then the counts disagree.
 _READINGS: Final = 8
 _CREDENTIALS: Final = (401, 403, 407)
 WARM: Final = (
@@ -106,7 +106,7 @@ def _not_as_asked(label: str, url: str, path: str, status: int) -> str:
 
 
 class TargetStack(Stack):
-    """Hands out the URLs of services that run already: by label, which is the variant's."""
+    """Hands out the URLs of running services: by label, which is the variant's."""
 
     def __init__(self, run_id: str, urls: Mapping[str, Sequence[str]], calls: Calls | None = None) -> None:
         self.run_id = run_id

@@ -2,7 +2,7 @@
 
 The relay itself costs time, and how much depends on the machine and its minute. So the delay is found by
 measuring: set it, ask PING, move it by half the difference (it acts in both directions), until the
-median is near enough. The answer is kept for the run, and held against a fresh measurement each trial.
+median is near enough. The answer is kept for the run, and compared with a fresh measurement each trial.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Failed(Strict):
 
 
 class Done(Strict):
-    """What a worker counted itself, to be held against its rows."""
+    """What a worker counted itself, to be compared with its rows."""
 
     outcomes: dict[str, int]
     cpu_ratio: float = Field(ge=0)

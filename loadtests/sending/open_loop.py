@@ -102,7 +102,7 @@ class OpenLoop:
 
     @property
     def under_way(self) -> float | None:
-        """How many requests were under way at once, in the mean of the time after the warm-up."""
+        """How many requests were under way at once, on average over the time after the warm-up."""
         return self._under_way.mean
 
     @property

@@ -1,4 +1,4 @@
-"""How many requests are under way at once, in the mean of a window: counted as they come and go."""
+"""How many requests are under way at once, on average over a window: counted as they come and go."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 class UnderWay:
     """The time integral of the requests under way, by a running count and not by their rows.
 
-    Held against the rows it shows whether what is recorded of each request is what happened.
+    Compared with the rows it shows whether what is recorded of each request is what happened.
     """
 
     __slots__ = ("_area_ns", "_from_ns", "_since_ns", "_until_ns")

@@ -50,7 +50,7 @@ class Analysis:
 
     @property
     def deployed(self) -> bool:
-        """Whether the bench deployed what was loaded; else services were that ran already."""
+        """Whether the bench deployed what was loaded; else running services were loaded."""
         return self.run.record.stack.targets is None
 
     @property

@@ -15,6 +15,12 @@ from scenarios.metrics import BY_NAME, DECISIVE, Kind, Metric
 # What the sentence speaks of, in this order; the other metrics are in the table. Hits apart, because the
 # median of all requests mixes hits with misses; not the hit ratio, which says what the calls say.
 _SPOKEN: Final = ("upstream_calls_per_1000", "hit_p50_ms", "p50_ms", "p99_ms")
+# How a difference is said where it is not "has a lower" or "has a higher".
+_VERBS: Final = {
+    "upstream_calls_per_1000": ("makes fewer", "makes more"),
+    "upstream_reduction": ("has fewer", "has more"),
+    "error_ratio": ("has fewer", "has more"),
+}
 _NAMES: Final = {"sidecar": "the sidecar", "separate": "a separate Redis", "none": "no cache"}
 
 
@@ -111,9 +117,13 @@ def _of_one(found: Compared, without: Container[Kind]) -> str:
         if comparison is not None:
             said[comparison.decision].append(_phrase(BY_NAME[metric], comparison))
             open_ += [comparison] if comparison.decision == "undecided" and comparison.blocks else []
-    parts = [f"{word} in {_listed(phrases)}" for word, phrases in said.items() if phrases]
+    differ = said["better"] + said["worse"]
+    rest = [f"{word} in {_listed(said[word])}" for word in ("equivalent", "undecided") if said[word]]
     far = f" ({how_far(open_)} to decide)" if open_ else ""
-    return f"Against {a}, {b} is {_listed(parts)}{far}."
+    opening = f"Compared with {a}, {b}"
+    if not differ:
+        return f"{opening} is {_listed(rest)}{far}."
+    return f"{opening} {_listed(differ)}." + (f" It is {_listed(rest)}{far}." if rest else "")
 
 
 def how_far(open_: Sequence[Comparison | ThresholdResult]) -> str:
@@ -140,17 +150,19 @@ def findable(comparisons: Sequence[Comparison]) -> str:
         ]
         if known:
             parts.append(f"{metric.text(max(known), sign=True).lstrip('+')} in {metric.label}")
-    return f"This run finds, four times in five, differences of {_listed(parts)}." if parts else ""
+    return f"This run detects, with 80% power, differences of {_listed(parts)}." if parts else ""
 
 
 def _phrase(metric: Metric, comparison: Comparison) -> str:
-    """Name a metric; where a difference was found, with the difference and half its interval."""
+    """Name a metric; where a difference was found, say which way, and by how much ± half its interval."""
     difference = comparison.difference
     if comparison.decision in ("equivalent", "undecided") or difference is None or comparison.ci95 is None:
         return metric.label
     half = (comparison.ci95[1] - comparison.ci95[0]) / 2
     number, _, unit = metric.text(difference, sign=True).partition(" ")
-    return f"{metric.label} ({number} ± {metric.text(half, unit=False)}{' ' if unit else ''}{unit})"
+    lower, higher = _VERBS.get(metric.name, ("has a lower", "has a higher"))
+    found = f"{number} ± {metric.text(half, unit=False)}{' ' if unit else ''}{unit}"
+    return f"{lower if difference < 0 else higher} {metric.label} ({found})"
 
 
 def _of_many(compared: Sequence[Compared], without: Container[Kind]) -> str:
@@ -165,12 +177,12 @@ def _of_many(compared: Sequence[Compared], without: Container[Kind]) -> str:
 
 
 def _opening(pairs: Sequence[Pair]) -> str:
-    """Say what is held against what, in as few words as cover all pairs."""
+    """Say what is compared with what, in as few words as cover all pairs."""
     if len(named := {name(pair) for pair in pairs}) == 1:
         ((a, b),) = named
         return f"{len(pairs)} comparisons of {b} with {a}"
     if len(firsts := {pair.a.id for pair in pairs}) == 1:
-        return f"{len(pairs)} variants, each against {firsts.pop()}"
+        return f"{len(pairs)} variants, each compared with {firsts.pop()}"
     return f"{len(pairs)} comparisons of each other level with the first level"
 
 

@@ -1,4 +1,4 @@
-"""Which variants are held against which."""
+"""Which variants are compared with which."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pairs(scenario: Scenario) -> list[Pair]:
     """Return the comparisons of a scenario.
 
     Variants that differ in topology alone, where there are such: at equal levels of the factors that
-    both use, so that one sidecar is held against `separate` at each RTT. Else each level of each
+    both use, so that one sidecar is compared with `separate` at each RTT. Else each level of each
     factor against that factor's first level, all others being equal.
     """
     across = list(_across_topologies(scenario))

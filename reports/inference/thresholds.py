@@ -1,4 +1,4 @@
-"""Thresholds: whether the run keeps to what its scenario demands, by the interval and not by the point."""
+"""Thresholds: whether the run meets what its scenario demands, by the interval and not by the point."""
 
 from __future__ import annotations
 

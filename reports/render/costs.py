@@ -83,7 +83,7 @@ def table(
 
 
 def of_report(analysis: Analysis) -> Table:
-    """Return the table of a run's report; empty where it says nothing, as of services that ran already."""
+    """Return the table of a run's report; empty where it says nothing, as of running services."""
     empty = Table("costs", [], [])
     if not analysis.deployed:
         return empty

@@ -216,7 +216,7 @@ def witness(analysis: Analysis) -> str:
     by_chance = 0.0455 * len(scores)
     return (
         f"Over {len(scores)} trials the counted calls lie {mean:+.2f} standard errors from the "
-        f"expected ones in the mean, with a standard deviation of {deviation:.2f}; {outside} lie beyond ±2, "
+        f"expected ones on average, with a standard deviation of {deviation:.2f}; {outside} lie beyond ±2, "
         f"where chance alone puts {by_chance:.1f}."
     ).replace("-", "−")
 

@@ -11,7 +11,7 @@ from reports.summary.model import Comparison, MetricValue, Summary, ThresholdRes
 from reports.summary.refusals import sentence, tally
 from scenarios.metrics import METRICS, Metric
 
-_MARKS = {"pass": "✅ kept", "fail": "❌ broken", "undecided": "❔ undecided"}
+_MARKS = {"pass": "✅ met", "fail": "❌ violated", "undecided": "❔ undecided"}
 
 
 def render(summary: Summary) -> str:

@@ -63,7 +63,7 @@ def spread_of(half: float, blocks: int, alpha: float = 0.05) -> float:
 
 
 def detectable(spread: float, blocks: int, alpha: float = 0.05) -> float:
-    """Return the smallest true difference that so many blocks would have found four times in five."""
+    """Return the smallest true difference that so many blocks would have detected with 80% power."""
     quantiles = _quantile(1 - alpha / 2, blocks - 1) + _quantile(POWER, blocks - 1)
     return quantiles * spread / math.sqrt(blocks)
 

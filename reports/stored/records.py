@@ -140,7 +140,7 @@ class LoadFacts(Record):
     cpu_ratio: float = Field(description="CPU time of the generator over wall time, while it sent.")
     under_way: float | None = Field(
         None,
-        description="Requests under way at once, from send to answer, in the mean of the measured time: by "
+        description="Requests under way at once, from send to answer, on average over the measured time: by "
         "the generator's running count, not by its rows.",
     )
     unsent: int = Field(

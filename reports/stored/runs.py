@@ -32,7 +32,7 @@ class StoredTrial:
             ResultsError: the file is missing, damaged or not what `bench` writes.
         """
         path = self.folder / "requests.parquet"
-        remedy = f"remove the folder {self.folder} and go on with: sidecar-bench run --resume"
+        remedy = f"remove the folder {self.folder} and continue with: sidecar-bench run --resume"
         try:
             table = pq.read_table(path)
         except FileNotFoundError as error:
@@ -85,7 +85,7 @@ def read(folder: Path) -> StoredRun:
     if not trials:
         raise ResultsError(
             f"{folder}: no trial of this run has ended yet; "
-            f"go on with: sidecar-bench run --resume {folder.name}"
+            f"continue with: sidecar-bench run --resume {folder.name}"
         )
     trials.sort(key=lambda trial: (trial.record.block, trial.record.started, trial.record.attempt))
     notes.extend(sessions.notes(folder, record))
@@ -94,7 +94,7 @@ def read(folder: Path) -> StoredRun:
 
 def _run_record(path: Path) -> RunRecord:
     try:
-        return parse(RunRecord, path, "run the scenario anew")
+        return parse(RunRecord, path, "run the scenario again")
     except FileNotFoundError as error:
         raise ResultsError(
             f"{path}: is missing, so {path.parent} is no run; "
@@ -105,7 +105,7 @@ def _run_record(path: Path) -> RunRecord:
 def _run_end(path: Path) -> RunEnd | None:
     try:
         return parse(
-            RunEnd, path, f"remove it, and go on with: sidecar-bench run --resume {path.parent.name}"
+            RunEnd, path, f"remove it, and continue with: sidecar-bench run --resume {path.parent.name}"
         )
     except FileNotFoundError:
         return None
@@ -113,7 +113,7 @@ def _run_end(path: Path) -> RunEnd | None:
 
 def _trial_record(path: Path) -> TrialRecord:
     return parse(
-        TrialRecord, path, f"remove the folder {path.parent} and go on with: sidecar-bench run --resume"
+        TrialRecord, path, f"remove the folder {path.parent} and continue with: sidecar-bench run --resume"
     )
 
 
@@ -127,6 +127,6 @@ def put(path: Path, text: str) -> None:
         write_whole(path, text)
     except OSError as error:
         raise ResultsError(
-            f"{path}: cannot be written ({error.strerror}); make room or mend its permissions, then: "
+            f"{path}: cannot be written ({error.strerror}); make room or fix its permissions, then: "
             f"sidecar-bench report {path.parent.name}"
         ) from error

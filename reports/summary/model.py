@@ -106,7 +106,7 @@ class VariantSummary(Part):
 
 
 class Comparison(Part):
-    """One metric of variant `b` held against variant `a`, paired within blocks."""
+    """One metric of variant `b` compared with variant `a`, paired within blocks."""
 
     metric: str
     a: str
@@ -125,7 +125,7 @@ class Comparison(Part):
         description="About how many more blocks would decide; null where decided, or out of reach."
     )
     detectable: float | None = Field(
-        description="The smallest true difference that this run would have found four times in five."
+        description="The smallest true difference that this run would have detected with 80% power."
     )
 
 
@@ -204,7 +204,7 @@ class Refused(Part):
 
 
 class TrialSummary(Part):
-    """One trial. Counts are of the whole trial, warm-up included, so that the books can be checked."""
+    """One trial. Counts are of the whole trial, warm-up included, so that they can be compared."""
 
     id: str
     variant: str

@@ -43,7 +43,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Measures:
-    """One trial, measured. Requests and calls are those after the warm-up, unless said otherwise."""
+    """One trial, measured. Requests and calls are those after the warm-up, by default."""
 
     record: TrialRecord
     gates: tuple[Gate, ...]

@@ -44,11 +44,11 @@ def gates(
     if record.fault is not None:
         return [of_fault(record.fault)]
     if load_gates.nothing_measured(record.load, rows):
-        return [*_books(record), load_gates.nothing(record.load)]
+        return [*_counts(record), load_gates.nothing(record.load)]
     wanted_errors = variant.upstream.error_ratio if variant is not None else 0.0
     limited = variant is not None and variant.resources.cpus is not None
     judged = [
-        *_books(record),
+        *_counts(record),
         load_gates.own_means(record.load),
         load_gates.errors(record.load, wanted_errors),
         *load_gates.bypasses(record, variant),
@@ -85,7 +85,7 @@ def _with_errors_of_the_machine(judged: list[Gate]) -> list[Gate]:
     return [replace(gate, kinds=KINDS) if gate.name == "errors" else gate for gate in judged]
 
 
-def _books(record: TrialRecord) -> Iterator[Gate]:
+def _counts(record: TrialRecord) -> Iterator[Gate]:
     yield _responses(record)
     yield _upstream_calls(record)
     if record.load.outcomes.get("stale", 0) == 0:  # a stale answer's refresh happens behind it, or not at all
@@ -93,7 +93,7 @@ def _books(record: TrialRecord) -> Iterator[Gate]:
 
 
 def _responses(record: TrialRecord) -> Gate:
-    name, load, app = "books: responses", record.load, record.app
+    name, load, app = "counts: responses", record.load, record.app
     if app is None:
         return not_applicable(name, "the app's metrics could not be read: nobody counted but the load side")
     words = sorted({*load.outcomes, *app.outcomes})
@@ -113,7 +113,7 @@ def _responses(record: TrialRecord) -> Gate:
 
 
 def _upstream_calls(record: TrialRecord) -> Gate:
-    name, app, upstream = "books: upstream calls", record.app, record.upstream
+    name, app, upstream = "counts: upstream calls", record.app, record.upstream
     if app is None or not record.deployed:
         return not_applicable(name, "no stub stands behind a target that would count its calls again")
     return Gate(
@@ -126,7 +126,7 @@ def _upstream_calls(record: TrialRecord) -> Gate:
 
 
 def _responses_and_calls(record: TrialRecord) -> Gate:
-    name, upstream = "books: responses and calls", record.upstream
+    name, upstream = "counts: responses and calls", record.upstream
     if upstream.counted_by in ("headers", "unknown", "nobody"):
         return not_applicable(name, "upstream calls are known from the responses alone")
     if upstream.counted_by == "url":
@@ -196,7 +196,7 @@ def _lag_beside_ttl(lag_s: float, ttl_s: float) -> Gate:
         f"{share:.2%} of {ttl_s:g} s",
         f"≤ {LAG_OF_TTL:.0%}",
         share <= LAG_OF_TTL,
-        f"requests were sent {lag_s * 1000:.1f} ms late in the mean, {share:.1%} of the TTL, which changes "
+        f"requests were sent {lag_s * 1000:.1f} ms late on average, {share:.1%} of the TTL, which changes "
         "which of them are hits",
         strain=share / LAG_OF_TTL,
     )

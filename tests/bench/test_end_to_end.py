@@ -262,8 +262,8 @@ def test_a_broken_threshold_is_exit_code_1_and_a_failure_for_ci(tmp_path: Path) 
         "p50_ms <= 0.001": "fail",
         "upstream_calls_per_1000 <= 1000": "pass",
     }
-    assert "| `p50_ms <= 0.001` | sidecar | ❌ broken |" in markdown
-    assert "| `upstream_calls_per_1000 <= 1000` | sidecar | ✅ kept |" in markdown
+    assert "| `p50_ms <= 0.001` | sidecar | ❌ violated |" in markdown
+    assert "| `upstream_calls_per_1000 <= 1000` | sidecar | ✅ met |" in markdown
     assert case_of(junit, "p50_ms <= 0.001").find("failure") is not None
     assert len(case_of(junit, "upstream_calls_per_1000 <= 1000")) == 0, "a test case that passed is empty"
     assert [suite.get("failures") for suite in junit] == ["1", "0"]

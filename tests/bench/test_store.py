@@ -101,7 +101,7 @@ def test_a_damaged_trial_is_named_with_the_remedy(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, RUN)
     (run.begin_trial("b01-sidecar") / "trial.json").write_text("{")
     with pytest.raises(
-        ResultsError, match=r"trial\.json: is damaged .*; remove the folder .*b01-sidecar and go on"
+        ResultsError, match=r"trial\.json: is damaged .*; remove the folder .*b01-sidecar and continue"
     ):
         run.ended()
 

@@ -272,7 +272,7 @@ def test_a_run_that_goes_on_keeps_its_targets_and_may_be_allowed_more() -> None:
     assert nothing.again(stored(choice)) == choice
     more = services.asked(None, None, owned=True, rate_cap=None, duration_cap="2m")
     assert more.again(stored(choice)) == choice.model_copy(update={"owned": True, "duration_cap_s": 120.0})
-    with pytest.raises(UserError, match="goes on with the targets of the run"):
+    with pytest.raises(UserError, match="uses the targets of the run"):
         asked("http://b").again(stored(choice))
     assert nothing.again(stored(None)) is None
     with pytest.raises(UserError, match="has no targets"):

@@ -1,4 +1,4 @@
-"""A run on services that run already: real Redis, real HTTP, started by somebody else."""
+"""A run on running services: real Redis, real HTTP, started by somebody else."""
 
 from __future__ import annotations
 

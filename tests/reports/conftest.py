@@ -189,7 +189,7 @@ def _hits(
 
 
 def under_way(rows: pd.DataFrame, begin_us: float, end_us: float) -> float:
-    """Return how many requests were under way at once, in the mean of a window."""
+    """Return how many requests were under way at once, on average over a window."""
     took_us = rows["end_us"].clip(begin_us, end_us) - rows["sent_us"].clip(begin_us, end_us)
     return float(took_us.sum()) / (end_us - begin_us)
 

@@ -65,7 +65,7 @@ def test_a_bound_that_each_trial_has_for_itself_is_shown_with_the_worst(golden: 
 
 
 def test_books_have_no_worst(golden: Analysis) -> None:
-    assert by_name(golden)["Books: responses"][3].text == "equal in all"
+    assert by_name(golden)["Counts: responses"][3].text == "equal in all"
 
 
 def test_what_could_nowhere_be_judged_has_neither_bound_nor_worst(golden: Analysis) -> None:

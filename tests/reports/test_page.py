@@ -44,7 +44,7 @@ def test_the_page_says_everything(analysis: Analysis, html: str) -> None:
         "Where the time goes", "The Redis hop", "Why upstream was called", "Avoided by sharing",
         "Where the hits go in the long run", "Upstream calls per hour", "after a cold start",
         "What one shared cache would avoid", "furthest",
-        "Smallest effect found", "Books: upstream calls", "standard errors from the expected", "Little",
+        "Smallest effect found", "Counts: upstream calls", "standard errors from the expected", "Little",
     ):  # fmt: skip
         assert text in html
 

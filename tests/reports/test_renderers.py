@@ -45,7 +45,7 @@ def test_markdown_holds_the_verdict_and_a_whole_table(summary: Summary) -> None:
     assert summary.verdict in text.replace("\\", "")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in lines[:12]} == {5}
-    assert "❌ broken" in text
+    assert "❌ violated" in text
     assert "**better**" in text
 
 

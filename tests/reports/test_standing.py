@@ -83,7 +83,9 @@ def test_a_busy_machine_takes_the_latencies_and_leaves_the_counts(made_up: Any, 
 def test_the_verdict_says_what_is_known_and_once_why_the_rest_is_not(made_up: Any) -> None:
     run = made_up(busy())
     summary = reports.write(run)
-    assert summary.verdict.startswith("Against the sidecar, a separate Redis is better in upstream calls")
+    assert summary.verdict.startswith(
+        "Compared with the sidecar, a separate Redis makes fewer upstream calls"
+    )
     assert "latency" not in summary.verdict.split(". ")[0]
     why = (
         "None of the 10 trials has latencies that can be believed (99% of all CPU time was in use, so "

@@ -34,7 +34,7 @@ def test_a_trial_that_never_ended_is_left_out_with_a_note(made_up: Any) -> None:
     ("spoil", "named", "remedy"),
     [
         (lambda run: (run / "run.json").unlink(), "run.json", "sidecar-bench list"),
-        (lambda run: (run / "run.json").write_text("{"), "run.json", "run the scenario anew"),
+        (lambda run: (run / "run.json").write_text("{"), "run.json", "run the scenario again"),
         (lambda run: (run / "trials/b01-sidecar/trial.json").write_text("{}"), "trial.json", "--resume"),
         (lambda run: (run / ROWS).write_bytes(b"PAR1"), "requests.parquet", "--resume"),
         (lambda run: (run / ROWS).unlink(), "requests.parquet", "--resume"),

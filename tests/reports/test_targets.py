@@ -1,4 +1,4 @@
-"""Runs on services that ran already: the report says what it does not know."""
+"""Runs on running services: the report says what it does not know."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ def test_the_page_names_the_targets_and_claims_no_cold_start(analysis: Analysis)
 def test_gates_that_do_not_apply_are_not_counted_as_passed(analysis: Analysis) -> None:
     rows = {row[0].text: row[2] for row in gates(analysis).rows}
     # Three blocks: three trials of the target that tells, three of the one that does not.
-    assert rows["Books: responses"].text == "3 of 3"
-    assert "3 not applicable, because the app's metrics could not be read" in rows["Books: responses"].under
-    assert rows["Books: upstream calls"].text == "–"
-    assert rows["Books: upstream calls"].under.startswith("not applicable, because no stub")
+    assert rows["Counts: responses"].text == "3 of 3"
+    assert "3 not applicable, because the app's metrics could not be read" in rows["Counts: responses"].under
+    assert rows["Counts: upstream calls"].text == "–"
+    assert rows["Counts: upstream calls"].under.startswith("not applicable, because no stub")
 
 
 def untold(record: TrialRecord) -> TrialRecord:

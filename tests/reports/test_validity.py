@@ -35,9 +35,9 @@ def test_an_undisturbed_trial_passes_every_gate(trial: runs.StoredTrial) -> None
 @pytest.mark.parametrize(
     ("gate", "spoil"),
     [
-        ("books: responses", lambda r: changed(r, "app", outcomes={**r.app.outcomes, "hit": 1})),
-        ("books: upstream calls", lambda r: changed(r, "upstream", calls=r.upstream.calls + 1)),
-        ("books: responses and calls", lambda r: changed(r, "upstream", calls=r.upstream.calls - 1)),
+        ("counts: responses", lambda r: changed(r, "app", outcomes={**r.app.outcomes, "hit": 1})),
+        ("counts: upstream calls", lambda r: changed(r, "upstream", calls=r.upstream.calls + 1)),
+        ("counts: responses and calls", lambda r: changed(r, "upstream", calls=r.upstream.calls - 1)),
         ("errors", lambda r: changed(r, "load", outcomes={**r.load.outcomes, "error": 9})),
         ("requests sent", lambda r: changed(r, "load", offered=r.load.requests * 2)),
         ("generator CPU", lambda r: changed(r, "load", cpu_ratio=0.97)),
@@ -228,15 +228,15 @@ def on_target(record: TrialRecord, counted_by: str) -> TrialRecord:
     return record.model_copy(update={"app": None}) if counted_by == "headers" else record
 
 
-def test_the_books_of_a_target_are_the_load_sides_and_the_apps(trial: runs.StoredTrial) -> None:
+def test_the_counts_of_a_target_are_the_load_sides_and_the_apps(trial: runs.StoredTrial) -> None:
     judged = {gate.name: gate for gate in gates(on_target(trial.record, "app"), trial.rows())}
-    assert judged["books: responses"].applicable
-    assert judged["books: responses and calls"].applicable
-    assert judged["books: upstream calls"].figure.startswith("not applicable, because no stub stands")
+    assert judged["counts: responses"].applicable
+    assert judged["counts: responses and calls"].applicable
+    assert judged["counts: upstream calls"].figure.startswith("not applicable, because no stub stands")
     assert judged["throttled CPU"].figure.startswith("not applicable, because what a target's processes")
     assert all(gate.passed for gate in judged.values())
     spoilt = changed(on_target(trial.record, "app"), "upstream", calls=trial.record.upstream.calls + 1)
-    assert [gate.name for gate in gates(spoilt) if not gate.passed] == ["books: responses and calls"]
+    assert [gate.name for gate in gates(spoilt) if not gate.passed] == ["counts: responses and calls"]
 
 
 def test_traffic_of_others_on_a_target_makes_a_trial_invalid_and_is_named(trial: runs.StoredTrial) -> None:
@@ -246,8 +246,8 @@ def test_traffic_of_others_on_a_target_makes_a_trial_invalid_and_is_named(trial:
     assert "others use it, or it was restarted" in said
 
 
-def test_books_that_nobody_else_kept_are_not_applicable(trial: runs.StoredTrial) -> None:
-    judged = [gate for gate in gates(on_target(trial.record, "headers")) if gate.name.startswith("books")]
+def test_counts_that_nobody_else_has_are_not_applicable(trial: runs.StoredTrial) -> None:
+    judged = [gate for gate in gates(on_target(trial.record, "headers")) if gate.name.startswith("counts:")]
     assert len(judged) == 3
     for gate in judged:
         assert not gate.applicable

@@ -26,13 +26,15 @@ def compared(scenario: Any, **errors: float) -> tuple[Compared, ...]:
 def test_fewer_failed_requests_come_first(scenario_of: Any) -> None:
     scenario = scenario_of(topology="separate", cache={"ttl": 1, "stale_if_error": [0, 60]})
     said = verdict.sentence(compared(scenario, plain=0.076, stale=0.0), BLOCKS, 10)
-    assert said.startswith("Against separate-stale_if_error0, separate-stale_if_error60 is better in errors")
+    assert said.startswith(
+        "Compared with separate-stale_if_error0, separate-stale_if_error60 has fewer errors"
+    )
     assert "errors (−7.60 ± 0.00 points)" in said
 
 
 def test_more_failed_requests_are_worse(scenario_of: Any) -> None:
     said = verdict.sentence(compared(scenario_of(), sidecar=0.0, separate=0.02), BLOCKS, 10)
-    assert "is worse in errors (+2.00 ± 0.00 points)" in said
+    assert "has more errors (+2.00 ± 0.00 points)" in said
 
 
 def test_of_errors_nothing_is_said_where_they_do_not_differ(scenario_of: Any) -> None:
@@ -50,7 +52,7 @@ def test_among_many_comparisons_those_that_differ_in_errors_are_counted(scenario
 def test_variants_that_are_all_held_against_one_name_it(scenario_of: Any) -> None:
     scenario = scenario_of(topology="separate", cache={"ttl": [1, 4, 9]})
     said = verdict.sentence(compared(scenario, a=0.0, b=0.0, c=0.0), BLOCKS, 15)
-    assert said.startswith("2 variants, each against separate-ttl1: upstream calls")
+    assert said.startswith("2 variants, each compared with separate-ttl1: upstream calls")
 
 
 def test_levels_of_several_factors_are_held_against_the_first(scenario_of: Any) -> None:
@@ -91,7 +93,5 @@ def test_how_small_a_difference_would_have_been_found_is_told(scenario_of: Any) 
     found = scattered(scenario_of(), [0.3, 0.2, 0.25, 0.3, 0.2])
     said = verdict.findable(found[0].comparisons)
     detectable = next(one.detectable for one in found[0].comparisons if one.metric == "p50_ms")
-    assert (
-        said == f"This run finds, four times in five, differences of {detectable:.2f} ms in median latency."
-    )
+    assert said == f"This run detects, with 80% power, differences of {detectable:.2f} ms in median latency."
     assert verdict.findable([]) == ""

@@ -60,4 +60,4 @@ def load(path: Path) -> AccessLog:
                 facts=Facts.model_validate_json(found["facts"].tobytes()),
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, ValidationError) as error:
-        raise LogError(f"{path}: the stored log is damaged; run the scenario anew") from error
+        raise LogError(f"{path}: the stored log is damaged; run the scenario again") from error

@@ -19,7 +19,7 @@ from traffic.spelling import is_plain, normal, refused, spelled
 MOST_UNREADABLE: Final = 0.5
 WARNED_UNREADABLE: Final = 0.01
 _GAP_S: Final = 60.0
-_GAP_MEANS: Final = 30  # a gap is as long as so many requests take in the mean
+_GAP_MEANS: Final = 30  # a gap is as long as so many requests take on average
 _GAPS_SHARE: Final = 0.05
 _KINDS: Final = 6
 
