@@ -133,7 +133,8 @@ class Rounds:
                     continue
                 seen.add(trial)
                 self._kill_in(trial)
-            if process.poll() is None:  # there were enough
+            if process.poll() is None:  # there were enough: the next trial begins once all is told
+                assert eventually(lambda: self._next_trial(results, seen) or process.poll() is not None, 90)
                 process.send_signal(signal.SIGINT)
             said, _ = process.communicate(timeout=60)
         finally:
