@@ -145,6 +145,10 @@ class Series(Part):
     hits: list[list[float]] = Field(description="Requests that hit, in the process's own cache or in Redis.")
     l1_hits: list[list[float]] = Field(description="Those that hit in the process's own cache in front.")
     delayed: list[list[float]] = Field(description="Requests that wait for a call already under way.")
+    stale: list[list[float]] = Field(
+        default_factory=list,
+        description="Requests served an expired copy while it is fetched anew; empty where none is.",
+    )
     busiest: list[list[float]] = Field(description="Upstream calls in the busiest hour.")
     quota_busiest: list[list[float]] = Field(description="Those that count against the quota.")
 

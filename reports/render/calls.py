@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reports.analysis.run import Analysis
 from reports.calls import longrun, quota, sentences
 from reports.calls.sentences import number
-from reports.render.tables import Cell, Table
+from reports.render.cells import Cell, Table
 from reports.summary.model import VariantSummary
 from reports.trial.measures import Measures
 from scenarios.model import Variant

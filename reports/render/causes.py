@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from reports.analysis.run import Analysis
-from reports.render.tables import Cell, Table
+from reports.render.cells import Cell, Table
 from reports.statistics.estimates import Estimate
 from reports.summary.model import TrialSummary, VariantSummary
 from scenarios.metrics import BY_NAME

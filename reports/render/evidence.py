@@ -11,7 +11,7 @@ from reports.analysis.attribution import Attribution
 from reports.analysis.run import Analysis
 from reports.analysis.verdict import open_threshold
 from reports.inference.pilot import Spread
-from reports.render.tables import Cell, Table
+from reports.render.cells import Cell, Table
 from reports.statistics.estimates import Estimate
 from reports.summary.model import GateResult, ThresholdResult
 from reports.summary.refusals import name, standing

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Any, Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from reports.analysis.run import Analysis
 from reports.calls import sentences
 from reports.cost.prices import read_prices
 from reports.inference import comparisons
-from reports.render import calls, causes, costs, evidence, tables
+from reports.render import calls, causes, costs, evidence, html, tables
 from reports.render.figures.pictures import pictures
 from reports.stored import logs
 from reports.summary import refusals
 from scenarios.model import Variant
 from scenarios.tried import as_tried, speedup_of
 
-_TEMPLATES: Final = Path(__file__).with_name("templates")
 _MOST_COLUMNS: Final = 4
 
 
 def page(analysis: Analysis) -> str:
     """Return the report as HTML."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["style"] = Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704 (our own file)
-    return environment.get_template("report.html.j2").render(content(analysis))
+    return html.rendered("report.html.j2", content(analysis))
 
 
 def content(analysis: Analysis) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from reports.analysis.run import Analysis
 from reports.analysis.verdict import how_far
+from reports.render.cells import Cell, Table
 from reports.statistics.estimates import mean
 from reports.summary import refusals
 from reports.summary.model import Comparison, MetricValue, TrialSummary
@@ -15,25 +15,6 @@ from reports.trial.measures import QUANTILES, Measures
 from scenarios.metrics import BY_NAME, METRICS, Metric
 
 _WHERE = {"all": "All requests", "hit": "Hits", "miss": "Misses and uncached"}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell: what it says, a smaller line and a word under it, and a class that colours it."""
-
-    text: str
-    under: str = ""
-    word: str = ""
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: the first cell of each row names it."""
-
-    name: str
-    heads: list[str]
-    rows: list[list[Cell]]
 
 
 def results(analysis: Analysis) -> Table:

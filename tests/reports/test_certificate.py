@@ -10,8 +10,8 @@ import pytest
 import reports
 from reports.analysis.run import Analysis, analyse
 from reports.render import evidence
+from reports.render.cells import Cell
 from reports.render.page import page
-from reports.render.tables import Cell
 from reports.stored.records import TrialRecord
 from reports.trial.gate import WHY
 from scenarios.model import Scenario
