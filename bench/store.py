@@ -32,7 +32,12 @@ LOCK: Final = "run.lock"
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """Say what keeps a file of a run from being written.
+
+    Raises:
+        UserError: the disk is full, or the place cannot be written.
+    """
     try:
         yield
     except OSError as error:
@@ -52,7 +57,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    with _disk_errors(path):
+    with disk_errors(path):
         write_whole(path, text)
 
 
@@ -84,10 +89,25 @@ class RunFolder:
             UserError: it exists, or cannot be written.
         """
         folder = cls(root / record.run_id)
-        with _disk_errors(folder.path):
+        with disk_errors(folder.path):
             folder.path.mkdir(parents=True)
         _write(folder.path / RUN, record)
         return folder
+
+    @classmethod
+    @contextlib.contextmanager
+    def begun(cls, root: Path, record: RunRecord) -> Iterator[RunFolder]:
+        """Make the folder of a new run and hold it: whoever sees that it is a run sees that it is held.
+
+        Raises:
+            UserError: it exists, or cannot be written.
+        """
+        folder = cls(root / record.run_id)
+        with disk_errors(folder.path):
+            folder.path.mkdir(parents=True)
+        with folder.held(record.command):
+            _write(folder.path / RUN, record)
+            yield folder
 
     @classmethod
     def find(cls, root: Path, name: str) -> RunFolder:
@@ -130,8 +150,8 @@ class RunFolder:
         if links:
             raise UserError(f"{links[0]}: is a link, and a stored run holds none; remove it")
         try:
-            with _disk_errors(self.path):
-                lock = Lock(self.path / LOCK, _holder(command))
+            with disk_errors(self.path):
+                lock = Lock(self.path / LOCK, holder_of(command))
         except HeldError as error:
             raise UserError(
                 f"{self.path}: this run is under way ({error}); wait until it has ended, or end that process"
@@ -158,7 +178,7 @@ class RunFolder:
         folder = self.trial_folder(trial_id, attempt)
         if folder.is_symlink() or folder.parent.is_symlink():
             raise UserError(f"{folder}: is a link, and a stored run holds none; remove it")
-        with _disk_errors(folder):
+        with disk_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
             (folder / "logs").mkdir(parents=True)
@@ -178,7 +198,7 @@ class RunFolder:
         Raises:
             UserError: it cannot be written.
         """
-        with _disk_errors(self.path):
+        with disk_errors(self.path):
             (self.path / END).unlink(missing_ok=True)
 
     def end(self, end: RunEnd) -> None:
@@ -222,7 +242,8 @@ class RunFolder:
         return differences(self.record().environment, environment)
 
 
-def _holder(command: Sequence[str]) -> str:
+def holder_of(command: Sequence[str]) -> str:
+    """Say of this process, and of its command, that it holds something."""
     since = f"since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return f"process {os.getpid()} on {platform.node()}, {since}: {shlex.join(command)}"
 

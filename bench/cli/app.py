@@ -17,15 +17,17 @@ from bench.cli import cost, doctor, export, log, options, show
 from bench.errors import UserError
 from bench.load import workers
 from bench.load.local import LoadError
-from bench.run import conductor, limits, machine, remarks, starting
+from bench.run import remarks
 from bench.selftest import command
+from bench.session import logs
+from bench.session.request import RunRequest
+from bench.session.request import run as start
 from bench.store import DEFAULT_ROOT, RunFolder, runs, write_text
 from bench.targets import contracts, guard, services
 from bench.terminal import progress, text
 from compose import clean as cleaning
 from compose.host import interrupts, ownership
 from compose.stack import StackError
-from loadtests.sending.limits import raise_open_files
 from reports import ResultsError
 from reports.render.junit import render as as_junit
 from reports.render.markdown import render as as_markdown
@@ -103,8 +105,7 @@ def run(
     is violated; 2, invalid input; 3, a threshold is undecided, or nothing could be decided; 4, the run
     itself failed.
     """
-    console, files = text.console(), raise_open_files()
-    crew = workers.asked(local_workers, expected_workers, bind)
+    crew = workers.given(local_workers, expected_workers, bind)
     called = contracts.asked(
         path,
         outcome,
@@ -114,44 +115,22 @@ def run(
         own_keys=bool(target) and "workload.keys.file" in changed,
     )
     aim = services.asked(target, label, own, rate_cap, duration_cap, called)
-    crew.check_headers(called.headers)
-    said: list[str] = []
-    if resume is not None:
-        if scenario or changed:
-            raise UserError(
-                "--resume continues a run as it was started; leave the scenario and its fields out"
-            )
-        folder = RunFolder.find(results, resume)
-        record = folder.record()
-        crew = workers.asked(local_workers, expected_workers, bind, record.command)
-        elsewhere = machine.is_another(record.environment, machine.environment())
-        guard.check(record.scenario, aim.again(record, elsewhere=elsewhere), called.headers)
-    else:
-        if scenario is None:
-            raise UserError(
-                "which scenario? `sidecar-bench list` names those of the library; `quick` is a start"
-            )
-        read = services.load(scenario, changed, stack, aim.choice)
-        said = log.examine(read, console.print, called.contract.prefix)
-        guard.check(read, aim.choice, called.headers)
-        record, folder = starting.begin(read, stack, results, aim.choice)
-    console.print(f"Run {record.run_id} on the {record.stack.name} stack: {record.stack.reason}.")
-    command = ["sidecar-bench", *contracts.redacted(sys.argv[1:])]
-    with (
-        folder.held(command),
-        starting.hint(folder),
-        services.open_stack(record, called.headers) as opened,
-        progress.listener(console) as listener,
-    ):
-        known = remarks.of(record.scenario, deployed=record.stack.targets is None)
-        known += limits.remarks(record.scenario, files)
-        for remark in [*known, *crew.remarks(opened.load_cpus)]:
-            listener.says(remark)
-        log.store(record.scenario, said, folder.path, services.contract(record).prefix)
-        if resume is not None:
-            for difference in folder.resumed(command, machine.environment()):
-                listener.says(f"Not as when the run began: {difference}.")
-        conductor.conduct(folder, record.scenario, opened, listener, crew.start_load())
+    if crew is not None:
+        crew.check_headers(called.headers)
+    if resume is not None and (scenario or changed):
+        raise UserError("--resume continues a run as it was started; leave the scenario and its fields out")
+    request = RunRequest(
+        scenario=services.load(scenario, changed, stack, aim.choice) if scenario else None,
+        stack=stack,
+        targets=aim,
+        crew=crew,
+        results=results,
+        resume=resume,
+        command=["sidecar-bench", *contracts.redacted(sys.argv[1:])],
+    )
+    console = text.console()
+    with progress.listener(console) as listener:
+        folder = start(request, listener)
     summary = show.verdict(console, folder)
     for file, render in ((markdown, as_markdown), (junit, as_junit)):
         if file is not None:
@@ -197,7 +176,7 @@ def check(
     console = text.console()
     show.scenario(console, read)
     show.remarks(console, remarks.of(read))
-    log.examine(read, console.print)
+    logs.examine(read, console.print)
 
 
 @cli.command(name="doctor")

@@ -93,6 +93,15 @@ class Crew:
             )
 
 
+def given(local: int, remote: int, bind: str | None) -> Crew | None:
+    """Return the crew that the options ask for; None where they say nothing.
+
+    Raises:
+        UserError: the options do not go together.
+    """
+    return asked(local, remote, bind) if local or remote or bind is not None else None
+
+
 def asked(local: int, remote: int, bind: str | None, command: Sequence[str] = ()) -> Crew:
     """Return the crew that the options ask for; where they ask for none, that of the run's own command.
 

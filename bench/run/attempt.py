@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
+from bench.events.model import Listener, Progress, Stage, StageName
 from bench.load.local import Load
 from bench.run import counting
 from bench.run.faults import Course, nothing_counted, nothing_sent
-from bench.run.listener import Listener
 from bench.run.machine import Watch
 from bench.run.start import ColdStart, Planned, SteadyStart, planned, starting
 from compose.stack import Deployment, Stack
 from loadtests.order import Order
 from reports.stored.records import TrialRecord
-from scenarios.model import Scenario, Variant
+from scenarios.model import Variant
 from scenarios.plan import Trial
 from scenarios.tried import as_tried
 from traffic.logs.handing import FOLDER, with_stored_log
+
+# Generators report twice a second, and never at quite the same distance.
+_EVERY_S: Final = 0.9
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,6 @@ class Attempt:
     """One try of one trial."""
 
     trial: Trial
-    attempt: int
-    scenario: Scenario
     stack: Stack
     folder: Path
     listener: Listener
@@ -43,11 +45,11 @@ class Attempt:
             UnsuitableError: the scenario has to change.
         """
         trial, run = self.trial, self.folder.parents[1]
-        variant = with_stored_log(as_tried(self.scenario.variant(trial.variant)), run / FOLDER)
-        started, watch = datetime.now(UTC), Watch(self.scenario.schedule.warmup)
+        variant = with_stored_log(as_tried(trial.settings), run / FOLDER)
+        started, watch = datetime.now(UTC), Watch(trial.warmup_s)
         course = Course(
-            enters=self.listener.stage,
-            load=nothing_sent(self.scenario.schedule),
+            enters=self._enters,
+            load=nothing_sent(trial),
             machine=watch.facts(),
             facts=nothing_counted(self.stack),
         )
@@ -57,7 +59,7 @@ class Attempt:
             id=trial.id,
             variant=variant.id,
             block=trial.block,
-            attempt=self.attempt,
+            attempt=trial.attempt,
             seed=trial.seed,
             started=started.isoformat(timespec="seconds"),
             up_s=course.up_s,
@@ -98,10 +100,12 @@ class Attempt:
             course.down_s = time.monotonic() - began
 
     def _planned(self, variant: Variant) -> Planned:
-        schedule = self.scenario.schedule
         if not self.stack.deploys:
             return Planned("unknown")
-        return planned(variant, schedule.start, schedule.warmup + schedule.duration, self.trial.seed)
+        return planned(variant, self.trial.start, self.trial.span_s, self.trial.seed)
+
+    def _enters(self, stage: StageName) -> None:
+        self.listener(Stage(trial=self.trial.id, attempt=self.trial.attempt, stage=stage))
 
     def _load(
         self,
@@ -111,20 +115,20 @@ class Attempt:
         start: ColdStart | SteadyStart,
         course: Course,
     ) -> None:
-        schedule = self.scenario.schedule
+        trial = self.trial
         order = Order(
             targets=deployment.targets,
             workload=variant.workload,
-            seed=self.trial.seed,
-            warmup_s=schedule.warmup,
-            duration_s=schedule.duration,
-            timeout_s=schedule.timeout,
+            seed=trial.seed,
+            warmup_s=trial.warmup_s,
+            duration_s=trial.duration_s,
+            timeout_s=trial.timeout_s,
             contract=deployment.contract,
             headers=dict(deployment.headers),
             rows=self.folder / "requests.parquet",
             held=start.held,
         )
-        watch = Watch(schedule.warmup)
+        watch, told = Watch(trial.warmup_s), Bounded(self.listener, trial)
         try:
             for event in generator.events(order):
                 if event["event"] == "ready":
@@ -137,7 +141,32 @@ class Attempt:
                         deployment.begins(event["origin_s"])
                 watch.see(event)
                 course.sees(event)
-                self.listener.progress(event)
+                told.see(event)
             course.load = generator.facts()
         finally:
             course.machine = watch.facts()
+
+
+class Bounded:
+    """Tells how far a load is, about once a second however often its generator reports."""
+
+    def __init__(self, listener: Listener, trial: Trial) -> None:
+        self._listener = listener
+        self._trial = trial
+        self._next_s = 0.0
+
+    def see(self, event: Mapping[str, Any]) -> None:
+        """Tell it, unless it was told a moment ago."""
+        if event["event"] != "progress" or event["t_s"] < self._next_s:
+            return
+        self._next_s = event["t_s"] + _EVERY_S
+        self._listener(
+            Progress(
+                trial=self._trial.id,
+                attempt=self._trial.attempt,
+                t_s=event["t_s"],
+                offered=event["offered"],
+                done=event["done"],
+                outcomes=event["outcomes"],
+            )
+        )

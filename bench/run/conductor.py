@@ -1,32 +1,49 @@
-"""The run: blocks of trials, each deployed fresh, loaded once, counted, torn down and stored."""
+"""The run: trial after trial, as its plan says; each deployed fresh, loaded, counted, removed, stored."""
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import reports
+from bench.events.model import (
+    Begins,
+    Ended,
+    FailedGate,
+    Judged,
+    Listener,
+    Looked,
+    Says,
+    TrialBegins,
+)
 from bench.load.local import Load
 from bench.run import awake
 from bench.run.attempt import Attempt
-from bench.run.listener import Listener
-from bench.run.refusals import Refusals
+from bench.run.plans import Attempted, Blocks, Found, Plan
 from bench.store import RunFolder
 from compose.host import interrupts
-from compose.stack import Stack, StackError
-from reports.stored.records import RunEnd, TrialRecord
-from reports.trial.gate import Gate
-from reports.trial.validity import gates
-from scenarios import plan
+from compose.stack import Stack
+from reports.stored.records import RunEnd, RunRecord, TrialRecord
+from reports.trial.validity import gates, stands
 from scenarios.model import Scenario
 from scenarios.plan import Trial
 
 if TYPE_CHECKING:
     from reports.inference.stopping import Decision
+
+
+def begins(record: RunRecord, plan: Plan, stored: int) -> Begins:
+    """Return the event with which a session of a run begins."""
+    return Begins(
+        run_id=record.run_id,
+        scenario=record.scenario.name,
+        stack=record.stack.name,
+        reason=record.stack.reason,
+        trials=tuple(trial.id for trial in plan.planned()),
+        stored=stored,
+    )
 
 
 def conduct(
@@ -36,126 +53,126 @@ def conduct(
     listener: Listener,
     start_load: Callable[..., Load] = Load,
     decide: Callable[[Path], Decision] = reports.decide,
+    plan: Plan | None = None,
 ) -> None:
-    """Try every variant of every block that is not stored yet, and store each trial as it ends.
+    """Try what the plan asks for and is not stored yet, and store each trial as it ends.
 
-    A trial of which counts or times cannot be believed is tried again, up to the schedule's `attempts`. After
-    the planned blocks more are added while the schedule allows it and a comparison is undecided. Once the
-    budget is spent nothing is tried again and no block is added. Where trial after trial is refused for the
-    same reason (`bench.run.refusals`), nothing is tried again, and the run ends early.
+    Without a plan, it is that of the scenario's blocks.
 
     Raises:
         UserError: the workload or the disk is not usable.
         StackError: a variant cannot be deployed.
     """
+    plan = plan or Blocks(scenario)
     with awake.cores():
         run.go_on()
-        conducted = _Conducted(run, scenario, stack, listener, start_load, run.ended(), time.monotonic())
-        listener.begins([trial for block in plan.blocks(scenario) for trial in block], len(conducted.ended))
-        number = 0
-        while True:
-            number += 1
-            for trial in plan.block(scenario, number):
-                conducted.try_until_valid(trial)
-                if conducted.refusals.nothing_stands:
-                    conducted.end_refused()
-                    return
-            planned = number >= scenario.schedule.blocks
-            decision = decide(run.path) if planned else None
-            if decision is not None and decision.stop:
-                run.end(RunEnd(why="plan"))
-                return
-            if conducted.refusals.ends(number):
-                conducted.end_refused()
-                return
-            if decision is None:
-                continue
-            if conducted.spent:
-                run.end(RunEnd(why="budget"))
-                listener.says(decide(run.path).reason)
-                return
-            listener.says(decision.reason)
+        conducted = _Conducted(run, scenario, stack, listener, start_load, decide, run.ended())
+        found = Found(conducted.decide, scenario.schedule.budget)
+        for record in conducted.ended.values():
+            found.remember(record)
+        while isinstance(step := plan.next(found), Trial):
+            conducted.say_why_it_goes_on()
+            found.add(conducted.attempted(step))
+        conducted.end(step, found)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Conducted:
-    """A run under way. `ended` has the trials that were stored before, `began_s` is monotonic."""
+    """A run under way. `ended` has the trials that were stored before, `decided` what is not said yet."""
 
     run: RunFolder
     scenario: Scenario
     stack: Stack
     listener: Listener
     start_load: Callable[..., Load]
+    decision: Callable[[Path], Decision]
     ended: Mapping[tuple[str, int], TrialRecord]
-    began_s: float
-    refusals: Refusals = field(default_factory=Refusals)
-    deployed: set[str] = field(default_factory=set)
+    decided: Decision | None = None
 
-    def __post_init__(self) -> None:
-        for record in self.ended.values():
-            self._remember(record)
+    def attempted(self, trial: Trial) -> Attempted:
+        """Try a trial, or find it stored; tell of it, and how it was judged."""
+        record = self.ended.get((trial.id, trial.attempt))
+        if trial.attempt == 1:
+            self.listener(_begins(trial, stored=record is not None))
+        fresh = record is None
+        if record is None:
+            record = self._try(trial)
+        attempted = self._judge(trial, record, fresh=fresh)
+        if fresh:
+            self.listener(_judged(attempted))
+        return attempted
 
-    @property
-    def spent(self) -> bool:
-        """Whether the time is used up that the schedule allows."""
-        budget_s = self.scenario.schedule.budget
-        return budget_s is not None and time.monotonic() - self.began_s > budget_s
+    def decide(self) -> Decision:
+        """Compare the variants by what is stored, and tell what came of it where a look is planned."""
+        self.decided = decision = self.decision(self.run.path)
+        if decision.looked:
+            self.listener(
+                Looked(
+                    blocks=decision.blocks,
+                    stop=decision.stop,
+                    reason=decision.reason,
+                    undecided=decision.undecided,
+                )
+            )
+        return decision
 
-    def try_until_valid(self, trial: Trial) -> None:
-        """Try a trial until it is valid, as often as it may be; what is stored is not tried anew.
+    def say_why_it_goes_on(self) -> None:
+        """Say it, once for each decision to go on."""
+        if self.decided is not None:
+            self.listener(Says(sentence=self.decided.reason))
+        self.decided = None
 
-        What a fault ended in an earlier session does not count as a try.
+    def end(self, end: RunEnd, found: Found) -> None:
+        """Store what has ended the run, and tell it."""
+        self.run.end(end)
+        reason = end.reason
+        if end.why == "budget":
+            reason = self.decision(self.run.path).reason
+            self.listener(Says(sentence=reason))
+        if end.why == "refused":
+            remedy = found.refusals.remedy(self.run.path)
+            self.listener(Says(sentence=f"The run ends here: {reason}. {remedy}"))
+        self.listener(Ended(why=end.why, reason=reason))
 
-        Raises:
-            StackError: its variant could not be deployed at any of the attempts, nor ever before.
-        """
-        self.listener.trial_begins(trial)
-        tries = 0
-        for attempt in itertools.count(1):
-            record = self.ended.get((trial.id, attempt))
-            again = record is None
-            if record is None:
-                record = self._try(trial, attempt)
-            tries += again or record.fault is None
-            judged = _judge(self.run, record, self.scenario)
-            if again:
-                self.refusals.add(judged)
-                self.listener.trial_ended(record, judged)
-            if all(gate.passed for gate in judged) or self.spent or self.refusals.hopeless:
-                break
-            if tries >= self.scenario.schedule.attempts:
-                self._end_if_never_deployed(record)
-                break
-
-    def _try(self, trial: Trial, attempt: int) -> TrialRecord:
+    def _try(self, trial: Trial) -> TrialRecord:
         with interrupts.held():
-            folder = self.run.begin_trial(trial.id, attempt)
-            tried = Attempt(trial, attempt, self.scenario, self.stack, folder, self.listener, self.start_load)
-            record = tried.record()
+            folder = self.run.begin_trial(trial.id, trial.attempt)
+            record = Attempt(trial, self.stack, folder, self.listener, self.start_load).record()
             self.run.end_trial(record)
-        self._remember(record)
         return record
 
-    def _remember(self, record: TrialRecord) -> None:
-        if record.fault is None or record.fault.stage != "deploying":
-            self.deployed.add(record.variant)
+    def _judge(self, trial: Trial, record: TrialRecord, *, fresh: bool) -> Attempted:
+        from reports.stored.runs import StoredTrial  # pandas: read once there is something to judge
 
-    def _end_if_never_deployed(self, last: TrialRecord) -> None:
-        fault = last.fault
-        if fault is None or fault.stage != "deploying" or last.variant in self.deployed:
-            return
-        [(part, words)] = list(fault.last_words.items())[:1] or [("", "")]
-        raise StackError(f"{last.variant} cannot be deployed: {fault.reason}", part, words)
-
-    def end_refused(self) -> None:
-        """End the run, because trial after trial was refused, and say what to do."""
-        reason = self.refusals.reason
-        self.run.end(RunEnd(why="refused", reason=reason))
-        self.listener.says(f"The run ends here: {reason}. {self.refusals.remedy(self.run.path)}")
+        folder = self.run.trial_folder(record.id, record.attempt)
+        rows = StoredTrial(record, folder).rows()
+        return Attempted(trial, record, tuple(gates(record, rows, trial.settings)), folder, fresh)
 
 
-def _judge(run: RunFolder, record: TrialRecord, scenario: Scenario) -> list[Gate]:
-    from reports.stored.runs import StoredTrial  # pandas: read once there is something to judge
+def _begins(trial: Trial, *, stored: bool) -> TrialBegins:
+    workload = trial.settings.workload
+    return TrialBegins(
+        trial=trial.id,
+        variant=trial.variant,
+        block=trial.block,
+        seed=trial.seed,
+        rate=workload.rate if workload.arrivals != "log" else None,
+        stored=stored,
+    )
 
-    rows = StoredTrial(record, run.trial_folder(record.id, record.attempt)).rows()
-    return gates(record, rows, scenario.variant(record.variant))
+
+def _judged(attempted: Attempted) -> Judged:
+    record, judged = attempted.record, attempted.judged
+    return Judged(
+        trial=record.id,
+        variant=record.variant,
+        block=record.block,
+        attempt=record.attempt,
+        requests=record.load.requests,
+        outcomes=record.load.outcomes,
+        outcomes_known=record.load.outcomes_known,
+        upstream_calls=record.upstream.calls if record.upstream.known else None,
+        counts_valid=stands(judged, "counts"),
+        times_valid=stands(judged, "times"),
+        failed=tuple(FailedGate(name=gate.name, reason=gate.reason) for gate in judged if not gate.passed),
+    )

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bench.errors import UserError
+from bench.events.model import StageName
 from bench.load.local import LoadError
 from compose.stack import Lost, Stack, StackError, UnsuitableError
 from reports.stored.records import Fault, LoadFacts, MachineFacts, UpstreamFacts
-from scenarios.model import Schedule
+from scenarios.plan import Trial
 
 T = TypeVar("T")
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 class Course:
     """How far an attempt at a trial has come, and what is known of it; `enters` is told each stage."""
 
-    enters: Callable[[str], None]
+    enters: Callable[[StageName], None]
     load: LoadFacts
     machine: MachineFacts
     stage: str = ""
@@ -31,7 +32,7 @@ class Course:
     facts: dict[str, Any] = field(default_factory=dict)
     fault: Fault | None = None
 
-    def enter(self, stage: str) -> None:
+    def enter(self, stage: StageName) -> None:
         """Begin a stage."""
         self.stage = stage
         self.enters(stage)
@@ -89,10 +90,10 @@ class Course:
             self.load = self.load.model_copy(update=known)
 
 
-def nothing_sent(schedule: Schedule) -> LoadFacts:
+def nothing_sent(trial: Trial) -> LoadFacts:
     """Return the facts of a load that has not begun."""
     return LoadFacts(
-        offered=0, requests=0, outcomes={}, warmup_s=schedule.warmup, duration_s=schedule.duration,
+        offered=0, requests=0, outcomes={}, warmup_s=trial.warmup_s, duration_s=trial.duration_s,
         most_users=0, cpu_ratio=0.0,
     )  # fmt: skip
 

@@ -15,6 +15,8 @@ from bench.run import awake
 from bench.selftest import questions
 from bench.selftest.experiments import EmbeddedExperiments, Experiments, Purse
 from bench.selftest.questions import Outcome, Question
+from bench.session import measuring
+from bench.store import holder_of
 
 _COLOURS: Final[dict[Outcome, str]] = {"passed": "green", "failed": "red", "unanswered": "yellow"}
 
@@ -40,8 +42,9 @@ class Form:
 def selftest(console: Console, root: Path, *, full: bool) -> int:
     """Put all questions of a form to this machine; returns the exit code."""
     form = FULL if full else QUICK
-    bench = EmbeddedExperiments(console, root, blocks=form.blocks, purse=form.purse())
-    return put(console, bench, form.questions)
+    with measuring.alone(holder_of(["sidecar-bench", "selftest"])):
+        bench = EmbeddedExperiments(console, root, blocks=form.blocks, purse=form.purse())
+        return put(console, bench, form.questions)
 
 
 def put(console: Console, bench: Experiments, asked: Sequence[Question]) -> int:

@@ -17,6 +17,7 @@ from rich.console import Console
 import reports
 from bench.load.local import Load
 from bench.run import conductor, machine
+from bench.run.plans import Blocks
 from bench.store import RunFolder, new_run_id
 from bench.terminal import progress
 from compose import stacks
@@ -151,12 +152,12 @@ class EmbeddedExperiments:
             stack=StackChoice(name="processes", reason="the self-test uses local processes"),
             environment=machine.environment(),
         )
-        folder = RunFolder.create(self._root, record)
         with (
-            folder.held(record.command),
+            RunFolder.begun(self._root, record) as folder,
             stacks.open_stack("processes", record.run_id) as stack,
             progress.listener(self._console) as listener,
         ):
+            listener(conductor.begins(record, Blocks(compared), 0))
             conductor.conduct(folder, compared, stack, listener)
         self.found.append(reports.write(folder.path))
         return self.found[-1]

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from reports.stored.records import TrialRecord
-from reports.trial.gate import Gate
-from reports.trial.validity import stands
-from scenarios.plan import Trial
+from bench.events import model
+from bench.events.model import Begins, Event, Judged, Says, Stage, TrialBegins
 
 
-def _judged(record: TrialRecord, judged: Sequence[Gate]) -> str:
+def _line(judged: Judged) -> str:
     """One line on a trial that has ended."""
-    outcomes = record.load.outcomes
-    hits, requests = outcomes.get("hit", 0), max(record.load.requests, 1)
-    told = f"hit ratio {hits / requests:.1%}" if record.load.outcomes_known else "hits not told"
-    known = record.upstream.known
-    calls = f"{record.upstream.calls} upstream calls" if known else "upstream calls not counted"
-    line = f"{record.id}: {record.load.requests} requests, {told}, {calls}"
-    if record.load.requests == 0:
-        line = f"{record.id}: 0 requests"
-    broken = [gate for gate in judged if not gate.passed]
-    if stands(judged, "counts") and broken:  # the same on trial after trial: in full at the end, and once
-        return f"{line}; its latencies do not count ({', '.join(gate.name for gate in broken)})"
-    return f"{line}; INVALID: {'; '.join(gate.reason for gate in broken)}" if broken else line
+    if judged.requests == 0:
+        line = f"{judged.trial}: 0 requests"
+    else:
+        hits = judged.outcomes.get("hit", 0)
+        told = f"hit ratio {hits / judged.requests:.1%}" if judged.outcomes_known else "hits not told"
+        calls = judged.upstream_calls
+        called = "upstream calls not counted" if calls is None else f"{calls} upstream calls"
+        line = f"{judged.trial}: {judged.requests} requests, {told}, {called}"
+    if not judged.failed:
+        return line
+    if judged.counts_valid:  # the same on trial after trial: in full at the end, and once
+        names = ", ".join(gate.name for gate in judged.failed)
+        return f"{line}; its latencies do not count ({names})"
+    return f"{line}; INVALID: {'; '.join(gate.reason for gate in judged.failed)}"
 
 
 def _minutes(seconds: float) -> str:
@@ -58,7 +57,7 @@ class Clock:
 
 
 class PlainListener:
-    """A line when a trial begins to matter, and one when it has ended."""
+    """Hears a run's events: a line when it begins, and one for each trial that has ended."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -74,34 +73,25 @@ class PlainListener:
     ) -> None:
         """Nothing is held."""
 
-    def begins(self, trials: Sequence[Trial], ended: int) -> None:
-        """Say how many trials there are."""
-        self._total = len(trials)
-        stored = f", {ended} of them stored already" if ended else ""
-        self._print(f"{self._total} trials{stored}")
-
-    def trial_begins(self, trial: Trial) -> None:
-        """Count it."""
-        self._number += 1
-        self._total = max(self._total, self._number)
-        self._clock.trial_begins()
-
-    def stage(self, stage: str) -> None:
-        """Stages are for the live display."""
-
-    def progress(self, event: dict[str, Any]) -> None:
-        """So is what the generator reports."""
-
-    def trial_ended(self, record: TrialRecord, judged: Sequence[Gate]) -> None:
-        """Say how it went, and what is left."""
-        self._clock.trial_ended()
-        left_s = self._clock.left_s(self._total - self._number)
-        left = f" (about {_minutes(left_s)} left)" if left_s else ""
-        self._print(f"[{self._number}/{self._total}] {_judged(record, judged)}{left}")
-
-    def says(self, sentence: str) -> None:
-        """Say it."""
-        self._print(sentence)
+    def __call__(self, event: Event) -> None:
+        """Hear an event; stages and progress are for the live display."""
+        match event:
+            case Begins():
+                self._print(_beginning(event))
+                self._total = len(event.trials)
+                stored = f", {event.stored} of them stored already" if event.stored else ""
+                self._print(f"{self._total} trials{stored}")
+            case TrialBegins():
+                self._number += 1
+                self._total = max(self._total, self._number)
+                self._clock.trial_begins()
+            case Judged():
+                self._clock.trial_ended()
+                left_s = self._clock.left_s(self._total - self._number)
+                left = f" (about {_minutes(left_s)} left)" if left_s else ""
+                self._print(f"[{self._number}/{self._total}] {_line(event)}{left}")
+            case Says():
+                self._print(event.sentence)
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)
@@ -135,14 +125,32 @@ class LiveListener:
     ) -> None:
         self._progress.stop()
 
-    def begins(self, trials: Sequence[Trial], ended: int) -> None:
-        """Show the bar."""
-        self._total = len(trials)
+    def __call__(self, event: Event) -> None:
+        """Hear an event."""
+        match event:
+            case Begins():
+                self._progress.console.print(_beginning(event))
+                self._show_bar(len(event.trials), event.stored)
+            case TrialBegins():
+                self._show_trial(event.trial)
+            case Stage():
+                self._last = (0.0, 0)
+                self._update(live=event.stage)
+            case model.Progress():
+                self._show_load(event)
+            case Judged():
+                self._clock.trial_ended()
+                self._progress.console.print(f"[{self._number}/{self._total}] {_line(event)}")
+            case Says():
+                self._progress.console.print(event.sentence)
+
+    def _show_bar(self, trials: int, stored: int) -> None:
+        self._total = trials
         self._task = self._progress.add_task(
-            "starting", total=self._total, completed=ended, done=f"{ended} of {self._total} trials", live=""
+            "starting", total=trials, completed=stored, done=f"{stored} of {trials} trials", live=""
         )
 
-    def trial_begins(self, trial: Trial) -> None:
+    def _show_trial(self, trial: str) -> None:
         """Show which trial is under way, and what is left."""
         self._number += 1
         self._total = max(self._total, self._number)
@@ -150,45 +158,32 @@ class LiveListener:
         left_s = self._clock.left_s(self._total - self._number + 1)
         left = f", {_minutes(left_s)} left" if left_s else ""
         self._update(
-            description=trial.id,
+            description=trial,
             total=self._total,
             completed=self._number - 1,
             done=f"trial {self._number} of {self._total}{left}",
             live="",
         )
 
-    def stage(self, stage: str) -> None:
-        """Show it."""
-        self._last = (0.0, 0)
-        self._update(live=stage)
-
-    def progress(self, event: dict[str, Any]) -> None:
+    def _show_load(self, now: model.Progress) -> None:
         """Show the rate of the last moment, and the hit ratio and upstream calls so far."""
-        if event["event"] != "progress":
-            return
-        at_s, done = float(event["t_s"]), int(event["done"])
         since_s, before = self._last
-        self._last = (at_s, done)
-        outcomes = event["outcomes"]
-        answered = max(sum(outcomes.values()), 1)
-        calls = outcomes.get("miss", 0) + outcomes.get("bypass", 0)
-        rate = (done - before) / max(at_s - since_s, 1e-6)
+        self._last = (now.t_s, now.done)
+        answered = max(sum(now.outcomes.values()), 1)
+        calls = now.outcomes.get("miss", 0) + now.outcomes.get("bypass", 0)
+        rate = (now.done - before) / max(now.t_s - since_s, 1e-6)
         self._update(
-            live=f"{rate:,.0f} req/s · {outcomes.get('hit', 0) / answered:.0%} hits · {calls} upstream calls"
+            live=f"{rate:,.0f} req/s · {now.outcomes.get('hit', 0) / answered:.0%} hits · "
+            f"{calls} upstream calls"
         )
-
-    def trial_ended(self, record: TrialRecord, judged: Sequence[Gate]) -> None:
-        """Leave a line on it."""
-        self._clock.trial_ended()
-        self._progress.console.print(f"[{self._number}/{self._total}] {_judged(record, judged)}")
-
-    def says(self, sentence: str) -> None:
-        """Leave it above the bar."""
-        self._progress.console.print(sentence)
 
     def _update(self, **fields: Any) -> None:
         if self._task is not None:
             self._progress.update(self._task, **fields)
+
+
+def _beginning(event: Begins) -> str:
+    return f"Run {event.run_id} on the {event.stack} stack: {event.reason}."
 
 
 def listener(console: Console) -> PlainListener | LiveListener:

@@ -14,13 +14,17 @@ from scenarios.model import Scenario
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to stop after the blocks that are done, and why."""
+    """Whether to stop after the blocks that are done, and why.
+
+    `looked`: the plan of looks allowed to compare the variants now.
+    """
 
     stop: bool
     reason: str
     blocks: int
     undecided: tuple[str, ...]
     more_blocks: int | None
+    looked: bool = True
 
 
 def decide(
@@ -51,7 +55,8 @@ def decide(
         return Decision(True, f"all {looks[-1]} blocks are done", done, names, more)
     following = next(look for look in looks if look > done)
     if done not in looks and not spent:
-        return Decision(False, f"the next look is after block {following}", done, names, more)
+        reason = f"the next look is after block {following}"
+        return Decision(False, reason, done, names, more, looked=False)
     if not names:
         return Decision(True, f"every comparison is decided after {done} blocks", done, (), None)
     said = names[0] if len(names) == 1 else f"{len(names)} comparisons, {names[0]} among them,"

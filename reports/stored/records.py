@@ -6,6 +6,7 @@
     results/RUN/trials/TRIAL/logs/           what each process of the stack said
     results/RUN/resume-1.json                Resume, when and where a later session went on; -2, …
     results/RUN/end.json                     RunEnd, once the run has ended
+    results/RUN/events.jsonl                 what was told meanwhile (bench.events); no report needs it
 
 Facts only: whether a trial is valid, and every statistic, is worked out from them again each time.
 """

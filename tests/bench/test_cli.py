@@ -11,6 +11,7 @@ from commands import sidecar_bench
 
 from bench.cli import app
 from bench.load.local import LoadError
+from bench.run import conductor
 from compose.host.interrupts import Interrupted
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
@@ -219,10 +220,10 @@ def test_a_folder_that_cannot_be_written_is_the_user_s_to_change(tmp_path: Path)
 def test_what_ends_a_run_says_how_to_resume_it_from_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise Interrupted
 
-    monkeypatch.setattr(app.conductor, "conduct", interrupted)
+    monkeypatch.setattr(conductor, "conduct", interrupted)
     elsewhere = tmp_path / "else where"
     ended = sidecar_bench("run", "quick", "--stack", "processes", "--results", str(elsewhere), cwd=tmp_path)
     [run] = elsewhere.iterdir()

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from noted import (
     SCENARIO,
-    NoListener,
     NotedDeployment,
     NotedFilling,
     NotedLoad,
@@ -18,6 +17,7 @@ from noted import (
     QuietWatch,
     changed,
     new_run,
+    nobody,
 )
 from servers import eventually
 
@@ -42,7 +42,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def conduct(run: RunFolder, stack: NotedStack, scenario: Scenario = SCENARIO) -> None:
-    conductor.conduct(run, scenario, stack, NoListener(), start_load=stack.start_load)  # type: ignore[arg-type]
+    conductor.conduct(run, scenario, stack, nobody, start_load=stack.start_load)  # type: ignore[arg-type]
 
 
 def test_each_trial_is_deployed_loaded_and_removed_in_the_planned_order(run: RunFolder) -> None:
@@ -220,7 +220,7 @@ def test_blocks_are_added_while_a_comparison_is_undecided(run: RunFolder) -> Non
         run,
         changed(run, blocks=2, most_blocks=9),
         stack,  # type: ignore[arg-type]
-        NoListener(),
+        nobody,
         start_load=stack.start_load,  # type: ignore[arg-type]
         decide=lambda _: Decision(next(decisions), "because", 2, (), None),
     )
@@ -233,7 +233,7 @@ def test_no_block_is_begun_once_the_budget_is_spent(run: RunFolder) -> None:
         run,
         changed(run, blocks=2, most_blocks=9, budget=1e-9),
         stack,  # type: ignore[arg-type]
-        NoListener(),
+        nobody,
         start_load=stack.start_load,  # type: ignore[arg-type]
         decide=lambda _: Decision(False, "because", 2, (), None),
     )
@@ -250,7 +250,7 @@ def test_what_ended_a_run_is_stored_until_it_goes_on(run: RunFolder) -> None:
         return Decision(True, "because", 2, (), None)
 
     stack = NotedStack()
-    conductor.conduct(run, SCENARIO, stack, NoListener(), start_load=stack.start_load, decide=decide)  # type: ignore[arg-type]
+    conductor.conduct(run, SCENARIO, stack, nobody, start_load=stack.start_load, decide=decide)  # type: ignore[arg-type]
     assert (seen, end_of(run)) == ([False], "plan")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import exact_trials
 import pytest
-from noted import NoListener
+from noted import nobody
 
 from bench.run import conductor
 from bench.store import RunFolder
@@ -44,7 +44,7 @@ def test_requests_hit_where_the_simulation_hits(tmp_path: Path, changed: dict[st
             stack=StackChoice(name="processes", reason="a test"), environment={},
         ),
     )  # fmt: skip
-    conductor.conduct(run, scenario, ProcessStack(f"exact-start-{os.getpid()}"), NoListener())
+    conductor.conduct(run, scenario, ProcessStack(f"exact-start-{os.getpid()}"), nobody)
     for trial in runs.read(run.path).trials:
         record = trial.record
         assert record.fault is None

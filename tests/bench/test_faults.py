@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from noted import NoListener, NotedDeployment, NotedLoad, NotedStack, QuietWatch, changed, new_run
+from noted import NotedDeployment, NotedLoad, NotedStack, QuietWatch, changed, new_run, nobody
 
 import reports
 from bench.errors import UserError
@@ -78,7 +78,7 @@ class Faulty(NotedStack):
 
 
 def conduct(run: RunFolder, stack: NotedStack, scenario: Scenario) -> list[TrialRecord]:
-    conductor.conduct(run, scenario, stack, NoListener(), start_load=stack.start_load)  # type: ignore[arg-type]
+    conductor.conduct(run, scenario, stack, nobody, start_load=stack.start_load)  # type: ignore[arg-type]
     return sorted(run.ended().values(), key=lambda record: (record.block, record.id, record.attempt))
 
 

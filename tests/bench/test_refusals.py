@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from noted import (
     SCENARIO,
-    NoListener,
     NotedDeployment,
     NotedLoad,
     NotedStack,
@@ -19,6 +18,7 @@ from noted import (
 )
 
 import reports.inference.effects
+from bench.events.model import Event
 from bench.run import attempt, conductor, refusals
 from bench.run.refusals import IN_A_ROW, Refusals
 from bench.store import RunFolder
@@ -39,14 +39,6 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     return new_run(tmp_path)
-
-
-class Listener(NoListener):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def says(self, sentence: str) -> None:
-        self.said.append(sentence)
 
 
 class Stack(NotedStack):
@@ -81,10 +73,12 @@ def conduct(
     run: RunFolder, scenario: Scenario, falls: Callable[[int], str]
 ) -> tuple[list[tuple[int, int]], list[str]]:
     """Return block and attempt of each attempt in order, and what the run said."""
-    stack, listener = Stack(falls), Listener()
-    conductor.conduct(run, scenario, stack, listener, start_load=stack.start_load)  # type: ignore[arg-type]
+    stack, heard = Stack(falls), list[Event]()
+    conductor.conduct(run, scenario, stack, heard.append, start_load=stack.start_load)  # type: ignore[arg-type]
     records = sorted(run.ended().values(), key=lambda record: (record.block, record.started, record.attempt))
-    return [(record.block, record.attempt) for record in records], listener.said
+    return [(record.block, record.attempt) for record in records], [
+        event.sentence for event in heard if event.type == "says"
+    ]
 
 
 def end(run: RunFolder) -> RunEnd:

@@ -10,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.events.model import Event
 from bench.store import RunFolder
 from compose.stack import AppCounts, Deployment, Filled, Filling, Held, LinkReport, UpstreamCounts, Usage
 from loadtests.order import Order
-from reports.stored.records import LoadFacts, MachineFacts, RunRecord, StackChoice, TrialRecord
-from scenarios import document, plan
+from reports.stored.records import LoadFacts, MachineFacts, RunRecord, StackChoice
+from scenarios import document
 from scenarios.model import Scenario, Variant
 
 SCENARIO = document.load("quick", {"schedule.blocks": 2, "schedule.warmup": 0, "schedule.attempts": 1})
@@ -138,13 +139,8 @@ class NotedLoad:
         )  # fmt: skip
 
 
-class NoListener:
-    def begins(self, trials: Sequence[plan.Trial], ended: int) -> None: ...
-    def trial_begins(self, trial: plan.Trial) -> None: ...
-    def stage(self, stage: str) -> None: ...
-    def progress(self, event: dict[str, Any]) -> None: ...
-    def trial_ended(self, record: TrialRecord, judged: Sequence[Any]) -> None: ...
-    def says(self, sentence: str) -> None: ...
+def nobody(event: Event) -> None:
+    """Hears the events of a run, and does nothing."""
 
 
 def new_run(root: Path) -> RunFolder:

@@ -1,0 +1,1 @@
+"""A run, from its request to its end: checked, begun, held, told. Imports run, events, load, targets."""
