@@ -54,7 +54,7 @@ def _table(facts: Facts) -> Table:
     span = telling.spoken((facts.last_us - facts.first_us) / 1e6)
     for name, value in (
         ("files", ", ".join(facts.names)),
-        ("format", facts.format),
+        ("format", "; ".join(facts.detected) or facts.format),
         ("lines", f"{facts.lines:,}"),
         ("requests", f"{facts.requests:,} (GET and HEAD)"),
         (

@@ -41,5 +41,22 @@ def written(path: Path, *lines: bytes) -> Path:
     return path
 
 
+def apache(text: bytes) -> bytes:
+    """Escape as Apache's `ap_escape_logitem` does."""
+    letters = {b"\b": rb"\b", b"\n": rb"\n", b"\r": rb"\r", b"\t": rb"\t", b"\v": rb"\v", b"\f": rb"\f",
+               b'"': rb"\"", b"\\": rb"\\"}  # fmt: skip
+    signs = [bytes((byte,)) for byte in text]
+    return b"".join(
+        letters.get(sign) or (sign if 32 <= sign[0] < 127 else b"\\x%02x" % sign[0]) for sign in signs
+    )
+
+
+def nginx(text: bytes) -> bytes:
+    """Escape as nginx's `ngx_http_log_escape` does."""
+    return b"".join(
+        b"\\x%02X" % byte if byte < 32 or byte > 126 or byte in b'"\\' else bytes((byte,)) for byte in text
+    )
+
+
 def _bytes(text: bytes | str) -> bytes:
     return text.encode() if isinstance(text, str) else text

@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from traffic.logs.formats import clf
 from traffic.logs.formats.entry import MOST_BYTES, Entry, shown
 from traffic.logs.formats.entry import UNREADABLE as NOT_READ
 from traffic.logs.formats.known import Format
@@ -110,7 +109,7 @@ class Lines:
     def take(self, block: bytes, form: Format) -> None:
         """Read a block of whole lines, the last of which may lack its end."""
         text = block.removesuffix(b"\n")
-        if form.parse is clf.parse:
+        if form.plain:
             found = _PLAIN.findall(text)
             plain = [at for at, line in enumerate(found) if line[2] and self._times[line[2]] is not None]
             self.lines += len(found)
@@ -174,7 +173,6 @@ class Lines:
 
     def _entry(self, line: bytes, form: Format) -> Entry | str:
         """Read one line; text says why it is left out."""
-        assert form.parse is not None, "a format that is not read is refused before"
         if not line.strip(b"\x00 \t\r"):
             return EMPTY
         entry = form.parse(line, self.clock)

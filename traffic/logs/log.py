@@ -30,6 +30,7 @@ class Facts(BaseModel):
 
     names: tuple[str, ...] = Field(description="The files that were read.")
     format: str
+    detected: tuple[str, ...] = Field((), description="For each format: what was taken as what.")
     lines: int
     requests: int = Field(description="GET and HEAD requests: those that a cache would see.")
     resources: int = Field(description="Distinct keys among them: host, where the log has it, and target.")

@@ -10,19 +10,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from traffic.logs import filters, sources, stored
 from traffic.logs.errors import LogError
-from traffic.logs.formats.known import recognized
+from traffic.logs.formats.known import DESCRIBE, Format, recognized
 from traffic.logs.formats.times import Clock
 from traffic.logs.lines import COLUMNS, UNREADABLE, Clients, Counted, Lines, Numbers
 from traffic.logs.log import AccessLog, Blob, Facts, LeftOut, apart, spread
 from traffic.logs.options import AS_IT_IS, Reading
 from traffic.logs.unpack import blocks
+
+_LOOKED_AT: Final = 65_536  # bytes, for the format
 
 
 def read(names: Sequence[str | Path], reading: Reading = AS_IT_IS) -> AccessLog:
@@ -40,7 +42,7 @@ def read(names: Sequence[str | Path], reading: Reading = AS_IT_IS) -> AccessLog:
         return stored.load(Path(files[0]))
     numbers, clients, clock = Numbers(), Clients(), Clock()
     with _without_collector():
-        found = [_file(name, Lines(numbers, clients, clock), apart=len(files) > 1) for name in files]
+        found = [_file(name, Lines(numbers, clients, clock), reading, apart=len(files) > 1) for name in files]
     remarks = [remark for one in found for remark in one.remarks]
     kept: dict[bytes, _File] = {}
     for one in found:
@@ -71,7 +73,7 @@ class _File:
     """One file, read to its end."""
 
     name: str
-    format: str
+    format: Format
     lines: Lines
     digest: bytes
     remarks: list[str]
@@ -96,7 +98,7 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _file(name: str, lines: Lines, *, apart: bool) -> _File:
+def _file(name: str, lines: Lines, reading: Reading, *, apart: bool) -> _File:
     """Read a file. `apart`: there are others, which may hold the same lines."""
     remarks: list[str] = []
     digest, form = hashlib.blake2b(digest_size=16), None
@@ -105,11 +107,11 @@ def _file(name: str, lines: Lines, *, apart: bool) -> _File:
             if apart:
                 digest.update(block)
             if form is None:
-                form = recognized(name, block[:65_536].split(b"\n"))
+                form = recognized(name, block[:_LOOKED_AT].split(b"\n"), reading.log_format)
             lines.take(block, form)
     if form is None:
         raise LogError(f"{name}: is empty: it has no line")
-    return _File(name, form.name, lines, digest.digest(), [f"{name}: {remark}" for remark in remarks])
+    return _File(name, form, lines, digest.digest(), [f"{name}: {remark}" for remark in remarks])
 
 
 def _together(files: list[_File], reading: Reading, remarks: list[str]) -> AccessLog:
@@ -133,7 +135,8 @@ def _together(files: list[_File], reading: Reading, remarks: list[str]) -> Acces
     near = apart(at_us)
     facts = Facts(
         names=tuple(one.name for one in files),
-        format=", ".join(dict.fromkeys(one.format for one in files)),
+        format=", ".join(dict.fromkeys(one.format.name for one in files)),
+        detected=tuple(dict.fromkeys(f"{one.format.name}: {one.format.note}" for one in files)),
         lines=lines,
         requests=at_us.size,
         resources=len(taken.resources),
@@ -179,11 +182,13 @@ def _left_out(of_files: Iterable[dict[str, Counted]]) -> tuple[LeftOut, ...]:
 
 
 def _nothing(files: list[_File], lines: int, left_out: Sequence[LeftOut]) -> str:
-    """Say why no request was found."""
+    """Say why no request was found, and what to do."""
+    readable = any(kind.reason not in UNREADABLE for kind in left_out)
+    remedy = "check that it is an access log" + ("" if readable else f", and {DESCRIBE}")
     kinds = "; ".join(f"{kind.lines} × {kind.reason}, first: {kind.first or '(empty)'}" for kind in left_out)
     return (
         f"{_names(files)}: none of its {lines} lines is a GET or HEAD request in "
-        f"{files[0].format} ({kinds}); check that workload.log names an access log"
+        f"{files[0].format.name} ({kinds}); {remedy}"
     )
 
 

@@ -28,6 +28,7 @@ def figures(facts: Facts) -> dict[str, Any]:
     """Return what `sidecar-bench log --json` says of a log."""
     return {
         "format": facts.format,
+        "detected": list(facts.detected),
         "lines": facts.lines,
         "requests": facts.requests,
         "resources": facts.resources,

@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from traffic.logs.formats import collected
 from traffic.logs.formats.entry import NO_STATUS, UNREADABLE, Entry, size
+from traffic.logs.formats.fields import address
 from traffic.logs.formats.request_line import Asked, asked
 from traffic.logs.formats.times import Clock
 
@@ -20,14 +22,6 @@ _BEFORE: Final = re.compile(rb'\[([^\[\]"]{6,64})\](?: [^"\s\[]+)* "')
 _REQUEST: Final = re.compile(rb'((?:[^"\\]|\\.)*)" (\d{3}|-)(?: (\S*))?(?= |$)', re.DOTALL)
 # Servers that do not escape: the request ends where a status follows.
 _RAW_REQUEST: Final = re.compile(rb'([A-Za-z]+ .*?)" (\d{3}|-)(?: (\S*))?(?= |$)', re.DOTALL)
-_COLLECTED: Final = re.compile(
-    rb"(?:<\d{1,3}>)?(?:1 )?(?:"
-    rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ [^\s\[:]+(?:\[\d+\])?: "  # syslog, RFC 3164
-    rb"|\d{4}-\d\d-\d\dT\S+ \S+ \S+ (?:\d+|-) \S+ (?:-|\[[^\]]*\]) "  # syslog, RFC 5424
-    rb"|\d{4}-\d\d-\d\dT\S+ (?:std(?:out|err) [FP] )?"  # Kubernetes' runtime; `docker logs --timestamps`
-    rb"|\[pod/[^\]]+\] "
-    rb"|\S+ +\| )"  # docker compose logs
-)
 _HOST: Final = re.compile(rb'"?([A-Za-z0-9_*][A-Za-z0-9_.*-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?"? (\S+) (\S+)')
 _IPV4: Final = re.compile(rb"\d{1,3}(?:\.\d{1,3}){3}")
 _EPHEMERAL: Final = 32_768
@@ -59,7 +53,7 @@ def _entry(prefix: bytes, at_us: int, found: re.Match[bytes]) -> Entry | str:
 
 def _sides(prefix: bytes, request: Asked) -> tuple[bytes, bytes]:
     """Return the host that a request is for (the target's own, else the virtual host), and its client."""
-    before = _uncollected(prefix)
+    before = collected.strip(prefix)
     found = _HOST.match(before)
     if found is None:
         return request.host, address(before.partition(b" ")[0])
@@ -73,23 +67,6 @@ def _sides(prefix: bytes, request: Asked) -> tuple[bytes, bytes]:
     if not served:
         return request.host, name
     return request.host or (name + (port or b"")).lower(), address(client)
-
-
-def address(text: bytes) -> bytes:
-    """Return a client's address without its port; the first of several; empty where there is none."""
-    one = text.strip(b' "').partition(b",")[0].strip()
-    if one.startswith(b"["):
-        one = one[1:].partition(b"]")[0]
-    elif one.count(b":") == 1:
-        one = one.partition(b":")[0]
-    return b"" if one == b"-" else one
-
-
-def _uncollected(prefix: bytes) -> bytes:
-    """Return a line's beginning without what a collector has put before it."""
-    prefix = prefix.lstrip(b'"\x00 \t')
-    found = _COLLECTED.match(prefix)
-    return prefix[found.end() :] if found else prefix
 
 
 def is_address(text: bytes) -> bool:

@@ -43,8 +43,12 @@ def _byte(found: re.Match[bytes]) -> bytes:
 
 
 def asked(line: bytes) -> Asked | str:
-    """Read a request line as it stands in a log; text says why it asks for no resource."""
-    request = unescaped(line)
+    """Read a request line as it stands in a log, escaped; text says why it asks for no resource."""
+    return requested(unescaped(line))
+
+
+def requested(request: bytes) -> Asked | str:
+    """Read a request line as it was sent; text says why it asks for no resource."""
     if request.strip() in (b"", b"-"):
         return "no request was sent"
     if request[:1] == b"\x16":
@@ -52,13 +56,20 @@ def asked(line: bytes) -> Asked | str:
     method, _, rest = request.partition(b" ")
     if not _METHOD.fullmatch(method) or (not rest and method.upper() not in METHODS):
         return "no HTTP request"
-    name = method.upper()
     target, _, protocol = rest.rstrip(b" ").rpartition(b" ")
     if not _PROTOCOL.fullmatch(protocol):
         target = rest  # HTTP/0.9 names no protocol
+    return of_parts(method, target.strip(b" "))
+
+
+def of_parts(method: bytes, target: bytes) -> Asked | str:
+    """Take a method and a target, which may be a whole URL; text says why they ask for no resource."""
+    name = method.upper()
+    if name in (b"", b"-"):
+        return "no request was sent"
     if name not in METHODS:
         return "a method that HTTP does not have"
-    return _located(name.decode(), target.strip(b" "))
+    return _located(name.decode(), target)
 
 
 def _located(method: str, target: bytes) -> Asked | str:

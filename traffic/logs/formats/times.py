@@ -31,7 +31,7 @@ _ZONES: Final = {
     "PST": -480, "PDT": -420,
 }  # fmt: skip
 _CLOCK: Final = r"(?P<h>\d{1,2}):(?P<m>\d{2}):(?P<s>\d{2})(?:[.,](?P<fraction>\d{1,9}))?"
-_ZONE: Final = r"(?:\s?(?P<zone>[+-]\d{2}:?\d{2}|[A-Za-z]{1,5}))?"
+_ZONE: Final = r"(?:\s?(?P<zone>[+-]\d{2}(?::?\d{2})?|[A-Za-z]{1,5}))?"
 _FORMS: Final = tuple(
     re.compile(form)
     for form in (
@@ -41,7 +41,7 @@ _FORMS: Final = tuple(
         r"(?P<year>\d{4})(?P<zone>)",
     )
 )
-_EPOCH: Final = re.compile(r"(\d{9,10})(?:[.,](\d{1,9}))?|(\d{13})|(\d{16})|(\d{19})")
+_EPOCH: Final = re.compile(r"(\d{9,10})(?:[.,](\d{1,20}))?|(\d{13})|(\d{16})|(\d{19})")
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Clock:
             self.zones.setdefault("", "UTC")
             return 0
         if zone[0] in "+-":
-            minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+            minutes = int(zone[1:3]) * 60 + (int(zone[-2:]) if len(zone) > 3 else 0)
             return -minutes if zone[0] == "-" else minutes
         offset = _ZONES.get(zone.upper(), 0)
         if zone.upper() not in ("UTC", "GMT", "Z"):

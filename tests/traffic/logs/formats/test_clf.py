@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from access_logs import BEGAN_US, line, written
+from access_logs import BEGAN_US, apache, line, nginx, written
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,23 +16,6 @@ from traffic.logs.formats.times import Clock
 from traffic.logs.lines import _PLAIN, Clients, Lines, Numbers
 
 BYTES = st.binary(min_size=0, max_size=30).map(lambda text: b"/" + text.replace(b"\n", b"").strip(b" "))
-
-
-def apache(text: bytes) -> bytes:
-    """Escape as Apache's `ap_escape_logitem` does."""
-    letters = {b"\b": rb"\b", b"\n": rb"\n", b"\r": rb"\r", b"\t": rb"\t", b"\v": rb"\v", b"\f": rb"\f",
-               b'"': rb"\"", b"\\": rb"\\"}  # fmt: skip
-    signs = [bytes((byte,)) for byte in text]
-    return b"".join(
-        letters.get(sign) or (sign if 32 <= sign[0] < 127 else b"\\x%02x" % sign[0]) for sign in signs
-    )
-
-
-def nginx(text: bytes) -> bytes:
-    """Escape as nginx's `ngx_http_log_escape` does."""
-    return b"".join(
-        b"\\x%02X" % byte if byte < 32 or byte > 126 or byte in b'"\\' else bytes((byte,)) for byte in text
-    )
 
 
 def asked(text: bytes) -> tuple[bytes, bytes]:
