@@ -154,12 +154,16 @@ class Filling(ABC):
 class Deployment(ABC):
     """One variant, deployed for one trial. On leaving its context nothing of it is left."""
 
-    targets: tuple[str, ...]
     link: LinkReport | None
     notes: tuple[str, ...] = ()
     redis_server: str | None = None  # name and version, where there is one
     contract: Contract = OURS
     headers: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    @abstractmethod
+    def targets(self) -> tuple[str, ...]:
+        """The base URLs of the replicas that serve."""
 
     def __enter__(self) -> Deployment:
         return self

@@ -9,7 +9,8 @@ from typing import TextIO
 from pydantic import Field
 
 from scenarios.contract import OURS, Contract
-from scenarios.model import Strict, Workload
+from scenarios.model import Workload
+from scenarios.strict import Strict
 
 
 class Sending(Strict):

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from scenarios.model import Strict
+from scenarios.strict import Strict
 from traffic.answer_table import AnswerTable, Told
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scenarios.document import ScenarioError
+from scenarios.reading.document import ScenarioError
 
 _GIB: Final = 1024  # in MiB
 # The memory, in MiB, that goes with each number of CPUs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from scenarios.model import Margin
+from scenarios.schedule import Margin
 
 # What a metric is made of, and a gate protects. counts: hit ratios, upstream calls, errors. times: latencies.
 Kind = Literal["counts", "times"]

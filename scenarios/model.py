@@ -1,7 +1,7 @@
 """What a scenario says, once it is read: the run's own settings, and the variants it compares.
 
 Each field of a `Variant` may be a list in the scenario's file; the matrix of all lists is what
-is compared. `scenarios.document` reads files into these models, `scenarios.plan` orders them.
+is compared. `scenarios.reading` reads files into these models, `scenarios.plan` orders them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from scenarios.schedule import Margin, Precision, Schedule
+from scenarios.strict import Strict
 from scenarios.thresholds import Thresholds
 from scenarios.units import Bytes, Milliseconds, Seconds, Share
 
@@ -24,15 +26,8 @@ def _as_written(name: object) -> object:
 
 
 Topology = Literal["sidecar", "separate", "none"]
-Start = Literal["steady", "cold"]
 FileName = Annotated[Path, BeforeValidator(_as_written)]
 CaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=30)]
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses what it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Keys(Strict):
@@ -230,58 +225,6 @@ class Variant(Settings):
         if not (cache.single_flight or cache.lease):
             never.append("delayed")  # nobody waits for another's call
         return tuple(never)
-
-
-class Schedule(Strict):
-    """How each trial starts, how long it is, and how often each variant is tried."""
-
-    start: Start = Field(
-        "steady",
-        description="What the caches hold when a trial starts. `steady`: what they hold at a random moment "
-        "of a long-running service. `cold`: nothing, as after a deployment.",
-    )
-    warmup: Seconds = Field(
-        0.0, ge=0, description="Time at the start of a trial that the statistics leave out."
-    )
-    duration: Seconds = Field(10.0, gt=0, le=86_400, description="Time of a trial that is measured.")
-    blocks: int = Field(5, ge=1, le=1000, description="Rounds in which every variant is tried once.")
-    most_blocks: int | None = Field(
-        None,
-        ge=1,
-        le=1000,
-        description="Blocks are added, up to so many, while a comparison is undecided. None: four times "
-        "`blocks` where a precision or a budget is given, else none is added.",
-    )
-    budget: Seconds | None = Field(
-        None,
-        gt=0,
-        description="Wall-clock time after which no block is added to the planned ones, and no trial is "
-        "repeated; none: no limit.",
-    )
-    attempts: int = Field(2, ge=1, le=10, description="How often a trial that comes out invalid is tried.")
-    timeout: Seconds = Field(30.0, gt=0, description="A request without an answer by then has failed.")
-
-    @model_validator(mode="after")
-    def _blocks_can_be_added(self) -> Schedule:
-        if self.most_blocks is not None and self.most_blocks < self.blocks:
-            raise ValueError(f"`most_blocks` ({self.most_blocks}) is less than `blocks` ({self.blocks})")
-        return self
-
-
-class Margin(Strict):
-    """Differences too small to matter: within them, two variants are equivalent."""
-
-    p50: Share = Field(0.05, ge=0, le=1, description="Of mean and median latencies, as a share of them.")
-    p99: Share = Field(0.15, ge=0, le=1, description="Of the 90th and 99th percentiles, as a share of them.")
-    hit_ratio: Share = Field(0.01, ge=0, le=1, description="Of ratios, in absolute terms (1pp).")
-
-
-class Precision(Strict):
-    """How narrow intervals are wanted: half their width. None: narrow enough to decide is enough."""
-
-    p50: Share | None = Field(None, gt=0, le=1, description="Of median latencies, as a share of them.")
-    p99: Share | None = Field(None, gt=0, le=1, description="Of 99th percentiles, as a share of them.")
-    hit_ratio: Share | None = Field(None, gt=0, le=1, description="Of hit ratios, in absolute terms (1pp).")
 
 
 class RunSettings(Strict):

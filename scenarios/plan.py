@@ -7,7 +7,9 @@ from random import Random
 
 from pydantic import Field
 
-from scenarios.model import Scenario, Start, Strict, Variant
+from scenarios.model import Scenario, Variant
+from scenarios.schedule import Start
+from scenarios.strict import Strict
 
 
 class Trial(Strict):

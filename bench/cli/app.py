@@ -31,8 +31,8 @@ from compose.stack import StackError
 from reports import ResultsError
 from reports.render.junit import render as as_junit
 from reports.render.markdown import render as as_markdown
-from scenarios import document
-from scenarios.document import ScenarioError
+from scenarios.reading import document
+from scenarios.reading.document import ScenarioError
 from traffic.logs import LogError
 
 # Exit codes beside 0, 1 and 3, which say what a run has found (`reports.exit_code`).

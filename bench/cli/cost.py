@@ -12,7 +12,7 @@ from bench.cli import options
 from bench.errors import UserError
 from bench.store import DEFAULT_ROOT, RunFolder
 from bench.terminal import text
-from scenarios import document
+from scenarios.reading import document
 
 
 @options.takes_fields()

@@ -13,8 +13,8 @@ from bench.errors import UserError
 from bench.store import DEFAULT_ROOT, RunFolder, write_text
 from compose.export.service import DEPLOYED, service
 from compose.export.targets import TARGETS
-from scenarios import document
 from scenarios.model import Scenario
+from scenarios.reading import document
 
 
 @options.takes_fields(without=["topology"])

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from scenarios import document
-from scenarios.document import Given
+from scenarios.reading import document
+from scenarios.reading.document import Given
 from traffic.paths import read_paths
 
 _PANEL = "The scenario's fields (repeat an option, or list values with commas, to compare them)"

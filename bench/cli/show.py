@@ -19,9 +19,9 @@ from reports.analysis.verdict import findable, open_threshold
 from reports.calls import sentences
 from reports.summary import refusals
 from reports.summary.model import Summary
-from scenarios import document
-from scenarios.document import ScenarioError
 from scenarios.model import Scenario, Variant
+from scenarios.reading import document
+from scenarios.reading.document import ScenarioError
 from scenarios.tried import as_tried
 
 _JUDGED: Final = {

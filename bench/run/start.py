@@ -13,7 +13,8 @@ from compose.stack import Deployment, Filled, Filling, Held, StackError, Usage
 from loadtests.upstream import is_missing
 from reports.stored.records import FillingFacts
 from scenarios.contract import OURS
-from scenarios.model import Start, Variant
+from scenarios.model import Variant
+from scenarios.schedule import Start
 from traffic.keys import requests
 from traffic.logs import LogError
 

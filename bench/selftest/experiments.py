@@ -27,8 +27,8 @@ from compose.stack import Deployment
 from loadtests.order import Order
 from reports.stored.records import RunRecord, StackChoice
 from reports.summary.model import Summary
-from scenarios import document
 from scenarios.model import Scenario, Workload
+from scenarios.reading import document
 
 # What a trial of a comparison takes from its deployment to its removal, and the report at the end; each
 # somewhat more than what it took on two shared virtual cores.

@@ -17,9 +17,10 @@ from compose import stacks
 from compose.external.stack import Calls, TargetStack
 from compose.stack import Stack
 from reports.stored.records import RunRecord, StackChoice, TargetsChoice
-from scenarios import document, thresholds, units
+from scenarios import thresholds, units
 from scenarios.contract import OURS, Contract
 from scenarios.model import Scenario, Settings, Variant, Workload
+from scenarios.reading import document
 from traffic import keys
 
 RATE_CAP: Final = 200.0

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from compose.docker.fleet import Fleet
 from compose.docker.project import engine_errors
 from compose.faults import Faults
 from compose.host.waiting import await_condition
 from compose.stack import StackError
-
-if TYPE_CHECKING:
-    from compose.docker.stack import DockerDeployment
 
 _PATIENCE_S: Final = 3
 _READY_S: Final = 30.0
@@ -27,9 +25,9 @@ class ContainerFaults(Faults):
     successor listens, in `roll` as well: about a second, in which requests to it are refused.
     """
 
-    def __init__(self, deployment: DockerDeployment) -> None:
-        self._deployment = deployment
-        self._project = deployment.project
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._project = fleet.project
 
     def kill_redis(self, number: int = 1) -> None:
         self._tell("kill", self._redis(number))
@@ -53,7 +51,7 @@ class ContainerFaults(Faults):
 
     def kill_replica(self, number: int = 1) -> None:
         app, *sidecar = self._replica(number)
-        self._deployment.retire(number)
+        self._fleet.retire(number)
         for name in (app, *sidecar):
             if self._project.runs(name):
                 self._tell("kill", name)
@@ -63,33 +61,33 @@ class ContainerFaults(Faults):
         self._take_over(number)
 
     def add_replica(self) -> str:
-        return self._deployment.start_replica(max(self._deployment.numbers, default=0) + 1)
+        return self._fleet.start_replica(max(self._fleet.numbers, default=0) + 1)
 
     def remove_replica(self, number: int) -> None:
         names = self._replica(number)
         self._end(number)
-        self._deployment.dismiss(number)
+        self._fleet.dismiss(number)
         self._project.remove(*names)
 
     def roll(self) -> None:
-        for number in tuple(self._deployment.numbers):
+        for number in tuple(self._fleet.numbers):
             self._end(number)
             self._take_over(number)
 
     def cut_link(self) -> None:
-        self._deployment.relay.cut()
+        self._fleet.relay.cut()
 
     def heal_link(self) -> None:
-        self._deployment.relay.heal()
+        self._fleet.relay.heal()
 
     def _end(self, number: int) -> None:
-        self._deployment.retire(number)
+        self._fleet.retire(number)
         for name in self._replica(number):
             self._tell("stop", name, timeout=_PATIENCE_S)
 
     def _take_over(self, number: int) -> None:
         self._project.remove(*self._replica(number))
-        self._deployment.start_replica(number)
+        self._fleet.start_replica(number)
 
     def _redis_answers(self, number: int) -> bool:
         with contextlib.suppress(StackError):
@@ -105,9 +103,9 @@ class ContainerFaults(Faults):
             getattr(self._project.containers[name], verb)(**more)
 
     def _replica(self, number: int) -> list[str]:
-        if number not in self._deployment.numbers:
+        if number not in self._fleet.numbers:
             raise StackError(f"there is no replica {number}")
-        return self._deployment.task(number)
+        return self._fleet.task(number)
 
     def _redis(self, number: int) -> str:
         if number == 1 and "redis" in self._project.containers:

@@ -137,12 +137,16 @@ class TargetDeployment(Deployment):
         self._label = label
         self._calls = calls or Calls()
         self.contract, self.headers = self._calls.contract, self._calls.headers
-        self.targets = urls
+        self._urls = urls
         self.link = None
         self.notes = (WARM,)
         self._before = self._read() if self.contract.metrics is not None else None
         self._calls_before = self._upstream_count()
         self._counted: AppCounts | None = None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return self._urls
 
     def app_counts(self) -> AppCounts | None:
         """Return what the metrics have counted since the trial began; None where they cannot be read."""
@@ -185,7 +189,7 @@ class TargetDeployment(Deployment):
     def _read(self) -> list[AppCounts] | None:
         """Read the metrics of every replica; None, with a note, where that makes no sense of all of them."""
         found = []
-        for url in self.targets:
+        for url in self._urls:
             try:
                 found.append(_steady(url))
             except StackError as error:

@@ -20,9 +20,9 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
+from compose.link.addresses import host_and_port, listening_at, resolved
 from compose.link.alarm import Alarm
 
 _CHUNK: Final = 262_144
@@ -161,7 +161,7 @@ class Relay:
     def _connecting(self) -> socket.socket:
         """Begin to connect: whoever does not answer must not keep the others waiting."""
         if self._address is None:
-            self._address = _resolved(self._to)
+            self._address = resolved(self._to)
         family, address = self._address
         end = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         problem = end.connect_ex(address)
@@ -260,27 +260,6 @@ class Relay:
             end.close()
 
 
-def _resolved(to: str) -> tuple[socket.AddressFamily, str | tuple[str, int]]:
-    """Look a name up once: a name server takes long to say that a server is gone."""
-    if "/" in to:
-        return socket.AF_UNIX, to
-    host, port = _address(to)
-    return socket.AF_INET, (socket.gethostbyname(host), port)
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    return host, int(port)
-
-
-def _control_at(address: str) -> socket.socket:
-    if "/" not in address:
-        return socket.create_server(_address(address))
-    listener = socket.create_server(address, family=socket.AF_UNIX)
-    Path(address).chmod(0o666)  # its folder says who gets there, whoever runs the relay
-    return listener
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a relay from the command line."""
     parser = argparse.ArgumentParser(
@@ -295,12 +274,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--control-fd", metavar="FD", type=int, help="a socket; the relay ends with it")
     options = parser.parse_args(arguments)
     if options.listen:
-        listener = socket.create_server(_address(options.listen), backlog=1024)
+        listener = socket.create_server(host_and_port(options.listen), backlog=1024)
     else:
         listener = socket.socket(fileno=options.listen_fd)
     relay = Relay(listener, options.to, options.delay_us)
     if options.control:
-        relay.take_commands_at(_control_at(options.control))
+        relay.take_commands_at(listening_at(options.control))
     if options.control_fd is not None:
         relay.take_commands_from(socket.socket(fileno=options.control_fd))
     relay.run()

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from compose import counts
 from compose.faults import Faults
 from compose.link.control import LinkControl
+from compose.local.fleet import Fleet
 from compose.local.servers import RedisServer, Replica
 from compose.stack import StackError
-
-if TYPE_CHECKING:
-    from compose.local.stack import ProcessDeployment
 
 
 class ProcessFaults(Faults):
     """Signals to processes, new processes at old addresses, and the relay's own cut."""
 
-    def __init__(self, deployment: ProcessDeployment) -> None:
-        self._deployment = deployment
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
 
     def kill_redis(self, number: int = 1) -> None:
         self._redis(number).child.kill()
@@ -30,7 +26,7 @@ class ProcessFaults(Faults):
         redis = self._redis(number)
         if redis.child.is_running():
             raise StackError(f"{redis.name} runs already")
-        self._deployment.servers.restart(redis)
+        self._fleet.servers.restart(redis)
 
     def pause_redis(self, number: int = 1) -> None:
         self._redis(number).child.pause()
@@ -42,7 +38,7 @@ class ProcessFaults(Faults):
         replica = self._replica(number)
         if replica.app.child.is_running():
             with counts.Replica(replica.app.url) as counted:
-                self._deployment.retire(counted.counts())
+                self._fleet.retire(counted.counts())
             replica.app.child.kill()
         if replica.sidecar:
             replica.sidecar.child.kill()
@@ -52,19 +48,19 @@ class ProcessFaults(Faults):
         self._take_over(self._replica(number))
 
     def add_replica(self) -> str:
-        replica = self._deployment.start_replica(max(self._deployment.replicas, default=0) + 1)
-        self._deployment.await_replica(replica)
-        self._deployment.serve(replica)
+        replica = self._fleet.start_replica(max(self._fleet.replicas, default=0) + 1)
+        self._fleet.await_replica(replica)
+        self._fleet.serve(replica)
         return replica.app.url
 
     def remove_replica(self, number: int) -> None:
         replica = self._replica(number)
         with counts.Replica(replica.app.url) as counted:
-            self._deployment.dismiss(number)
+            self._fleet.dismiss(number)
             self._end(replica, counted)
 
     def roll(self) -> None:
-        for number in sorted(self._deployment.replicas):
+        for number in sorted(self._fleet.replicas):
             before = self._replica(number)
             with counts.Replica(before.app.url) as counted:
                 self._take_over(before)  # both serve, until the old one is told to end
@@ -77,24 +73,24 @@ class ProcessFaults(Faults):
         self._relay().heal()
 
     def _take_over(self, before: Replica) -> None:
-        replica = self._deployment.start_replica(before.number, before.app.port)
-        self._deployment.await_replica(replica)
-        self._deployment.serve(replica)
+        replica = self._fleet.start_replica(before.number, before.app.port)
+        self._fleet.await_replica(replica)
+        self._fleet.serve(replica)
 
     def _end(self, replica: Replica, counted: counts.Replica) -> None:
-        self._deployment.retire(counted.counts())
+        self._fleet.retire(counted.counts())
         replica.app.child.end()
         if replica.sidecar:
             replica.sidecar.child.end()
 
     def _replica(self, number: int) -> Replica:
         try:
-            return self._deployment.replicas[number]
+            return self._fleet.replicas[number]
         except KeyError:
             raise StackError(f"there is no replica {number}") from None
 
     def _redis(self, number: int) -> RedisServer:
-        separate = self._deployment.separate
+        separate = self._fleet.separate
         if separate and number == 1:
             return separate
         sidecar = None if separate else self._replica(number).sidecar
@@ -103,6 +99,6 @@ class ProcessFaults(Faults):
         return sidecar
 
     def _relay(self) -> LinkControl:
-        if self._deployment.relay is None:
+        if self._fleet.relay is None:
             raise StackError("there is no link to cut: the topology is not `separate`, or its RTT is 0")
-        return self._deployment.relay
+        return self._fleet.relay

@@ -22,7 +22,8 @@ from compose.link.calibration import Calibration
 from compose.link.control import LinkControl
 from compose.link.hop import Hop
 from compose.local.faults import ProcessFaults
-from compose.local.servers import Address, RedisServer, Replica, Servers
+from compose.local.fleet import Fleet
+from compose.local.servers import Servers
 from compose.stack import (
     AppCounts,
     Deployment,
@@ -76,51 +77,25 @@ class ProcessDeployment(Deployment):
         self._folder = ownership.make_folder()
         self._children = Children(stack.run_id, logs)
         self.servers = Servers(variant, stack.redis, self._children, self._folder, self._doors)
-        self.separate: RedisServer | None = None
-        self.relay: LinkControl | None = None
-        self.replicas: dict[int, Replica] = {}
-        self._shared: Address | None = None
-        self._retired = AppCounts({}, 0)
+        self._fleet = Fleet(variant, self.servers, lambda: self._children.place(stack.cpus))
         self._hop = Hop(variant, stack.calibration, self._pinged)
-        self.targets = ()
         self.link = None
         self.redis_server = str(stack.redis) if variant.topology != "none" else None
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        return self._fleet.targets
+
+    @property
     def faults(self) -> Faults:
-        return ProcessFaults(self)
+        return ProcessFaults(self._fleet)
 
     def up(self, seed: int) -> None:
-        """Start everything at once and wait until every replica is ready."""
-        self._upstream = self.servers.upstream(seed)
-        if self._variant.topology == "separate":
-            self.separate = self.servers.separate()
-            self._shared = self.separate.address
-            if self._variant.link.rtt_ms > 0:
-                self._shared, self.relay = self.servers.link(self.separate.address)
-        for number in range(1, self._variant.replicas + 1):
-            self.serve(self.start_replica(number))
-        self.servers.await_http(self._upstream, "/_stub/counts")
-        for replica in self.replicas.values():
-            self.await_replica(replica)
+        """Start everything at once, wait until every replica is ready, and measure the link."""
+        self._fleet.start(seed)
         if self._variant.topology != "none":
-            self.link = self._calibrated_link(self.relay) if self.relay else self.measure_link()
-
-    def start_replica(self, number: int, port: int = 0) -> Replica:
-        """Start a replica, with its sidecar where the topology has one; it is ready a moment later."""
-        sidecar = self.servers.sidecar(number) if self._variant.topology == "sidecar" else None
-        cache = sidecar.address if sidecar else self._shared
-        return Replica(number, self.servers.app(number, self._upstream.url, cache, port), cache, sidecar)
-
-    def serve(self, replica: Replica) -> None:
-        """Count a replica among those that serve, in the place of the one of its number."""
-        self.replicas[replica.number] = replica
-        self.targets = tuple(replica.app.url for _, replica in sorted(self.replicas.items()))
-
-    def dismiss(self, number: int) -> None:
-        """Count a replica no longer among those that serve."""
-        del self.replicas[number]
-        self.targets = tuple(replica.app.url for _, replica in sorted(self.replicas.items()))
+            relay = self._fleet.relay
+            self.link = self._calibrated_link(relay) if relay else self.measure_link()
 
     def _doors(self, server: str) -> list[Path]:
         """Return the doors of the budget of a server's task: none where there is nothing to keep to."""
@@ -141,31 +116,20 @@ class ProcessDeployment(Deployment):
         if note and note not in self.notes:
             self.notes = (*self.notes, note)
 
-    def await_replica(self, replica: Replica) -> None:
-        """Wait until a replica is ready, and confine it."""
-        self.servers.await_http(replica.app)
-        self._children.place(self._stack.cpus)  # not sooner: imports may use every core
-
-    def retire(self, counted: AppCounts) -> None:
-        """Keep what a replica has counted that is about to go."""
-        self._retired += counted
-
     def app_counts(self) -> AppCounts:
-        living = [replica.app.url for replica in self.replicas.values() if replica.app.child.is_running()]
-        return self._retired + counts.app_counts(living)
+        return self._fleet.counts()
 
     def upstream_counts(self) -> UpstreamCounts:
-        return counts.upstream_counts(self._upstream.url)
+        return counts.upstream_counts(self._fleet.upstream.url)
 
     def set_upstream(self, **settings: object) -> None:
-        counts.set_upstream(self._upstream.url, settings)
+        counts.set_upstream(self._fleet.upstream.url, settings)
 
     def fill(self, held: Sequence[Held]) -> Filling:
         """Fill all caches from one place, so that each response is fetched once, and past the relay."""
-        sidecars = [replica.sidecar for _, replica in sorted(self.replicas.items())]
-        caches = [redis.address for redis in [self.separate, *sidecars] if redis]
+        caches = [redis.address for redis in self._fleet.redis_servers()]
         names = [option for address in caches for option in ("--redis", address.name)]
-        environment = self.servers.app_environment(self._upstream.url, caches[0])
+        environment = self.servers.app_environment(self._fleet.upstream.url, caches[0])
         self.set_upstream(filling=True)
         place = Place(
             launch.command(sealed.python("-m", "app.warm", *OPTIONS, *names), cpus=self._stack.cpus),
@@ -179,16 +143,15 @@ class ProcessDeployment(Deployment):
         return self._children.lost()
 
     def usage(self) -> list[Usage]:
-        of = [self.separate, *(replica.sidecar for replica in self.replicas.values())]
-        evicted = {redis.name: self.servers.evicted(redis) for redis in of if redis}
+        evicted = {redis.name: self.servers.evicted(redis) for redis in self._fleet.redis_servers()}
         return [replace(used, evicted_keys=evicted.get(used.name)) for used in self._children.usage()]
 
     def down(self) -> None:
         with shielded():
             self.servers.forget_secrets()
             self._children.stop()
-            if self.relay:
-                self.relay.close()
+            if self._fleet.relay:
+                self._fleet.relay.close()
             self._stack.budgets.remove()
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -198,18 +161,18 @@ class ProcessDeployment(Deployment):
         return link
 
     def measure_link(self) -> LinkReport:
-        return self._hop.measured("relay" if self.relay else "loopback")
+        return self._hop.measured("relay" if self._fleet.relay else "loopback")
 
     def _pinged(self, count: int) -> str:
         """Have PINGs sent from where the app stands: the replica's CPUs and the replica's own settings."""
         command = launch.command(
             sealed.python("-m", "app.ping", "--count", str(count)), cpus=self._stack.cpus
         )
-        cache = next((replica.cache for replica in self.replicas.values() if replica.cache), None)
+        cache = next((replica.cache for replica in self._fleet.replicas.values() if replica.cache), None)
         if cache is None:
             raise StackError("there is no Redis to measure the way to")
         environment = sealed.environment(
-            self._stack.run_id, UPSTREAM_URL=self._upstream.url, **self.servers.redis_environment(cache)
+            self._stack.run_id, UPSTREAM_URL=self._fleet.upstream.url, **self.servers.redis_environment(cache)
         )
         try:
             measured = commands.run(command, env=environment, within_s=_PING_WITHIN_S)

@@ -20,8 +20,8 @@ from pydantic import Field
 
 from loadtests.order import Sending
 from loadtests.sending.recorder import SOURCES, Recorder
-from scenarios.model import Strict
 from scenarios.outcomes import OUTCOMES
+from scenarios.strict import Strict
 from traffic.keys import Requests
 
 # Raised whenever the messages or the sharing out change.

@@ -122,7 +122,7 @@ def analyse(folder: Path) -> Analysis:
         refused=refused,
         notes=[
             *run.notes,
-            *answers.notes(measures),
+            *answers.notes([trial.record for trial in measures]),
             *_stack_notes(measures),
             *_median_notes(scenario, values),
         ],

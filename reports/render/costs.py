@@ -9,8 +9,8 @@ from reports.calls import longrun, quota
 from reports.cost.monthly import Architecture, Cost, Tasks, Traffic, cost, expected_traffic, measured_traffic
 from reports.cost.prices import Prices, read_prices
 from reports.render.cells import Cell, Table
-from scenarios.document import ScenarioError
 from scenarios.model import Scenario, Variant
+from scenarios.reading.document import ScenarioError
 from simulation import memory
 
 

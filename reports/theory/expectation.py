@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.theory.renewal import Renewals, renewals
-from scenarios.model import Start
+from scenarios.schedule import Start
 from traffic.demand import Demand
 
 Array = NDArray[np.float64]

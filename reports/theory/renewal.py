@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc
 
-from scenarios.model import Start
+from scenarios.schedule import Start
 
 Array = NDArray[np.float64]
 _NEGLIGIBLE: Final = 1e-14

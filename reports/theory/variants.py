@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.theory.expectation import Caches, Expected, calls_by, expected, steady
-from scenarios.model import Start, Variant
+from scenarios.model import Variant
+from scenarios.schedule import Start
 from traffic.demand import Demand
 
 Array = NDArray[np.float64]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 from scenarios.outcomes import SHORTAGES
 
 if TYPE_CHECKING:
-    from reports.stored.records import LoadFacts
-    from reports.trial.measures import Measures
+    from reports.stored.records import LoadFacts, TrialRecord
 
 _MOST: Final = 3
 _PLAIN: Final = ("200", "203", "206", "304")
@@ -30,12 +29,13 @@ def short_of(load: LoadFacts) -> dict[str, int]:
     return {word: load.failures[word] for word in SHORTAGES if load.failures.get(word)}
 
 
-def notes(measures: Sequence[Measures]) -> list[str]:
+def notes(trials: Sequence[TrialRecord]) -> list[str]:
     """Say of each variant which header told the outcomes, and what cannot be said without one."""
     found = []
-    for variant in dict.fromkeys(trial.record.variant for trial in measures):
-        loads = [trial.record.load for trial in measures if trial.record.variant == variant]
-        deployed = all(trial.record.deployed for trial in measures if trial.record.variant == variant)
+    for variant in dict.fromkeys(trial.variant for trial in trials):
+        of_it = [trial for trial in trials if trial.variant == variant]
+        deployed = all(trial.deployed for trial in of_it)
+        loads = [trial.load for trial in of_it]
         found += [f"{variant}: {sentence}" for sentence in _of_variant(loads, deployed=deployed)]
     return found
 

@@ -17,7 +17,8 @@ from reports.trial.misses import Beginning, Fills, explain
 from reports.trial.queueing import wait_ms
 from reports.trial.validity import gates, reasons, stands
 from scenarios.metrics import Kind
-from scenarios.model import Start, Variant
+from scenarios.model import Variant
+from scenarios.schedule import Start
 from scenarios.tried import as_tried
 
 # Latencies are also counted in bins of equal width on a log axis: 10 µs to 100 s, 100 bins a decade.

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scenarios.model import Start, Variant
+from scenarios.model import Variant
+from scenarios.schedule import Start
 from simulation import start as beginnings
 from simulation.engine import Behaviour, Contents, Trace, replay
 from simulation.kernels import NEVER

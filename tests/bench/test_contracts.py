@@ -116,7 +116,7 @@ def test_a_run_that_is_resumed_needs_its_headers_again_and_calls_as_before() -> 
 
     def record(stored):
         from reports.stored.records import RunRecord, StackChoice
-        from scenarios import document
+        from scenarios.reading import document
 
         return RunRecord(
             run_id="a-run", scenario=document.load("quick"), command=[], environment={},

@@ -13,8 +13,8 @@ from bench.errors import UserError
 from reports.cost.monthly import expected_traffic
 from reports.cost.prices import DEFAULT
 from reports.render import costs
-from scenarios import document
-from scenarios.document import ScenarioError
+from scenarios.reading import document
+from scenarios.reading.document import ScenarioError
 
 
 def said(*arguments: str) -> str:

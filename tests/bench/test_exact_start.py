@@ -15,7 +15,7 @@ from bench.store import RunFolder
 from compose.local.stack import ProcessStack
 from reports.stored import runs
 from reports.stored.records import RunRecord, StackChoice
-from scenarios import document
+from scenarios.reading import document
 
 pytestmark = pytest.mark.slow
 # A request that comes within a few ms of an expiry can go either way; a busy machine makes that more ms.

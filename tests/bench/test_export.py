@@ -15,8 +15,8 @@ from bench.store import RunFolder
 from compose.app_environment import app_environment
 from compose.stack import StackError
 from reports.stored.records import RunRecord, StackChoice, TargetsChoice
-from scenarios import document
-from scenarios.document import ScenarioError
+from scenarios.reading import document
+from scenarios.reading.document import ScenarioError
 
 
 def export(*arguments: str, out: Path) -> Result:

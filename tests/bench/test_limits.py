@@ -11,7 +11,7 @@ import pytest
 from bench.cli import doctor
 from bench.run import limits, remarks
 from loadtests.sending.limits import OpenFiles, ports, raise_open_files
-from scenarios import document
+from scenarios.reading import document
 
 
 @pytest.fixture

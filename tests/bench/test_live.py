@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reports.statistics import sequential
-from scenarios import document
+from scenarios.reading import document
 
 FILE = Path(__file__).parents[1] / "benchmarks" / "live.py"
 

@@ -9,7 +9,7 @@ from typing import Any
 from commands import sidecar_bench
 
 from bench import runs
-from scenarios import document
+from scenarios.reading import document
 
 
 def stored(root: Path, name: str, *, ended: bool = True, summary: dict[str, Any] | None = None) -> Path:

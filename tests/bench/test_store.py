@@ -24,7 +24,7 @@ from reports.stored.records import (
     TrialRecord,
     UpstreamFacts,
 )
-from scenarios import document
+from scenarios.reading import document
 
 RUN = RunRecord(
     run_id="20260131-154500-quick",

@@ -19,8 +19,8 @@ from bench.errors import UserError
 from bench.targets import guard, services
 from compose.stack import StackError
 from reports.stored.records import RunRecord, StackChoice, TargetsChoice
-from scenarios import document
 from scenarios.model import Variant
+from scenarios.reading import document
 
 FAR = "http://198.51.100.7:80"  # an address for documentation: it is nobody's, and not this machine's
 HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?", fullmatch=True)

@@ -13,8 +13,8 @@ import numpy as np
 from reports import theory
 from reports.calls.counting import garwood, per_hour
 from reports.statistics import estimates
-from scenarios import document
 from scenarios.model import Variant
+from scenarios.reading import document
 from simulation import start
 from simulation.engine import Contents, Trace, replay
 from simulation.outcomes import HIT, MISS

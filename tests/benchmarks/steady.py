@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Final
 
 from reports import theory
-from scenarios.document import load
-from scenarios.model import Start, Variant
+from scenarios.model import Variant
+from scenarios.reading.document import load
+from scenarios.schedule import Start
 
 CELLS: Final = tuple(itertools.product((2.0, 60.0, 3600.0), ("separate", "sidecar")))
 TRIALS: Final = 60

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from compose.local.stack import ProcessDeployment, ProcessStack
-from scenarios import document
+from scenarios.reading import document
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 ROUNDS = int(os.environ.get("BENCHMARK_BLOCKS", "5"))

@@ -22,8 +22,8 @@ from compose.docker.composition import OWNER_LABEL, RUN_LABEL
 from compose.docker.stack import DockerDeployment, DockerStack
 from compose.host import cgroups
 from compose.stack import Held
-from scenarios import document
 from scenarios.model import Variant
+from scenarios.reading import document
 
 pytestmark = needs_engine
 COMMAND = Path(sys.executable).with_name("sidecar-bench")

@@ -24,9 +24,10 @@ from reports.stored.records import (
     UsageFacts,
 )
 from scenarios import plan
-from scenarios.document import Document, build
-from scenarios.model import Scenario, Start, Variant
+from scenarios.model import Scenario, Variant
 from scenarios.plan import Trial
+from scenarios.reading.document import Document, build
+from scenarios.schedule import Start
 from simulation import start as beginning
 from traffic.keys import requests as drawn
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from reports.inference.comparisons import pairs
-from scenarios import document
-from scenarios.document import ScenarioError
+from scenarios.reading import document
+from scenarios.reading.document import ScenarioError
 
 MINE = """
 name: mine

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from scenarios import document
-from scenarios.document import ScenarioError
+from scenarios.reading import document
+from scenarios.reading.document import ScenarioError
 
 
 def written(folder: Path, text: str) -> str:

@@ -5,7 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios import document, plan
+from scenarios import plan
+from scenarios.reading import document
 
 MATRIX = {"topology": ["sidecar", "separate", "none"], "replicas": [1, 2], "schedule.blocks": 4}
 

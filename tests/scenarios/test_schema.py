@@ -8,14 +8,14 @@ import jsonschema
 import pytest
 import yaml
 
-from scenarios import document
-from scenarios.schema import PATH, written
+from scenarios.reading import document
+from scenarios.reading.schema import PATH, written
 
 SCHEMA = json.loads(PATH.read_text())
 
 
 def test_the_published_schema_is_that_of_the_models() -> None:
-    assert PATH.read_text() == written(), "run: python -m scenarios.schema"
+    assert PATH.read_text() == written(), "run: python -m scenarios.reading.schema"
 
 
 @pytest.mark.parametrize("path", document.library().values(), ids=lambda path: path.stem)

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from scenarios import document, schema
+from scenarios.reading import document, schema
 from scenarios.thresholds import Side, parse
 
 MINE = {"name": "mine", "topology": ["sidecar", "separate"]}

@@ -15,8 +15,8 @@ from bench.store import RunFolder
 from compose.stack import AppCounts, Deployment, Filled, Filling, Held, LinkReport, UpstreamCounts, Usage
 from loadtests.order import Order
 from reports.stored.records import LoadFacts, MachineFacts, RunRecord, StackChoice
-from scenarios import document
 from scenarios.model import Scenario, Variant
+from scenarios.reading import document
 
 SCENARIO = document.load("quick", {"schedule.blocks": 2, "schedule.warmup": 0, "schedule.attempts": 1})
 # Ten requests, each sent when it was due and answered a millisecond later.

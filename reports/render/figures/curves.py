@@ -16,7 +16,8 @@ from reports.render.figures import ticks
 from reports.render.figures.ink import INK, MUTED, Picture, canvas, picture
 from reports.render.figures.styles import Looks, legend, legend_height
 from reports.trial.measures import LOG_EDGES_US
-from scenarios.model import Start, Variant
+from scenarios.model import Variant
+from scenarios.schedule import Start
 
 
 def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:

@@ -26,9 +26,9 @@ from compose.docker.composition import PARTS
 from compose.export.ecs import Size, ecs, task_size
 from compose.export.service import Service, service
 from compose.host import redis_binary
-from scenarios import document
-from scenarios.document import ScenarioError
 from scenarios.fargate import SIZES
+from scenarios.reading import document
+from scenarios.reading.document import ScenarioError
 from scenarios.sizes import MIB
 
 GOLDEN = Path(__file__).with_name("golden")

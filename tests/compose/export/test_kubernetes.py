@@ -22,7 +22,7 @@ from compose.credentials import acl
 from compose.export.compose_files import compose_files
 from compose.export.kubernetes import kubernetes
 from compose.export.service import Service, service
-from scenarios import document
+from scenarios.reading import document
 from scenarios.sizes import MIB
 
 GOLDEN = Path(__file__).with_name("golden")

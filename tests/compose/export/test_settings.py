@@ -13,8 +13,8 @@ from app.settings import Settings
 from compose.app_environment import app_environment, app_settings
 from compose.export.service import service
 from compose.export.targets import TARGETS
-from scenarios import document
 from scenarios.model import Cache, Scenario, Upstream
+from scenarios.reading import document
 
 TOPOLOGIES = ("sidecar", "separate")
 # A value that differs from the default, for each field whose type does not say one.

@@ -1,6 +1,6 @@
 """The JSON Schema of scenario files, made from the models, for editors that complete and check.
 
-`python -m scenarios.schema` regenerates `scenarios/schema.json`; a test keeps the two in step.
+`python -m scenarios.reading.schema` regenerates `scenarios/schema.json`; a test keeps the two in step.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from scenarios.model import RunSettings, Settings
 
-PATH: Final = Path(__file__).with_name("schema.json")
+PATH: Final = Path(__file__).parents[1] / "schema.json"
 
 
 def schema() -> dict[str, Any]:

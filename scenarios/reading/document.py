@@ -10,9 +10,10 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from scenarios import text, thresholds
-from scenarios.model import Precision, RunSettings, Scenario, Settings, Topology, Variant
-from scenarios.written import (
+from scenarios import thresholds
+from scenarios.model import RunSettings, Scenario, Settings, Topology, Variant
+from scenarios.reading import text
+from scenarios.reading.written import (
     Document,
     Given,
     Path_,
@@ -23,13 +24,14 @@ from scenarios.written import (
     parse_value,
     short,
 )
+from scenarios.schedule import Precision
 
 __all__ = [
     "LIBRARY", "Document", "Given", "ScenarioError", "build", "find", "library", "load", "override",
     "parse_assignment", "parse_value", "read",
 ]  # fmt: skip
 
-LIBRARY: Final = Path(__file__).parent
+LIBRARY: Final = Path(__file__).parents[1]
 MOST_VARIANTS: Final = 64
 MORE_BLOCKS: Final = 4  # times those that are planned: as many as may be made where their end is left open
 # What a variant of this topology does not use, and so does not vary by.

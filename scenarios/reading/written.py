@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from scenarios import text
+from scenarios.reading import text
 
 Path_ = tuple[str, ...]
 _FILES: Final = ("workload.log",)  # fields that name files
