@@ -23,7 +23,7 @@ from bench.session import logs
 from bench.session.request import RunRequest
 from bench.session.request import run as start
 from bench.store import DEFAULT_ROOT, RunFolder, runs, write_text
-from bench.targets import contracts, guard, services
+from bench.targets import arguments, contracts, guard, services
 from bench.terminal import progress, text
 from compose import clean as cleaning
 from compose.host import interrupts, ownership
@@ -77,16 +77,16 @@ def run(
         str | None, typer.Argument(help="A scenario of the library (see `list`) or a YAML file.")
     ] = None,
     stack: StackName = "auto",
-    target: services.Target = None,
-    label: services.Label = None,
-    own: services.Own = False,
-    rate_cap: services.RateCap = None,
-    duration_cap: services.DurationCap = None,
-    path: contracts.KeyPath = None,
-    outcome: contracts.Outcomes = None,
-    cache: contracts.CacheName = None,
-    header: contracts.Headers = None,
-    upstream_count: contracts.CountUrl = None,
+    target: arguments.Target = None,
+    label: arguments.Label = None,
+    own: arguments.Own = False,
+    rate_cap: arguments.RateCap = None,
+    duration_cap: arguments.DurationCap = None,
+    path: arguments.KeyPath = None,
+    outcome: arguments.Outcomes = None,
+    cache: arguments.CacheName = None,
+    header: arguments.Headers = None,
+    upstream_count: arguments.CountUrl = None,
     local_workers: workers.Local = 0,
     expected_workers: workers.Remote = 0,
     bind: workers.Bind = None,

@@ -1,4 +1,4 @@
-"""Options that say how a target is called and read: the app contract, and what a request carries."""
+"""What the options say of how a target is called and read: the app contract, and what a request carries."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-import typer
 from pydantic import ValidationError
 
 from bench.errors import UserError
 from scenarios.contract import KEY, OURS, Contract, HitRule
 
-_PANEL: Final = "How services are called, and how their answers are read"
 _RULE: Final = re.compile(r"([^\s:=]+)\s*:\s*(.+)")
 _HEADER: Final = re.compile(r"([^\s:]+):[ \t]*([\t -~\x80-\xff]*)")
 _VALUE_IN_URL: Final = re.compile(r"[!-~]+")
@@ -30,45 +28,6 @@ _OWN_HEADERS: Final = (
     "te",
 )
 HIDDEN: Final = "…"
-
-KeyPath = Annotated[
-    str | None,
-    typer.Option(
-        "--path", metavar="PATH", rich_help_panel=_PANEL, show_default=False,
-        help="The path of a key, such as '/github/{key}'; '/content/{key}' by default.",
-    ),
-]  # fmt: skip
-Outcomes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--outcome", metavar="'HEADER: GLOB'", rich_help_panel=_PANEL, show_default=False,
-        help="A response header and the values that mean a hit, such as 'X-Cache: *_HIT'; repeatable. By "
-        "default, Cache-Status and the headers of common caches are recognized.",
-    ),
-]  # fmt: skip
-CacheName = Annotated[
-    str | None,
-    typer.Option(
-        "--cache", metavar="NAME", rich_help_panel=_PANEL, show_default=False,
-        help="Which cache of Cache-Status is meant, where several speak; the nearest by default.",
-    ),
-]  # fmt: skip
-Headers = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--header", metavar="'NAME: VALUE'", rich_help_panel=_PANEL, show_default=False,
-        help="A header to send with each request; repeatable. @FILE reads headers from a file, one a line, "
-        "which keeps them out of the list of processes. Values are not stored.",
-    ),
-]  # fmt: skip
-CountUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--upstream-count", metavar="URL[#NAME]", rich_help_panel=_PANEL, show_default=False,
-        help="Where the upstream's own count of calls can be read before and after each trial: a number, "
-        "or with #NAME a Prometheus counter or a path in JSON, such as #calls.total.",
-    ),
-]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
-
-import typer
+from typing import Any, Final
 
 from bench.errors import UserError
 from bench.targets import contracts
+from bench.targets.arguments import DURATION_CAP_S, RATE_CAP
 from bench.targets.contracts import NOTHING, Called
 from bench.targets.urls import TOPOLOGIES, check_labels, replicas
 from compose import stacks
@@ -23,47 +22,8 @@ from scenarios.model import Scenario, Settings, Variant, Workload
 from scenarios.reading import document
 from traffic import keys
 
-RATE_CAP: Final = 200.0
-DURATION_CAP_S: Final = 60.0
-_PANEL: Final = "Running services, instead of deployed variants"
 # What a variant says of how it is deployed; of these fields a target takes none.
 _DEPLOYED: Final = ("topology", "label", "replicas", "cache", "upstream", "link", "resources")
-
-Target = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target", metavar="URL[,URL…]", rich_help_panel=_PANEL, show_default=False,
-        help="A service to load: its URL, or those of its replicas. Repeat it to compare services.",
-    ),
-]  # fmt: skip
-Label = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--label", rich_help_panel=_PANEL, show_default=False,
-        help="What a target is called, in the targets' order: sidecar, separate, none, or names of your own.",
-    ),
-]  # fmt: skip
-Own = Annotated[
-    bool,
-    typer.Option(
-        "--i-own-this-target", rich_help_panel=_PANEL,
-        help="Targets on other machines are yours to load.",
-    ),
-]  # fmt: skip
-RateCap = Annotated[
-    float | None,
-    typer.Option(
-        rich_help_panel=_PANEL, show_default=False,
-        help=f"Requests/s allowed for targets on other machines; {RATE_CAP:g} by default.",
-    ),
-]  # fmt: skip
-DurationCap = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=_PANEL, show_default=False,
-        help=f"Length of a trial allowed for those, such as 5m; {DURATION_CAP_S:g}s by default.",
-    ),
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
