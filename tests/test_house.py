@@ -25,17 +25,19 @@ SUB_ROOMS = {
     "app": ("content", "upstream", "store"),
     "scenarios": ("reading",),
     "traffic": ("logs",),
+    "simulation": ("prediction",),
     "loadtests": ("distributed", "sending", "reading"),
     "compose": ("local", "docker external export", "host link"),
     "reports": (
+        "prediction",
         "render",
         "analysis cost",
-        "calls inference prediction",
+        "calls inference",
         "summary",
         "trial",
         "stored statistics theory",
     ),
-    "bench": ("cli", "selftest", "session terminal", "run", "load targets", "events"),
+    "bench": ("cli", "selftest predicting", "session terminal", "run", "load targets", "events"),
 }
 MOST_LINES = 300
 MOST_MODULES = 14

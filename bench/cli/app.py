@@ -13,7 +13,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 import reports
-from bench.cli import cost, doctor, export, log, options, show
+from bench.cli import cost, doctor, export, log, options, predict, show
 from bench.errors import UserError
 from bench.load import workers
 from bench.load.local import LoadError
@@ -203,6 +203,7 @@ def selftest_(
 cli.command(name="log")(log.log)
 cli.command(name="export")(export.export)
 cli.command(name="cost")(cost.cost)
+cli.command(name="predict")(predict.predict)
 
 
 cli.command(name="worker")(workers.worker)

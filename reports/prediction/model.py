@@ -57,6 +57,9 @@ class Hourly(Part):
 
     mean: float
     busiest: float = Field(description="In the hour of most calls; hours begin with the traffic.")
+    busiest_sd: float | None = Field(
+        None, description="Standard deviation of `busiest` from one assignment to replicas to another."
+    )
     busiest_hour: int | None = Field(None, description="Number of that hour, from 0; null where all are one.")
 
 
@@ -131,7 +134,7 @@ class Deployment(Part):
     point: str
     extra_calls: float = Field(description="Calls more than without it, the mean over simulated ones.")
     extra_calls_se: float | None
-    simulated: int = Field(description="Deployments, at different times of the traffic.")
+    simulated: int = Field(description="Deployments, at different times; 0: it is an expectation.")
     per_day: float = Field(description="Deployments a day that the points have in them.")
 
 

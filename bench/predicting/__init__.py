@@ -1,0 +1,7 @@
+"""`sidecar-bench predict`: what the user says, made a question that `reports.prediction` answers.
+
+values.py    options' values: lists, ranges, quotas, rates of deployment
+times.py     what a hit, a miss and a hop take: measured in a stored run, given, or assumed
+traffic.py   the requests: of logs, of a scenario, or described by numbers
+asking.py    the question
+"""
