@@ -34,7 +34,7 @@ def main() -> None:
     except ImportError as error:
         # Not by itself: Python would exit with 1, which is a violated threshold's.
         sys.stderr.write(
-            f"sidecar-bench: cannot start ({error}); install it again, such as with: make install\n"
+            f"sidecar-bench: cannot start ({error}); reinstall it, for example with: make install\n"
         )
         sys.exit(4)
     app.main()

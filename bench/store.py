@@ -43,7 +43,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
-                f"{path}: the disk is full. Trials that ended are stored; make room and continue with "
+                f"{path}: the disk is full. Completed trials are stored; free some space and resume with "
                 "--resume, or choose another place with --results"
             ) from error
         raise UserError(
@@ -119,7 +119,7 @@ class RunFolder:
         if name == "last":
             known = runs(root)
             if not known:
-                raise UserError(f"{root}: no run is stored here yet; start one with: sidecar-bench run quick")
+                raise UserError(f"{root}: has no runs yet; start one with: sidecar-bench run quick")
             return known[-1]
         for path in (Path(name), root / name):
             if (path / RUN).is_file():
@@ -129,7 +129,7 @@ class RunFolder:
                     f"{path}: the folder holds no {RUN}: it is no run, or its beginning was never written; "
                     "remove it, and run the scenario again"
                 )
-        raise UserError(f"{name}: no such run in {root}; `sidecar-bench list` names those that are stored")
+        raise UserError(f"{name}: no such run in {root}; `sidecar-bench list` shows the stored runs")
 
     def record(self) -> RunRecord:
         """Read what the run is.
@@ -148,13 +148,13 @@ class RunFolder:
         """
         links = [path for path in self.path.iterdir() if path.is_symlink()]
         if links:
-            raise UserError(f"{links[0]}: is a link, and a stored run holds none; remove it")
+            raise UserError(f"{links[0]}: is a link; stored runs must not contain links. Remove it")
         try:
             with disk_errors(self.path):
                 lock = Lock(self.path / LOCK, holder_of(command))
         except HeldError as error:
             raise UserError(
-                f"{self.path}: this run is under way ({error}); wait until it has ended, or end that process"
+                f"{self.path}: this run is in progress ({error}); wait until it ends, or stop that process"
             ) from error
         with lock:
             yield
@@ -177,7 +177,7 @@ class RunFolder:
         """
         folder = self.trial_folder(trial_id, attempt)
         if folder.is_symlink() or folder.parent.is_symlink():
-            raise UserError(f"{folder}: is a link, and a stored run holds none; remove it")
+            raise UserError(f"{folder}: is a link; stored runs must not contain links. Remove it")
         with disk_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)

@@ -22,7 +22,7 @@ class StackError(Exception):
     """
 
     def __init__(self, reason: str, part: str = "", last_words: str = "") -> None:
-        super().__init__(f"{reason}; its log says:\n{last_words}" if part else reason)
+        super().__init__(f"{reason}; the end of its log:\n{last_words}" if part else reason)
         self.reason = reason
         self.part = part
         self.last_words = last_words

@@ -35,23 +35,26 @@ from scenarios.reading import document
 from scenarios.reading.document import ScenarioError
 from traffic.logs import LogError
 
-# Exit codes beside 0, 1 and 3, which say what a run has found (`reports.exit_code`).
+# Exit codes in addition to 0, 1 and 3, which state a run's result (`reports.exit_code`).
 INVALID: Final = 2
 FAILED: Final = 4
 INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 
 cli = typer.Typer(
-    help="Where should a FastAPI service's Redis cache live: in its task (sidecar), or in one of its own?",
+    help="Find out where the Redis cache of a FastAPI service should live: in the app's task (sidecar) or "
+    "in its own (separate).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Results = Annotated[Path, typer.Option("--results", help="The folder of all runs.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or folder; `last` is the newest.")]
+Results = Annotated[Path, typer.Option("--results", help="The folder with all runs.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="The id or folder of a run; `last` is the newest.")
+]
 StackName = Annotated[
-    str, typer.Option("--stack", help="auto, docker or processes: where variants are deployed.")
+    str, typer.Option("--stack", help="Where to deploy variants: auto, docker or processes.")
 ]
 
 
@@ -74,7 +77,7 @@ def _common(
 @options.takes_fields()
 def run(
     scenario: Annotated[
-        str | None, typer.Argument(help="A scenario of the library (see `list`) or a YAML file.")
+        str | None, typer.Argument(help="A scenario from the library (see `list`) or a YAML file.")
     ] = None,
     stack: StackName = "auto",
     target: arguments.Target = None,
@@ -90,20 +93,26 @@ def run(
     local_workers: workers.Local = 0,
     expected_workers: workers.Remote = 0,
     bind: workers.Bind = None,
-    resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Resume a run that was interrupted.")
-    ] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Resume an interrupted run.")] = None,
     results: Results = DEFAULT_ROOT,
-    markdown: Annotated[Path | None, typer.Option(help="Write the findings as Markdown, too.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write thresholds and trials as JUnit XML, too.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the results as Markdown.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write thresholds and trials as JUnit XML.")] = None,
     *,
     changed: dict[str, object],
 ) -> None:
     """Compare the variants of a scenario and write a report.
 
-    Exit codes: 0, every threshold is met, or, where none is stated, something was decided; 1, a threshold
-    is violated; 2, invalid input; 3, a threshold is undecided, or nothing could be decided; 4, the run
-    itself failed.
+    Exit codes:
+
+    0: every threshold is met; without thresholds: something was decided
+
+    1: a threshold is violated
+
+    2: invalid input
+
+    3: a threshold is undecided, or nothing could be decided
+
+    4: the run itself failed
     """
     crew = workers.given(local_workers, expected_workers, bind)
     called = contracts.asked(
@@ -118,7 +127,7 @@ def run(
     if crew is not None:
         crew.check_headers(called.headers)
     if resume is not None and (scenario or changed):
-        raise UserError("--resume continues a run as it was started; leave the scenario and its fields out")
+        raise UserError("--resume uses the scenario of the run; remove the scenario and its fields")
     request = RunRequest(
         scenario=services.load(scenario, changed, stack, aim.choice) if scenario else None,
         stack=stack,
@@ -146,13 +155,13 @@ def report(name: RunName = "last", results: Results = DEFAULT_ROOT) -> None:
 
 @cli.command(name="list")
 def list_(results: Results = DEFAULT_ROOT) -> None:
-    """Name the scenarios of the library and the runs that are stored."""
+    """List the scenarios of the library and the stored runs."""
     show.listing(text.console(), document.library(), runs(results))
 
 
 @cli.command(name="show")
 def show_(
-    name: Annotated[str, typer.Argument(help="A scenario, or a run's id or folder, or `last`.")],
+    name: Annotated[str, typer.Argument(help="A scenario, or the id or folder of a run, or `last`.")],
     results: Results = DEFAULT_ROOT,
 ) -> None:
     """Show what a scenario compares, or what a run has found."""
@@ -166,7 +175,7 @@ def show_(
 @cli.command()
 @options.takes_fields()
 def check(
-    scenario: Annotated[str, typer.Argument(help="A scenario of the library or a YAML file.")],
+    scenario: Annotated[str, typer.Argument(help="A scenario from the library or a YAML file.")],
     *,
     changed: dict[str, object],
 ) -> None:
@@ -181,20 +190,20 @@ def check(
 
 @cli.command(name="doctor")
 def doctor_() -> None:
-    """Say what this machine can do, and what to do about what is missing."""
+    """Show what this machine can run, and how to add what is missing."""
     doctor.examine(text.console())
 
 
 @cli.command(name="selftest")
 def selftest_(
     full: Annotated[
-        bool, typer.Option(help="More questions and three times as many blocks, for nightly use.")
+        bool, typer.Option(help="Ask more questions and run three times as many blocks, for nightly use.")
     ] = False,
     results: Results = DEFAULT_ROOT,
 ) -> None:
-    """Ask the bench six questions with known answers.
+    """Test the bench on this machine with six questions whose answers are known.
 
-    Exit codes: 0, all are answered as expected; 1, one is not; 3, too little was valid to answer them all.
+    Exit codes: 0, all answers are as expected; 1, one is not; 3, too few valid trials to answer all.
     """
     root = results / f"selftest-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     sys.exit(command.selftest(text.console(), root, full=full))
@@ -211,20 +220,20 @@ cli.command(name="worker")(workers.worker)
 
 @cli.command()
 def clean() -> None:
-    """Remove whatever an interrupted run has left: processes, folders, containers, networks."""
+    """Remove what interrupted runs have left behind: processes, folders, containers, networks."""
     cleaned = cleaning.clean()
     for line in cleaned.removed:
         typer.echo(f"removed {line}")
     for line in cleaned.left:
-        typer.echo(f"left alone {line}")
+        typer.echo(f"did not touch {line}")
     if cleaned.stuck:
         raise UserError("\n".join(f"could not remove {line}" for line in cleaned.stuck))
     if not cleaned.removed and not cleaned.left:
-        typer.echo("nothing of ours is left")
+        typer.echo("nothing to remove")
 
 
 def main() -> None:
-    """Run the command. Whatever goes wrong is a sentence; the exit codes are those of docs/results.md."""
+    """Run the command. Every error is one message; docs/results.md lists the exit codes."""
     interrupts.install()
     text.prepare()
     try:
@@ -233,17 +242,17 @@ def main() -> None:
         finally:
             ownership.release()
     except SystemExit as ended:
-        # Typer makes 1 of a reader that has gone (`… | head`), and 1 is a violated threshold's.
+        # Typer exits with 1 if the reader has gone (`… | head`), but 1 means a violated threshold.
         if isinstance(ended.__context__, BrokenPipeError):
             sys.exit(PIPE_CLOSED)
         raise
     except (UserError, ScenarioError, StackError, ResultsError, LogError) as error:
         _end(INVALID, str(error), error)
     except LoadError as error:
-        _end(FAILED, f"{error}\nThis is a fault of the bench. Trials that ended are stored", error)
+        _end(FAILED, f"{error}\nThis is a bug in sidecar-bench. Completed trials are stored", error)
     except interrupts.Interrupted as error:
         interrupts.ignore()
-        _end(INTERRUPTED, "interrupted. Trials that ended are stored", error)
+        _end(INTERRUPTED, "interrupted. Completed trials are stored", error)
     except OSError as error:
         if error.filename is None:
             _fault(error)
@@ -253,9 +262,11 @@ def main() -> None:
 
 
 def _fault(error: Exception) -> NoReturn:
-    # Not by itself: Python would exit with 1, which is a violated threshold's.
+    # Do not let it propagate: Python would exit with 1, which means a violated threshold.
     traceback.print_exc()
-    _end(FAILED, "this is a fault of the bench; see above. Trials that ended are stored", error)
+    _end(
+        FAILED, "this is a bug in sidecar-bench; see the traceback above. Completed trials are stored", error
+    )
 
 
 def _end(code: int, said: str, error: BaseException) -> NoReturn:

@@ -1,4 +1,4 @@
-"""`sidecar-bench doctor`: what this machine can do, what is missing, and what to do about it."""
+"""`sidecar-bench doctor`: what this machine can run, what is missing, and how to add it."""
 
 from __future__ import annotations
 
@@ -55,8 +55,13 @@ def findings() -> Iterator[Finding]:
 def _cores() -> Finding:
     cores = psutil.cpu_count() or 1
     if cores >= 2:
-        return Finding("cores", f"{cores}; the load generator has one of its own", "good")
-    return Finding("cores", "1", "poor", "load and app share it: trust ratios of counts, not latencies")
+        return Finding("cores", f"{cores}; the load generator uses one of them alone", "good")
+    return Finding(
+        "cores",
+        "1",
+        "poor",
+        "the load generator and the app share it: rely on counts and ratios, not on latencies",
+    )
 
 
 def _redis() -> Finding:
@@ -71,7 +76,7 @@ def _docker() -> Finding:
     chosen, reason = stacks.choose("auto")
     if chosen == "docker":
         return Finding("docker", reason, "good")
-    remedy = "runs use local processes; start an engine to compare in containers (docs/stacks.md)"
+    remedy = "runs use local processes; to use containers, start a Docker engine (docs/stacks.md)"
     return Finding("docker", reason, "poor", remedy)
 
 
@@ -80,24 +85,28 @@ def _netem() -> Finding:
     modules = Path(f"/lib/modules/{machine.kernel_release()}")
     if loaded or any(modules.glob("**/sch_netem.ko*")):
         return Finding("tc netem", "in the kernel", "good")
-    return Finding("tc netem", "not in this kernel", "poor", "nothing: the calibrated relay makes the delay")
+    return Finding(
+        "tc netem", "not in this kernel", "poor", "nothing to do: the calibrated relay adds the delay"
+    )
 
 
 def _clock() -> Finding:
     source = machine.clock_source()
     if source in ("tsc", "kvm-clock", "arch_sys_counter"):
         return Finding("clock", source, "good")
-    return Finding("clock", source, "poor", "reading this clock may be slow; prefer a machine with tsc")
+    return Finding(
+        "clock", source, "poor", "reading this clock may be slow; use a machine with tsc if possible"
+    )
 
 
 def _awake() -> Finding:
     if awake.possible():
-        return Finding("idle cores", "are kept awake while a run lasts", "good")
+        return Finding("idle cores", "kept awake during a run", "good")
     return Finding(
         "idle cores",
-        "fall asleep: /dev/cpu_dma_latency is not ours to open",
+        "go to sleep: no permission to open /dev/cpu_dma_latency",
         "poor",
-        "run as root, above all on a virtual machine: waking a core there can take milliseconds",
+        "run as root, especially on a virtual machine, where waking a core can take milliseconds",
     )
 
 
@@ -113,10 +122,11 @@ def _timer_ends() -> Finding:
         time.sleep(0.001)
         late_us.append((time.perf_counter_ns() - due) / 1000)
     median = statistics.median(late_us)
-    found = f"a sleep of 1 ms ends {median:.0f} µs late in the median, {max(late_us):.0f} µs at most of 50"
+    found = f"a sleep of 1 ms ends {median:.0f} µs late in the median, {max(late_us):.0f} µs at most (50 "
+    "samples)"
     if median < 300:
         return Finding("timer", found, "good")
-    return Finding("timer", found, "poor", "send lag will be high: look for what else runs here")
+    return Finding("timer", found, "poor", "send lag will be high: stop other processes")
 
 
 def _neighbours() -> Finding:
@@ -126,7 +136,7 @@ def _neighbours() -> Finding:
     found = f"{facts.busy_ratio:.0%} of the CPUs in use, {facts.stolen_ratio:.1%} stolen, in one second"
     if facts.busy_ratio > 0.2 or facts.stolen_ratio > 0.02:
         return Finding(
-            "neighbours", found, "poor", "stop what else runs; on a shared host expect wider intervals"
+            "neighbours", found, "poor", "stop other processes; on a shared host, expect wider intervals"
         )
     return Finding("neighbours", found, "good")
 
@@ -144,7 +154,7 @@ def _open_files() -> Finding:
         return Finding("open files", files.said, "good")
     return Finding(
         "open files",
-        f"{files.said}; each request under way takes one",
+        f"{files.said}; each request in flight uses one",
         "poor",
         f"`ulimit -n {_ENOUGH_FILES}` before a run with many workload.users",
     )
@@ -153,10 +163,10 @@ def _open_files() -> Finding:
 def _ports() -> Finding:
     ports = limits.ports()
     if ports is None or ports >= _ENOUGH_FILES:
-        return Finding("local ports", "not told" if ports is None else f"{ports:,}", "good")
+        return Finding("local ports", "unknown" if ports is None else f"{ports:,}", "good")
     return Finding(
         "local ports",
-        f"{ports:,}; each request under way takes one",
+        f"{ports:,}; each request in flight uses one",
         "poor",
         "widen net.ipv4.ip_local_port_range (sysctl)",
     )
@@ -167,7 +177,10 @@ def _disk() -> Finding:
     if free_gb > 1:
         return Finding("disk", f"{free_gb:.0f} GB free here", "good")
     return Finding(
-        "disk", f"{free_gb:.1f} GB free here", "poor", "make room, or choose another place with --results"
+        "disk",
+        f"{free_gb:.1f} GB free here",
+        "poor",
+        "free some space, or choose another folder with --results",
     )
 
 

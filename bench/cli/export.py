@@ -20,43 +20,42 @@ from scenarios.reading import document
 @options.takes_fields(without=["topology"])
 def export(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="ecs, kubernetes or compose.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder that takes the files.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write the files to.")],
     scenario: Annotated[
-        str | None, typer.Argument(help="A scenario of the library or a YAML file; quick unless given.")
+        str | None, typer.Argument(help="A scenario from the library or a YAML file; quick by default.")
     ] = None,
-    topology: Annotated[
-        str | None, typer.Option(help="sidecar or separate: which of the two is to be deployed.")
-    ] = None,
+    topology: Annotated[str | None, typer.Option(help="The topology to deploy: sidecar or separate.")] = None,
     run: Annotated[
         str | None,
         typer.Option(
-            "--run", metavar="RUN", help="Deploy what a stored run measured; an id, a folder, `last`."
+            "--run", metavar="RUN", help="Deploy what a stored run measured: its id, its folder, or `last`."
         ),
     ] = None,
     variant: Annotated[
-        str | None, typer.Option("--variant", metavar="ID", help="Which variant, where there are several.")
+        str | None,
+        typer.Option("--variant", metavar="ID", help="The variant to deploy, if there are several."),
     ] = None,
     public: Annotated[
-        bool, typer.Option("--public", help="ecs: a load balancer that the whole internet may call.")
+        bool, typer.Option("--public", help="ecs: let the internet call the load balancer.")
     ] = False,
     no_token: Annotated[
-        bool, typer.Option("--no-token", help="Leave the secret out that has the upstream's token.")
+        bool, typer.Option("--no-token", help="Leave out the secret with the upstream's token.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
-    results: Annotated[Path, typer.Option(help="Where runs are stored.")] = DEFAULT_ROOT,
+    results: Annotated[Path, typer.Option(help="The folder with all runs.")] = DEFAULT_ROOT,
     *,
     changed: dict[str, object],
 ) -> None:
-    """Write the files that deploy a scenario's service, or a stored run's, with its trials' settings."""
+    """Write the files that deploy the service of a scenario or a stored run, with its settings."""
     if target not in TARGETS:
-        raise UserError(f"{target}: cannot be exported to; give one of: {', '.join(TARGETS)}")
+        raise UserError(f"{target}: unknown target; use one of: {', '.join(TARGETS)}")
     if public and target != "ecs":
-        raise UserError(f"--public: {target} has no load balancer of its own; leave it out")
+        raise UserError(f"--public: {target} has no load balancer; remove the option")
     if run is None:
         read, source = document.load(scenario or "quick", changed), scenario or "quick"
     else:
         if scenario is not None or changed:
-            raise UserError("--run deploys what was measured; leave the scenario and its fields out")
+            raise UserError("--run deploys what was measured; remove the scenario and its fields")
         read, source = _measured(RunFolder.find(results, run))
     chosen = _topology(read, topology, variant)
     source += f" --variant {variant}" if variant else ""
@@ -76,34 +75,36 @@ def _measured(run: RunFolder) -> tuple[Scenario, str]:
     record = run.record()
     if record.stack.targets is not None:
         raise UserError(
-            f"{run.path}: this run loaded services that were running already, and does not know how they are "
-            "set; export a scenario"
+            f"{run.path}: this run measured running services, whose settings are not known; "
+            "export a scenario instead"
         )
     return record.scenario, f"--run {record.run_id}"
 
 
 def _topology(scenario: Scenario, topology: str | None, variant_id: str | None) -> str:
-    """Return the topology that is asked for: by name, by a variant, or because there is one alone.
+    """Return the topology to export: named by an option, given by the variant, or the only one.
 
     Raises:
-        UserError: it is none that can be deployed, or not clear which.
+        UserError: it cannot be deployed, or is ambiguous.
     """
     if topology is not None and topology not in DEPLOYED:
-        raise UserError(f"{topology}: not to be exported; give --topology sidecar or --topology separate")
+        raise UserError(f"{topology}: cannot be exported; use --topology sidecar or --topology separate")
     named = {one.topology for one in scenario.variants if variant_id in (None, one.id)}
     possible = [one for one in DEPLOYED if one in named]
     if variant_id is not None and not possible:
         known = ", ".join(one.id for one in scenario.variants if one.topology in DEPLOYED)
-        raise UserError(f"--variant {variant_id}: {scenario.name} has none to deploy; it has {known}")
+        raise UserError(
+            f"--variant {variant_id}: {scenario.name} has no such variant to deploy; it has {known}"
+        )
     if topology is not None:
         return topology
     if len(possible) == 1:
         return possible[0]
-    raise UserError("which topology? give --topology sidecar or --topology separate")
+    raise UserError("name the topology: --topology sidecar or --topology separate")
 
 
 def _others(scenario: Scenario, topology: str, variant_id: str | None) -> Iterator[str]:
-    """Say which variant was taken where several could be meant."""
+    """Say which variant was chosen if there are several."""
     candidates = [one for one in scenario.variants if one.topology == topology]
     if variant_id is None and len(candidates) > 1:
         yield (
@@ -113,18 +114,18 @@ def _others(scenario: Scenario, topology: str, variant_id: str | None) -> Iterat
 
 
 def write(folder: Path, files: Mapping[str, str], *, force: bool = False) -> list[str]:
-    """Write files into a folder, and return a line on each. Nothing is written where one is in the way.
+    """Write files into a folder, and return a line on each. If one would be overwritten, write nothing.
 
     Raises:
-        UserError: a file is there with another content and `force` is not given, or cannot be written.
+        UserError: a file exists with different content and `force` is not given, or it cannot be written.
     """
     try:
         before = {name: _content(folder / name) for name in files}
         changed = [name for name, text in files.items() if before[name] not in (None, text.encode())]
         if changed and not force:
             raise UserError(
-                f"{folder}: {', '.join(changed)} would be overwritten with another content; "
-                "name another folder with --out, or add --force"
+                f"{folder}: {', '.join(changed)} exist with different content; "
+                "choose another folder with --out, or overwrite them with --force"
             )
         for name, text in files.items():
             if before[name] != text.encode():

@@ -17,7 +17,9 @@ from traffic.logs import Facts, Reading, telling
 def log(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE…", help="Logs, or the files of a rotated one; - is standard input."),
+        typer.Argument(
+            metavar="FILE…", help="Log files, or the files of a rotated log; - is standard input."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Write the figures as JSON.")] = False,
     log_format: LogFormat = None,
@@ -29,7 +31,7 @@ def log(
     strip_query: StripQuery = None,
     keys: Keys = None,
 ) -> None:
-    """Say what an access log holds, without running anything."""
+    """Describe an access log, without running anything."""
     reading = Reading(
         log_format, path_regex, tuple(methods or ()), tuple(statuses or ()), since, until,
         tuple(strip_query or ()), tuple(keys or ()),
@@ -59,7 +61,7 @@ def _table(facts: Facts) -> Table:
         ("requests", f"{facts.requests:,} (GET and HEAD)"),
         (
             "resources",
-            f"{facts.resources:,}, {facts.asked_once / facts.resources:.0%} of them asked for once",
+            f"{facts.resources:,}, {facts.asked_once / facts.resources:.0%} of them requested once",
         ),
         ("time", f"{telling.moment(facts.first_us)} to {telling.moment(facts.last_us)} ({span})"),
         ("methods", shares["methods"]),

@@ -14,24 +14,29 @@ from scenarios.reading import document
 from scenarios.reading.document import Given
 from traffic.paths import read_paths
 
-_PANEL = "The scenario's fields (repeat an option, or list values with commas, to compare them)"
+_PANEL = "Fields of the scenario (commas separate values to compare)"
 
 
 def _option(help_text: str, *names: str) -> Any:
     return typer.Option(*names, help=help_text, rich_help_panel=_PANEL, show_default=False)
 
 
-Topology = Annotated[list[str] | None, _option("sidecar, separate or none.", "--topology")]
-Replicas = Annotated[list[str] | None, _option("Copies of the app.", "--replicas")]
+Topology = Annotated[
+    list[str] | None, _option("Where the cache is: sidecar, separate or none.", "--topology")
+]
+Replicas = Annotated[list[str] | None, _option("Number of copies of the app.", "--replicas")]
 Ttl = Annotated[list[str] | None, _option("Lifetime of a cached response, such as 5, 90s or 1h.", "--ttl")]
 Rate = Annotated[list[str] | None, _option("Requests per second.", "--rate")]
-Rtt = Annotated[list[str] | None, _option("Round trip to a separate Redis, in ms or as 300us.", "--rtt")]
-Blocks = Annotated[int | None, _option("Rounds in which every variant is tried once.", "--blocks")]
-Duration = Annotated[str | None, _option("Measured time of a trial, such as 30s.", "--duration")]
-Seed = Annotated[int | None, _option("Seeds order, arrivals and keys.", "--seed")]
+Rtt = Annotated[
+    list[str] | None,
+    _option("Round-trip time to a separate Redis, in ms or with a unit, such as 300us.", "--rtt"),
+]
+Blocks = Annotated[int | None, _option("Number of rounds; each tries every variant once.", "--blocks")]
+Duration = Annotated[str | None, _option("Measured time of each trial, such as 30s.", "--duration")]
+Seed = Annotated[int | None, _option("Seed of the order, arrivals and keys.", "--seed")]
 KeysFile = Annotated[
     Path | None,
-    _option("A file of the service's own paths, one a line, the one most asked for first.", "--keys"),
+    _option("A file with the service's paths, one per line, the most requested first.", "--keys"),
 ]
 Assignments = Annotated[
     list[str] | None, _option("Any field: --set upstream.latency_ms=80, --set 'cache.ttl=[5, 1h]'.", "--set")

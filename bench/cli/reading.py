@@ -15,28 +15,37 @@ def _option(help_text: str, *names: str, metavar: str) -> Any:
 
 LogFormat = Annotated[
     str | None,
-    _option("nginx's log_format or Apache's LogFormat string.", "--log-format", metavar="STRING"),
+    _option(
+        "The log_format string of nginx or the LogFormat string of Apache.", "--log-format", metavar="STRING"
+    ),
 ]
 PathRegex = Annotated[
     str | None,
-    _option("Take requests in whose path and query this is found.", "--path-regex", metavar="REGEX"),
+    _option("Use only requests whose path and query match.", "--path-regex", metavar="REGEX"),
 ]
-Methods = Annotated[list[str] | None, _option("GET or HEAD alone.", "--method", metavar="METHOD")]
+Methods = Annotated[
+    list[str] | None, _option("Use only GET or only HEAD requests.", "--method", metavar="METHOD")
+]
 Statuses = Annotated[
-    list[str] | None, _option("Take these answers: 200, 2xx or 200-299.", "--status", metavar="STATUS")
+    list[str] | None,
+    _option("Use only requests with these statuses: 200, 2xx or 200-299.", "--status", metavar="STATUS"),
 ]
 Since = Annotated[
     str | None,
-    _option("Take requests from this time on, such as 2025-03-14T09:00.", "--since", metavar="TIME"),
+    _option("Use only requests from this time on, such as 2025-03-14T09:00.", "--since", metavar="TIME"),
 ]
-Until = Annotated[str | None, _option("Take requests before this time.", "--until", metavar="TIME")]
+Until = Annotated[str | None, _option("Use only requests before this time.", "--until", metavar="TIME")]
 StripQuery = Annotated[
     list[str] | None,
     _option(
-        "Query parameters that are no part of the key: utm_*,ref; * is all.", "--strip-query", metavar="KEYS"
+        "Query parameters to remove from the key, such as utm_*,ref; * removes all.",
+        "--strip-query",
+        metavar="KEYS",
     ),
 ]
 Keys = Annotated[
     list[str] | None,
-    _option("Rewrite keys: '^/users/\\d+→/users/N', or with =>. Can be repeated.", "--key", metavar="RULE"),
+    _option(
+        "Rewrite keys, such as '^/users/\\d+→/users/N', or with =>; repeatable.", "--key", metavar="RULE"
+    ),
 ]

@@ -40,7 +40,7 @@ def verdict(console: Console, run: RunFolder) -> Summary:
 
 
 def found(console: Console, summary: Summary) -> None:
-    """Print what a run has found."""
+    """Print the result of a run."""
     console.print()
     console.print(summary.verdict, style="bold")
     console.print()
@@ -83,7 +83,7 @@ def scenario(console: Console, read: Scenario) -> None:
     load_s = trials * (schedule.warmup + schedule.duration)
     console.print(
         f"{schedule.blocks} blocks × {len(read.variants)} variants = {trials} trials, "
-        f"{load_s / 60:.1f} minutes of load, and about 3 s a trial to deploy"
+        f"{load_s / 60:.1f} minutes of load, plus about 3 s per trial for deployment"
     )
 
 
@@ -109,7 +109,7 @@ def listing(console: Console, library: Mapping[str, Path], stored_runs: Sequence
     console.print(table)
     console.print()
     if not stored_runs:
-        console.print("No run is stored yet; start one with: sidecar-bench run quick")
+        console.print("No runs yet; start one with: sidecar-bench run quick")
         return
     console.print("Runs", style="italic")
     for run in stored_runs:

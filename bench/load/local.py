@@ -27,7 +27,7 @@ class LoadError(Exception):
     """The load generator failed for a reason that is not the user's; `last_words` has what it said last."""
 
     def __init__(self, reason: str, last_words: str = "") -> None:
-        super().__init__(f"{reason}; its log says:\n{last_words}" if last_words else reason)
+        super().__init__(f"{reason}; the end of its log:\n{last_words}" if last_words else reason)
         self.reason = reason
         self.part = "load"
         self.last_words = last_words
@@ -128,7 +128,7 @@ class Load:
             LoadError: it has not finished.
         """
         if self._facts is None:
-            raise LoadError("the load generator has not finished")
+            raise LoadError("the load generator did not finish")
         return self._facts
 
     def _last_words(self) -> str:

@@ -27,7 +27,7 @@ from compose.host.interrupts import shielded
 from loadtests.order import Order
 
 _PORT: Final = 5557
-_PANEL: Final = "More load than one process gives"
+_PANEL: Final = "More load than one process can send"
 # Exit codes of `python -m loadtests.worker`: the trial was ended early; no master came.
 _ENDED_EARLY, _NO_MASTER = 3, 4
 
@@ -38,21 +38,21 @@ Local = Annotated[
         min=0,
         max=64,
         rich_help_panel=_PANEL,
-        help="Processes that send the load, on this machine.",
+        help="Number of processes on this machine that send the load.",
     ),
 ]
 Remote = Annotated[
     int,
     typer.Option(
         "--expect-workers", min=0, max=64, rich_help_panel=_PANEL,
-        help="Workers that come by themselves: `sidecar-bench worker`, on other machines.",
+        help="Number of workers on other machines to wait for: `sidecar-bench worker`.",
     ),
 ]  # fmt: skip
 Bind = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=_PANEL, metavar="ADDRESS:PORT", show_default=False,
-        help=f"Where such workers are awaited; 127.0.0.1:{_PORT} by default.",
+        help=f"Address to listen on for such workers; 127.0.0.1:{_PORT} by default.",
     ),
 ]  # fmt: skip
 
@@ -78,17 +78,18 @@ class Crew:
         host = self.bind.rpartition(":")[0].strip("[]")
         if headers and self.remote and not ipaddress.ip_address(host).is_loopback:
             raise UserError(
-                "--header and --bind: the line to workers on other machines is not encrypted; leave --bind "
-                "out and let them come through `ssh -L`, as docs/load.md has it"
+                "--header and --bind: the connection to workers on other machines is not encrypted; remove "
+                "--bind and let workers connect through `ssh -L` (docs/load.md)"
             )
 
     def remarks(self, cpus: Sequence[int]) -> Iterator[str]:
         """Say what the user should know; `cpus` are those that the generator may use."""
         if self.local > len(cpus) > 0:
-            yield f"{self.local} workers share {len(cpus)} of this machine's cores: more would not send more."
+            yield f"{self.local} workers share {len(cpus)} of this machine's cores; more workers than "
+            "cores do not send more load."
         if self.remote:
             yield (
-                f"Each trial waits for {self.remote} to come (--expect-workers); start each with: "
+                f"Each trial waits for {self.remote} workers (--expect-workers); start each with: "
                 f"sidecar-bench worker --master {self.bind}"
             )
 
@@ -116,9 +117,7 @@ def asked(local: int, remote: int, bind: str | None, command: Sequence[str] = ()
         before, _ = parser.parse_known_args(list(command))
         local, remote, bind = before.local, before.remote, before.bind
     if bind is not None and not remote:
-        raise UserError(
-            "--bind says where workers of other machines are awaited: say how many with --expect-workers"
-        )
+        raise UserError("--bind needs --expect-workers with the number of workers on other machines")
     if not remote:
         return Crew(local, 0, "127.0.0.1:0")
     return Crew(local, remote, _address("127.0.0.1" if bind is None else bind))
@@ -131,7 +130,7 @@ def _address(given: str) -> str:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError as error:
         raise UserError(
-            f"--bind {given}: is no address; give one of this machine's, such as 192.168.1.10:{_PORT}"
+            f"--bind {given}: is not an address; use one of this machine, such as 192.168.1.10:{_PORT}"
         ) from error
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
@@ -141,7 +140,7 @@ def _split(given: str) -> tuple[str, int]:
     if not colon or given.endswith("]"):
         host, port = given, str(_PORT)
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise UserError(f"{given}: is no ADDRESS:PORT such as 192.168.1.10:{_PORT}")
+        raise UserError(f"{given}: is not ADDRESS:PORT, such as 192.168.1.10:{_PORT}")
     return host, int(port)
 
 
@@ -225,18 +224,20 @@ class WorkersLoad(Load):
 
 
 def worker(
-    master: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="Where the run waits for workers.")],
-    patience: Annotated[float, typer.Option(help="Seconds without a master after which it ends.")] = 300.0,
+    master: Annotated[
+        str, typer.Option(metavar="HOST[:PORT]", help="The address at which the run waits for workers.")
+    ],
+    patience: Annotated[float, typer.Option(help="Exit after this many seconds without a master.")] = 300.0,
     own: Annotated[
         bool,
         typer.Option(
-            "--i-own-this-target", help="Send load to public addresses, too, if the master says so."
+            "--i-own-this-target", help="Also send load to public addresses if the master orders it."
         ),
     ] = False,
 ) -> None:
-    """Send load for a run on another machine, trial after trial: whatever its master says, wherever to.
+    """Send load for a run on another machine, as ordered by its master.
 
-    Point it only at a master that you trust. It ends when no master has come for some time.
+    Connect it only to a master that you trust. It exits if no master appears for some time.
     """
     host, port = _split(master)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -252,7 +253,7 @@ def worker(
         if code == 0:
             served += 1
         elif code == _NO_MASTER and served:
-            typer.echo(f"{said}; {served} trials were sent")
+            typer.echo(f"{said}; sent {served} trials")
             return
         elif code == _ENDED_EARLY:
             typer.echo(said)

@@ -55,7 +55,7 @@ class Course:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise UserError(
-                    f"the disk is full ({error}); make room and continue with --resume"
+                    f"the disk is full ({error}); free some space and resume with --resume"
                 ) from error
             self.note(str(error))
 

@@ -18,12 +18,12 @@ def remarks(scenario: Scenario, files: OpenFiles) -> Iterator[str]:
     users = max(variant.workload.users for variant in scenario.variants)
     if users + _BESIDE > files.now:
         yield (
-            f"Up to {users:,} requests can be under way at once (workload.users), and this process may open "
+            f"Up to {users:,} requests can be in flight (workload.users), but this process may open only "
             f"{files.now:,} files: raise the limit with `ulimit -n {users + _BESIDE}`, or lower "
             "workload.users."
         )
     if free_ports is not None and users + _BESIDE > free_ports:
         yield (
-            f"Up to {users:,} requests can be under way at once (workload.users), and this machine has "
+            f"Up to {users:,} requests can be in flight (workload.users), but this machine has only "
             f"{free_ports:,} local ports: widen net.ipv4.ip_local_port_range, or lower workload.users."
         )

@@ -14,7 +14,7 @@ from scenarios.metrics import KINDS, Kind
 IN_A_ROW: Final = 6
 # Fewer blocks decide nothing (reports.inference.effects, which is too heavy to import while trials run).
 LEAST_BLOCKS: Final = 3
-_WHAT: Final = {"counts": "neither hit ratios nor calls", "times": "no latencies"}
+_WHAT: Final = {"counts": "no valid hit ratios or calls", "times": "no valid latencies"}
 
 
 class Refusals:
@@ -59,7 +59,7 @@ class Refusals:
     def remedy(self, run: Path) -> str:
         """Say what to do, and how to go on then."""
         remedies = dict.fromkeys(gate.remedy for gate in self._gates() if gate.remedy)
-        return " ".join([*remedies, f"Then continue with: sidecar-bench run --resume {run}"])
+        return " ".join([*remedies, f"Then resume with: sidecar-bench run --resume {run}"])
 
     def _gates(self) -> Iterator[Gate]:
         for kind in KINDS:

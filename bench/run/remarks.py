@@ -37,14 +37,15 @@ def _large_bodies(scenario: Scenario) -> Iterator[str]:
         beyond = 1 - NormalDist().cdf(math.log(LARGEST / upstream.body) / upstream.body_spread)
         if beyond > _FEW_BODIES:
             yield (
-                f"{beyond:.1%} of the bodies would be larger than 1 MiB (upstream.body {upstream.body:,}, "
-                f"body_spread {upstream.body_spread:g}), and are sent with 1 MiB each: lower either to have "
-                "the sizes that you ask for."
+                f"{beyond:.1%} of the bodies should be larger than 1 MiB (upstream.body {upstream.body:,}, "
+                f"body_spread {upstream.body_spread:g}), but the stub sends at most 1 MiB: to get the "
+                "configured sizes, "
+                "lower one of them."
             )
     for log in dict.fromkeys(of.workload.log for of in scenario.variants):
         large = int((answers.sizes(keys.read(log)) > LARGEST).sum()) if log is not None else 0
         if large:
-            yield f"{log}: {large:,} resources are larger than 1 MiB, and are sent with 1 MiB each."
+            yield f"{log}: {large:,} resources are larger than 1 MiB; the stub sends 1 MiB for each."
 
 
 def _few_requests(scenario: Scenario) -> Iterator[str]:
@@ -55,7 +56,7 @@ def _few_requests(scenario: Scenario) -> Iterator[str]:
             needed_s = math.ceil(100 * _LEAST_REQUESTS / rate) / 100
             yield (
                 f"At {rate:g} requests/s, a trial of {duration_s:g} s measures {expected:.3g} requests on "
-                f"average, too few to say anything: raise --rate, or --duration to {needed_s:g}s."
+                f"average, too few for any result: raise --rate, or --duration to {needed_s:g}s."
             )
 
 
@@ -63,6 +64,6 @@ def _few_blocks(scenario: Scenario) -> Iterator[str]:
     schedule = scenario.schedule
     if max(schedule.blocks, schedule.most_blocks or 0) < LEAST_BLOCKS and len(scenario.variants) > 1:
         yield (
-            f"{schedule.blocks} blocks decide nothing: comparing variants takes at least {LEAST_BLOCKS}, "
-            f"such as with --blocks {LEAST_BLOCKS}."
+            f"{schedule.blocks} blocks decide nothing: comparisons need at least {LEAST_BLOCKS}; "
+            f"use --blocks {LEAST_BLOCKS}."
         )

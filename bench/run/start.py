@@ -28,7 +28,7 @@ _TRIES: Final = 4
 # Why the app stores nothing, in `app.warm`'s words; so with answers of other statuses than 200 and 404.
 _NEVER_STORED: Final = ("refused", "too-large", "too-long", "over")
 _FROM_ITS_BEGINNING: Final = (
-    "The trial began with the first line of its log, and so with empty caches; begin later in the log with "
+    "The trial began with the first line of its log, so with empty caches; start later in the log with "
     "workload.from for a steady start."
 )
 _REACHES_NOT_FAR_ENOUGH: Final = (
@@ -97,7 +97,7 @@ class SteadyStart:
         if self._unexpected():
             failed = ", ".join(f"{count} × {reason}" for reason, count in self._unexpected().items())
             raise StackError(
-                f"of {self._filled.wanted} entries some could not be put into the caches: {failed}"
+                f"of {self._filled.wanted} entries, some could not be stored in the caches: {failed}"
             )
         self._seconds = time.monotonic() - self._began_s
         generator.begin(self._begin_ns)

@@ -53,7 +53,7 @@ def _judged(figure: str, expected: str, passed: bool) -> Answer:
 
 
 def _unanswered(expected: str) -> Answer:
-    return Answer("too few valid trials: too little could be believed", expected, "unanswered")
+    return Answer("too few valid trials", expected, "unanswered")
 
 
 def _found(summary: Summary, metric: str) -> Comparison | None:
@@ -105,7 +105,7 @@ def _stall_is_seen(rate: float, bench: Experiments) -> Answer:
     # has queued is answered one by one after the stall, and the last of it waits longest.
     close = (abs(one - other) <= 0.05 * other for one, other in zip(seen[:2], true[:2], strict=True))
     return _judged(
-        f"max {seen[0]:,.0f} ms, p99.9 {seen[1]:,.0f} ms, {seen[2]:,} of {seen_ms.size:,} beyond 1 s",
+        f"max {seen[0]:,.0f} ms, p99.9 {seen[1]:,.0f} ms, {seen[2]:,} of {seen_ms.size:,} over 1 s",
         f"{true[0]:,.0f} and {true[1]:,.0f} ms, ± 5%; at least {true[2]:,} of {true_ms.size:,}, − 5%",
         all(close) and seen[2] >= 0.95 * true[2] - 1 and seen_ms.size == true_ms.size,
     )
@@ -121,7 +121,7 @@ def _same_is_same(topology: str, bench: Experiments) -> Answer:
     from reports.inference.effects import decide
     from scenarios.metrics import BY_NAME
 
-    expected = "none better or worse, at 5% over all metrics together"
+    expected = "none better or worse, at 5% for all metrics together"
     summary = bench.compare(f"aa-{topology}", {"topology": topology, "label": ["a", "b"]})
     compared = [one for one in summary.comparisons if one.decision_ci is not None]
     if not compared:
@@ -170,7 +170,7 @@ def _delay_is_found(number: int, bench: Experiments) -> Answer:
 
 def _ttl_is_found(bench: Experiments) -> Answer:
     """Theory says by how much the hit ratio falls when the TTL is halved."""
-    expected = "below zero, and as theory says"
+    expected = "below zero, and as theory predicts"
     summary = bench.compare("ttl", {"topology": "separate", "cache.ttl": [4, 2]})
     one = _found(summary, "hit_ratio")
     theory = {variant.id: variant.theory for variant in summary.variants}
@@ -233,14 +233,14 @@ def independent_scores(summary: Summary) -> Iterator[float]:
 
 def stall(rate: int) -> Question:
     """Return the question whether a stall is seen at so many requests a second."""
-    text = f"Is an upstream's stall of {_STALL_S:g} s seen at its full length at {rate} requests/s?"
+    text = f"Does an upstream's stall of {_STALL_S:g} s show in full at {rate} requests/s?"
     return Question(text, partial(_stall_is_seen, rate), comparisons=0)
 
 
 def aa(topology: str) -> Question:
     """Return the question whether a topology is found equal to itself."""
     return Question(
-        f"A/A, {topology}: is the same topology under two names found equal?",
+        f"A/A, {topology}: is the topology found equal to itself under two names?",
         partial(_same_is_same, topology),
     )
 
@@ -253,12 +253,14 @@ def delay(number: int) -> Question:
 
 
 FLOOR: Final = Question(
-    "What does the generator add, at 500 requests/s against a server that answers at once?",
+    "How much does the generator add, at 500 requests/s against a server that answers at once?",
     _floor_is_low,
     comparisons=0,
 )
-TTL: Final = Question("Is half the TTL found in the hit ratio?", _ttl_is_found)
-ONE: Final = Question("With one replica, do both topologies hit alike?", _one_replica_is_one_cache)
+TTL: Final = Question("Is halving the TTL found in the hit ratio?", _ttl_is_found)
+ONE: Final = Question(
+    "With one replica, do both topologies have the same hit ratio?", _one_replica_is_one_cache
+)
 THEORY: Final = Question(
-    "Are upstream calls as many as theory expects, over all of these trials?", _theory_holds, comparisons=0
+    "Do the upstream calls of all these trials agree with theory?", _theory_holds, comparisons=0
 )

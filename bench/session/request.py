@@ -105,7 +105,7 @@ def hint(folder: RunFolder) -> Iterator[None]:
 def _new(request: RunRequest, listener: Listener) -> _Checked:
     scenario, choice = request.scenario, request.targets.choice
     if scenario is None:
-        raise UserError("which scenario? `sidecar-bench list` names those of the library; `quick` is a start")
+        raise UserError("name a scenario; `sidecar-bench list` shows the library, `quick` is a good start")
     crew = request.crew or workers.asked(0, 0, None)
     prefix = request.targets.called.contract.prefix
     said = logs.examine(scenario, lambda sentence: listener(Says(sentence=sentence)), prefix)
@@ -115,7 +115,7 @@ def _new(request: RunRequest, listener: Listener) -> _Checked:
 
 def _resumed(request: RunRequest) -> _Checked:
     if request.scenario is not None:
-        raise UserError("--resume continues a run as it was started; leave the scenario and its fields out")
+        raise UserError("--resume uses the scenario of the run; remove the scenario and its fields")
     folder = RunFolder.find(request.results, request.resume or "last")
     record = folder.record()
     crew = request.crew or workers.asked(0, 0, None, record.command)
@@ -174,5 +174,5 @@ def _conduct(
         logs.store(record.scenario, checked.said, folder.path, services.contract(record).prefix)
         if checked.begun is not None:
             for difference in folder.resumed(request.command, machine.environment()):
-                tell(Says(sentence=f"Not as when the run began: {difference}."))
+                tell(Says(sentence=f"Changed since the run began: {difference}."))
         conductor.conduct(folder, record.scenario, stack, tell, checked.crew.start_load(), plan=plan)

@@ -16,41 +16,41 @@ def _option(*names: str, panel: str, **more: Any) -> Any:
 
 
 def _named(*names: str, **more: Any) -> Any:
-    return _option(*names, panel="Running services, instead of deployed variants", **more)
+    return _option(*names, panel="Running services instead of deployed variants", **more)
 
 
 def _called(*names: str, **more: Any) -> Any:
-    return _option(*names, panel="How services are called, and how their answers are read", **more)
+    return _option(*names, panel="How to call a service and read its answers", **more)
 
 
 Target = Annotated[
     list[str] | None,
     _named(
         "--target", metavar="URL[,URL…]",
-        help="A service to load: its URL, or those of its replicas. Repeat it to compare services.",
+        help="A service to load: its URL, or the URLs of its replicas. Repeat it to compare services.",
     ),
 ]  # fmt: skip
 Label = Annotated[
     list[str] | None,
     _named(
         "--label",
-        help="What a target is called, in the targets' order: sidecar, separate, none, or names of your own.",
+        help="The name of each target, in order: sidecar, separate, none, or names of your own.",
     ),
 ]  # fmt: skip
 Own = Annotated[
     bool,
     _named(
         "--i-own-this-target",
-        help="Targets on other machines are yours to load.",
+        help="Confirm that you may load targets on other machines.",
     ),
 ]  # fmt: skip
 RateCap = Annotated[
     float | None,
-    _named(help=f"Requests/s allowed for targets on other machines; {RATE_CAP:g} by default."),
+    _named(help=f"Limit of requests/s for targets on other machines; {RATE_CAP:g} by default."),
 ]  # fmt: skip
 DurationCap = Annotated[
     str | None,
-    _named(help=f"Length of a trial allowed for those, such as 5m; {DURATION_CAP_S:g}s by default."),
+    _named(help=f"Limit of a trial's length for those, such as 5m; {DURATION_CAP_S:g}s by default."),
 ]  # fmt: skip
 KeyPath = Annotated[
     str | None,
@@ -71,22 +71,22 @@ CacheName = Annotated[
     str | None,
     _called(
         "--cache", metavar="NAME",
-        help="Which cache of Cache-Status is meant, where several speak; the nearest by default.",
+        help="Which cache to read from Cache-Status, if it lists several; the nearest by default.",
     ),
 ]  # fmt: skip
 Headers = Annotated[
     list[str] | None,
     _called(
         "--header", metavar="'NAME: VALUE'",
-        help="A header to send with each request; repeatable. @FILE reads headers from a file, one a line, "
-        "which keeps them out of the list of processes. Values are not stored.",
+        help="A header to send with each request; repeatable. @FILE reads headers from a file, one per line, "
+        "which keeps them out of the process list. Values are not stored.",
     ),
 ]  # fmt: skip
 CountUrl = Annotated[
     str | None,
     _called(
         "--upstream-count", metavar="URL[#NAME]",
-        help="Where the upstream's own count of calls can be read before and after each trial: a number, "
+        help="URL of the upstream's own count of calls, read before and after each trial: a number, "
         "or with #NAME a Prometheus counter or a path in JSON, such as #calls.total.",
     ),
 ]  # fmt: skip

@@ -32,7 +32,7 @@ HIDDEN: Final = "…"
 
 @dataclass(frozen=True)
 class Called:
-    """What the command line says of how targets are called. `headers` may be secret."""
+    """How to call targets, as given on the command line. `headers` may be secret."""
 
     contract: Contract
     headers: Mapping[str, str]
@@ -82,7 +82,7 @@ def _rule(text: str) -> HitRule:
     except ValidationError:
         pass
     raise UserError(
-        f"--outcome {text}: write a header and a glob of what means a hit, such as 'X-Cache: *_HIT'"
+        f"--outcome {text}: write a header and a glob of the values that mean a hit, such as 'X-Cache: *_HIT'"
     )
 
 
@@ -97,7 +97,7 @@ def _headers(given: Sequence[str]) -> dict[str, str]:
             )
         name, value = read[1], read[2].strip()
         if name.lower() in _OWN_HEADERS:
-            raise UserError(f"{where}: {name} belongs to the connection; leave it out")
+            raise UserError(f"{where}: {name} is set by the connection; remove it")
         if name.lower() in map(str.lower, found):
             raise UserError(f"{where}: {name} is given twice; give it once")
         found[name] = value
@@ -132,7 +132,7 @@ def _count_url(text: str) -> str:
         raise UserError("--upstream-count: write a URL such as http://127.0.0.1:9100/metrics#calls_total")
     if "@" in parts.netloc:
         raise UserError(
-            "--upstream-count: the URL has a user or password, which would be stored; leave them out"
+            "--upstream-count: the URL has a user or password, which would be stored; remove them"
         )
     return text
 

@@ -1,4 +1,4 @@
-"""What may be loaded: targets on this machine freely, others if they are the user's, and within bounds."""
+"""Checks what may be loaded: targets on this machine freely, others only with permission and limits."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from traffic import keys
 
 
 def check(scenario: Scenario, choice: TargetsChoice | None, headers: Mapping[str, str] | None = None) -> None:
-    """Let nothing be loaded that is not the user's, nor more than was agreed to, nor what is not there.
+    """Refuse targets that the user does not own, loads above the limits, and targets that do not answer.
 
     `headers` go with each request.
 
     Raises:
-        UserError: a target on another machine is not said to be the user's, or a cap would be broken.
+        UserError: a target on another machine lacks `--i-own-this-target`, or a limit would be exceeded.
         StackError: a host is not known, or a target does not answer.
     """
     check_requests(scenario)
@@ -28,9 +28,7 @@ def check(scenario: Scenario, choice: TargetsChoice | None, headers: Mapping[str
         return
     far = [url for urls in choice.urls.values() for url in urls if not is_here(url)]
     if far and not choice.owned:
-        raise UserError(
-            f"{far[0]} is not on this machine: load only what is yours, and say so with --i-own-this-target"
-        )
+        raise UserError(f"{far[0]} is not on this machine. If you may load it, add --i-own-this-target")
     if far:
         _check_caps(scenario, choice)
     called = services.calls(scenario, choice, headers or {})
@@ -44,16 +42,18 @@ def _check_caps(scenario: Scenario, choice: TargetsChoice) -> None:
     span_s = schedule.warmup + schedule.duration
     if span_s > choice.duration_cap_s:
         raise UserError(
-            f"a trial takes {span_s:g} s with its warm-up, and {choice.duration_cap_s:g} s are allowed for "
-            "targets on other machines: shorten it with --duration, or allow it with "
+            f"a trial takes {span_s:g} s including the warm-up, but the limit for targets on other "
+            "machines is "
+            f"{choice.duration_cap_s:g} s: shorten it with --duration, or raise the limit with "
             f"--duration-cap {span_s:g}s"
         )
     for workload in {variant.workload for variant in scenario.variants}:
         rate = _highest_rate(workload, span_s)
         if rate > choice.rate_cap:
             raise UserError(
-                f"{rate:g} requests/s are asked for, and {choice.rate_cap:g} are allowed for targets on "
-                "other machines: lower it with --rate (of a log: --set workload.speedup=…), or allow it with "
+                f"the rate is {rate:g} requests/s, but the limit for targets on other machines is "
+                f"{choice.rate_cap:g}: lower it with --rate (for a log: --set workload.speedup=…), or "
+                "raise the limit with "
                 f"--rate-cap {rate:g}"
             )
 

@@ -46,11 +46,11 @@ class Asked:
         if self.urls is None:
             if self.called.said:
                 raise UserError(
-                    "--path, --outcome, --cache, --header and --upstream-count say how a service is called: "
-                    "name it with --target, or leave them out"
+                    "--path, --outcome, --cache, --header and --upstream-count describe a service: "
+                    "name it with --target, or remove them"
                 )
             if self != _SILENT:
-                raise UserError("--i-own-this-target and the caps go with --target; leave them out")
+                raise UserError("--i-own-this-target and the caps need --target; remove them")
             return None
         return TargetsChoice(
             urls=dict(self.urls),
@@ -63,25 +63,24 @@ class Asked:
         )
 
     def again(self, record: RunRecord, *, elsewhere: bool = False) -> TargetsChoice | None:
-        """Return what a stored run chose, with what is said anew: whose the targets are, and the caps.
+        """Return what a stored run chose, with what is given again: ownership and the caps.
 
-        `elsewhere`: the run was begun on another machine, by whomever: then whose they are counts only as it
-        is said anew.
+        `elsewhere`: the run was begun on another machine. Then ownership must be confirmed again.
 
         Raises:
-            UserError: targets are named anew.
+            UserError: targets are named again.
         """
         if self.urls is not None:
-            raise UserError("--resume uses the targets of the run; leave --target and --label out")
+            raise UserError("--resume uses the targets of the run; remove --target and --label")
         stored = record.stack.targets
         if stored is None:
             if self != _SILENT:
-                raise UserError(f"{record.run_id} has no targets; leave the options about targets out")
+                raise UserError(f"{record.run_id} has no targets; remove the options for targets")
             return None
         if self.called.contract != contracts.NOTHING.contract or self.called.count_url is not None:
             raise UserError(
-                "--resume calls the targets as the run did; leave --path, --outcome, --cache and "
-                "--upstream-count out"
+                "--resume calls the targets as the run did; remove --path, --outcome, --cache and "
+                "--upstream-count"
             )
         if sorted(self.called.headers) != sorted(stored.header_names):
             raise UserError(
@@ -114,10 +113,10 @@ def asked(
     """
     duration_cap_s = _seconds(duration_cap) if duration_cap is not None else None
     if rate_cap is not None and not 0 < rate_cap < math.inf:
-        raise UserError(f"--rate-cap {rate_cap}: is no rate; give requests per second, such as 500")
+        raise UserError(f"--rate-cap {rate_cap}: is not a rate; give requests per second, such as 500")
     if not targets:
         if labels:
-            raise UserError("--label names a target: give each a --target, or leave it out")
+            raise UserError("--label needs a --target for each label; add it, or remove --label")
         return Asked(None, owned, rate_cap, duration_cap_s, called)
     names = list(labels or ())
     if not names and len(targets) == 1:
@@ -133,7 +132,7 @@ def asked(
     for name, each in urls.items():
         for url in each:
             if url in known:
-                raise UserError(f"{url}: is given twice ({known[url]} and {name}); name each replica once")
+                raise UserError(f"{url}: is given twice ({known[url]} and {name}); give each replica once")
             known[url] = name
     return Asked(urls, owned, rate_cap, duration_cap_s, called)
 
@@ -144,7 +143,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         read = 0.0
     if not 0 < read < math.inf:
-        raise UserError(f"--duration-cap {text}: is no duration; write 90s or 5m")
+        raise UserError(f"--duration-cap {text}: is not a duration; write 90s or 5m")
     return read
 
 
@@ -163,13 +162,13 @@ def load(name: str, changed: Mapping[str, object], stack: str, choice: TargetsCh
 
 def _refuse(changed: Iterable[str], stack: str) -> None:
     if stack != "auto":
-        raise UserError(f"--stack {stack}: nothing is deployed where there are targets; leave it out")
+        raise UserError(f"--stack {stack}: with --target, nothing is deployed; remove --stack")
     for name in changed:
         if name.partition(".")[0] in _DEPLOYED:
-            instead = " and say it by --label" if name == "topology" else ""
+            instead = " and use --label" if name == "topology" else ""
             raise UserError(
-                f"{name}: says how a variant is deployed, and targets are deployed already; "
-                f"leave it out{instead}"
+                f"{name}: describes how a variant is deployed, but targets are already running; "
+                f"remove it{instead}"
             )
 
 
@@ -185,11 +184,11 @@ def aimed(scenario: Scenario, choice: TargetsChoice) -> Scenario:
         remedy = (
             f"give it one value, such as --set {varied[0]}={scenario.factors[varied[0]][0]}"
             if traffic
-            else "take a scenario that does not, such as quick"
+            else "use a scenario that does not, such as quick"
         )
         raise UserError(
-            f"{scenario.name}: compares {', '.join(varied)}; each target is one variant, and nothing else "
-            f"can be varied: {remedy}"
+            f"{scenario.name}: compares {', '.join(varied)}, but with targets only the targets can be "
+            f"compared: {remedy}"
         )
     first = scenario.variants[0]
     _check_doable(scenario.name, first)
@@ -215,7 +214,7 @@ def _check_doable(name: str, variant: Variant) -> None:
     for field, info in Settings.model_fields.items():
         value: Any = getattr(variant, field)
         if field not in (*_DEPLOYED, "workload") and value != info.get_default(call_default_factory=True):
-            raise UserError(f"{name}: {field} cannot be had with targets; take a scenario without")
+            raise UserError(f"{name}: {field} cannot be used with targets; use a scenario without it")
 
 
 def stack_choice(stack: str, choice: TargetsChoice | None) -> StackChoice:

@@ -27,20 +27,22 @@ def replicas(given: str) -> list[str]:
 
 def _url(text: str) -> str:
     if not _PLAIN.fullmatch(text):
-        raise UserError("--target: a URL is empty, or has a blank or another sign that URLs do not have")
+        raise UserError(
+            "--target: a URL is empty, or has a space or another character that is not allowed in URLs"
+        )
     parts, port = _parts(text)
     if parts.scheme not in ("http", "https"):
-        raise UserError("--target: write a whole URL that begins with http:// or https://")
+        raise UserError("--target: write a full URL that begins with http:// or https://")
     if "@" in parts.netloc:
-        raise UserError("--target: a URL has a user or password, which would be stored; leave them out")
+        raise UserError("--target: a URL has a user or password, which would be stored; remove them")
     if "?" in text or "#" in text:
-        raise UserError("--target: a URL has a query or fragment; give scheme, host and port alone")
+        raise UserError("--target: a URL has a query or fragment; give only scheme, host and port")
     host = (parts.hostname or "").rstrip(".")
     if not _HOST.fullmatch(host):
-        raise UserError("--target: a URL has no host that can be used; give a name or an IPv4 address")
+        raise UserError("--target: a URL has no valid host; give a name or an IPv4 address")
     if parts.path not in ("", "/"):
         raise UserError(
-            f"--target: the URL of {host} has a path: give scheme, host and port alone, and the path of a "
+            f"--target: the URL of {host} has a path: give only scheme, host and port, and the path of a "
             "key with --path, such as '/github/{key}'"
         )
     return f"{parts.scheme}://{host}:{port}"
@@ -53,7 +55,7 @@ def _parts(text: str) -> tuple[SplitResult, int]:
     except ValueError as error:
         raise UserError("--target: a URL cannot be read; write it like http://127.0.0.1:8101") from error
     if port == 0:
-        raise UserError("--target: port 0 cannot be asked; give the port that the service listens on")
+        raise UserError("--target: port 0 is not valid; give the port that the service listens on")
     return parts, port or (443 if parts.scheme == "https" else 80)
 
 
@@ -65,12 +67,12 @@ def check_labels(names: Sequence[str]) -> None:
     """
     for name in names:
         if not _LABEL.fullmatch(name):
-            raise UserError(f"--label {name}: use up to 20 small letters and digits")
+            raise UserError(f"--label {name}: use up to 20 lower-case letters and digits")
     if len(set(names)) < len(names):
-        raise UserError(f"--label {', '.join(names)}: two targets have one label; tell them apart")
+        raise UserError(f"--label {', '.join(names)}: two targets have the same label; use different ones")
     placed = [name for name in names if name in TOPOLOGIES]
     if placed and len(placed) < len(names):
         raise UserError(
-            f"--label {', '.join(names)}: either every label says where the cache is "
-            f"({', '.join(TOPOLOGIES)}), or none does"
+            f"--label {', '.join(names)}: use either topologies for all labels "
+            f"({', '.join(TOPOLOGIES)}) or for none"
         )

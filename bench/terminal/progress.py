@@ -19,7 +19,7 @@ def _line(judged: Judged) -> str:
         line = f"{judged.trial}: 0 requests"
     else:
         hits = judged.outcomes.get("hit", 0)
-        told = f"hit ratio {hits / judged.requests:.1%}" if judged.outcomes_known else "hits not told"
+        told = f"hit ratio {hits / judged.requests:.1%}" if judged.outcomes_known else "hits unknown"
         calls = judged.upstream_calls
         called = "upstream calls not counted" if calls is None else f"{calls} upstream calls"
         line = f"{judged.trial}: {judged.requests} requests, {told}, {called}"
@@ -27,7 +27,7 @@ def _line(judged: Judged) -> str:
         return line
     if judged.counts_valid:  # the same on trial after trial: in full at the end, and once
         names = ", ".join(gate.name for gate in judged.failed)
-        return f"{line}; its latencies do not count ({names})"
+        return f"{line}; latencies invalid ({names})"
     return f"{line}; INVALID: {'; '.join(gate.reason for gate in judged.failed)}"
 
 
@@ -79,7 +79,7 @@ class PlainListener:
             case Begins():
                 self._print(_beginning(event))
                 self._total = len(event.trials)
-                stored = f", {event.stored} of them stored already" if event.stored else ""
+                stored = f", {event.stored} of them already stored" if event.stored else ""
                 self._print(f"{self._total} trials{stored}")
             case TrialBegins():
                 self._number += 1

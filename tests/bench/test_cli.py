@@ -38,9 +38,9 @@ def test_the_command_is_installed_and_hands_its_exit_code_on(tmp_path: Path) -> 
         (["run", "access-log", "--set", "workload.log=prose.txt"], "prose.txt"),
         (["run", "quick", "--stack", "cloud"], "cloud"),
         (["run", "--resume", "never"], "never: no such run"),
-        (["run", "quick", "--resume", "never"], "leave the scenario and its fields out"),
-        (["run"], "which scenario?"),
-        (["report"], "no run is stored here yet"),
+        (["run", "quick", "--resume", "never"], "remove the scenario and its fields"),
+        (["run"], "name a scenario"),
+        (["report"], "has no runs yet"),
         (["show", "half"], "holds no run.json"),
         (["check", "mine.yaml"], "mine.yaml: no such scenario"),
     ],
@@ -165,8 +165,8 @@ def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
 
 def test_too_few_blocks_are_said_before_anything_is_deployed(tmp_path: Path) -> None:
     few = sidecar_bench("check", "quick", "--blocks", "2", cwd=tmp_path).stdout
-    assert "comparing variants takes at least 3" in few
-    assert "takes at least" not in sidecar_bench("check", "quick", "--blocks", "3", cwd=tmp_path).stdout
+    assert "comparisons need at least 3" in few
+    assert "need at least" not in sidecar_bench("check", "quick", "--blocks", "3", cwd=tmp_path).stdout
 
 
 def test_brackets_are_shown_as_they_are_written(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_service_with_paths_of_its_own_has_neither_our_metrics_nor_our_readine
         ({"outcomes": [": HIT"]}, "write a header and a glob"),
         ({"headers": ["hushhush"]}, "--header: write 'NAME: VALUE'"),
         ({"headers": ["A: hush\r\nhush: 1"]}, "--header: write 'NAME: VALUE'"),
-        ({"headers": ["Content-Length: 5"]}, "Content-Length belongs to the connection"),
+        ({"headers": ["Content-Length: 5"]}, "Content-Length is set by the connection"),
         ({"headers": ["A: 1", "a: 2"]}, "a is given twice"),
         ({"headers": ["@/no/such/file"]}, "--header @/no/such/file: cannot be read"),
         ({"count_url": "http://u:hushhush@a/"}, "user or password"),

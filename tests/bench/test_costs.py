@@ -44,7 +44,7 @@ def test_a_field_changes_what_is_priced() -> None:
 
 
 def test_a_scenario_and_a_run_at_once_are_refused() -> None:
-    with pytest.raises(UserError, match="--run takes the scenario as it was run"):
+    with pytest.raises(UserError, match="--run uses the scenario of the run"):
         said("quick", "--run", "last")
 
 

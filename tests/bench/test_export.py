@@ -34,7 +34,7 @@ def test_it_says_what_it_wrote_and_refuses_to_overwrite_it_in_a_sentence(tmp_pat
     assert "RedisService:" in written
     refused = exported("sidecar")
     assert refused.returncode == 2
-    assert refused.stderr.startswith("sidecar-bench: deploy: template.yaml would be overwritten")
+    assert refused.stderr.startswith("sidecar-bench: deploy: template.yaml exist with different content")
     assert (tmp_path / "deploy" / "template.yaml").read_text() == written
 
 
@@ -106,7 +106,7 @@ def test_a_run_on_services_that_ran_already_deploys_nothing(tmp_path: Path) -> N
     run = stored(tmp_path / "results", targets)
     ended = export("ecs", "--run", str(run.path), "--topology", "sidecar", out=tmp_path / "deploy")
     assert isinstance(ended.exception, UserError)
-    assert "loaded services that were running already" in str(ended.exception)
+    assert "measured running services" in str(ended.exception)
 
 
 def test_the_one_topology_that_is_compared_need_not_be_named(tmp_path: Path) -> None:
@@ -124,18 +124,18 @@ def test_what_the_files_do_not_have_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["mars", "--topology", "sidecar"], "give one of: ecs, kubernetes, compose"),
-        (["ecs"], "which topology?"),
-        (["ecs", "--topology", "none"], "give --topology sidecar or --topology separate"),
+        (["mars", "--topology", "sidecar"], "use one of: ecs, kubernetes, compose"),
+        (["ecs"], "name the topology"),
+        (["ecs", "--topology", "none"], "use --topology sidecar or --topology separate"),
         (["ecs", "--variant", "sidecar-ttl7"], "it has sidecar, separate"),
         (
             ["ecs", "--variant", "separate", "--topology", "sidecar"],
             "no such variant in sidecar; it has sidecar",
         ),
-        (["kubernetes", "--topology", "sidecar", "--public"], "kubernetes has no load balancer of its own"),
+        (["kubernetes", "--topology", "sidecar", "--public"], "kubernetes has no load balancer"),
         (["ecs", "--run", "nowhere"], "nowhere: no such run"),
-        (["ecs", "quick", "--run", "last"], "leave the scenario and its fields out"),
-        (["ecs", "--ttl", "1h", "--run", "last"], "leave the scenario and its fields out"),
+        (["ecs", "quick", "--run", "last"], "remove the scenario and its fields"),
+        (["ecs", "--ttl", "1h", "--run", "last"], "remove the scenario and its fields"),
         (["ecs", "qwick", "--topology", "sidecar"], "qwick: no such scenario"),
         (["ecs", "--topology", "sidecar", "--set", "topology=separate"], "--set topology=sidecar"),
         (["ecs", "--topology", "sidecar", "--set", "resources.cpus=64"], "more than Fargate has"),
@@ -153,7 +153,7 @@ def test_what_cannot_be_exported_is_a_sentence_and_leaves_nothing(
 
 def test_files_that_differ_are_left_alone_and_nothing_else_is_written(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text("mine")
-    with pytest.raises(UserError, match=r"b\.yaml would be overwritten .* --force"):
+    with pytest.raises(UserError, match=r"b\.yaml exist with .* --force"):
         write(tmp_path, {"a.yaml": "a", "b.yaml": "b"})
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"b.yaml": "mine"}
 

@@ -165,7 +165,7 @@ def test_a_variant_that_can_never_be_deployed_ends_the_run_with_a_sentence(run: 
     died = StackError("upstream ended with exit code 1", "upstream", "no such log")
     scenario = changed(run, attempts=2, blocks=3)
     with pytest.raises(
-        StackError, match=r"(?s)cannot be deployed: upstream ended .*its log says:\nno such log"
+        StackError, match=r"(?s)cannot be deployed: upstream ended .*the end of its log:\nno such log"
     ):
         conduct(run, Faulty(deploying=lambda _, __: died), scenario)
     assert len(run.ended()) == 2

@@ -138,7 +138,7 @@ def test_answers_that_tell_no_outcome_are_answers(mirror, tmp_path: Path) -> Non
     for command in (["report"], ["show", "last"]):
         assert sidecar_bench(*command, cwd=tmp_path).returncode == 0
     assert sidecar_bench("cost", "--run", "last", cwd=tmp_path).returncode == 2
-    assert "hits not told, upstream calls not counted" in ended.stdout
+    assert "hits unknown, upstream calls not counted" in ended.stdout
 
 
 def test_a_service_that_wants_credentials_says_so_before_the_run(mirror, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_the_figures_of_a_log(tmp_path: Path) -> None:
     said = sidecar_bench("log", str(log), cwd=tmp_path).stdout
     for part in (
         "3 (GET and HEAD)",
-        "2, 50% of them asked for once",
+        "2, 50% of them requested once",
         "1 × method POST: not cached, the first:",
     ):
         assert part in said

@@ -112,7 +112,7 @@ def test_a_folder_that_is_no_run_is_told_apart_from_none(tmp_path: Path) -> None
         RunFolder.find(tmp_path, "begun")
     with pytest.raises(UserError, match="no such run"):
         RunFolder.find(tmp_path, "never")
-    with pytest.raises(UserError, match="no run is stored here yet"):
+    with pytest.raises(UserError, match="has no runs yet"):
         RunFolder.find(tmp_path, "last")
 
 
@@ -191,7 +191,7 @@ def test_links_lead_nowhere(tmp_path: Path, place: str) -> None:
         with run.held(["sidecar-bench"]):
             run.begin_trial("b01-sidecar")
 
-    with pytest.raises(UserError, match="is a link, and a stored run holds none"):
+    with pytest.raises(UserError, match="is a link; stored runs must not contain links"):
         resume()
     assert (victim / "b01-sidecar" / "precious").exists()
 
@@ -229,7 +229,7 @@ def test_two_cannot_go_on_with_one_run_and_the_second_is_told_who_does(tmp_path:
             pytest.fail("two hold it")
         first.kill()
         first.wait()
-    for words in ("under way", f"process {first.pid} on ", "sidecar-bench run --resume last", " UTC"):
+    for words in ("in progress", f"process {first.pid} on ", "sidecar-bench run --resume last", " UTC"):
         assert words in str(said.value)
     with run.held([]):
         assert (run.path / "run.lock").exists()

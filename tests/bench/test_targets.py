@@ -95,10 +95,10 @@ def test_whatever_is_given_is_a_plain_url_or_a_sentence(text: str) -> None:
         ("http://127.0.0.1:0", "port 0"),
         ("http://[::1]:8000", "IPv4"),
         ("http://127.0.0.1:1,", "is empty"),
-        ("http://127.0.0.1\n.evil.example", "blank or another sign"),
+        ("http://127.0.0.1\n.evil.example", "space or another character"),
         ("http://127.0.0.1\\@evil.example", "user or password"),
-        ("http://127.0.0.1%2f.evil.example", "no host"),
-        ("http://", "no host"),
+        ("http://127.0.0.1%2f.evil.example", "no valid host"),
+        ("http://", "no valid host"),
     ],
 )
 def test_what_is_no_base_url_is_refused_with_a_reason(url: str, said: str) -> None:
@@ -111,11 +111,11 @@ def test_what_is_no_base_url_is_refused_with_a_reason(url: str, said: str) -> No
     [
         (["http://a", "http://b"], [], "give each target a label"),
         (["http://a", "http://b"], ["one"], "give each target a label"),
-        ([], ["one"], "--label names a target"),
-        (["http://a", "http://b"], ["one", "one"], "two targets have one label"),
+        ([], ["one"], "--label needs a --target"),
+        (["http://a", "http://b"], ["one", "one"], "two targets have the same label"),
         (["http://a", "http://A:80/"], ["one", "two"], "is given twice"),
-        (["http://a"], ["Not.A.Label"], "small letters and digits"),
-        (["http://a", "http://b"], ["none", "mine"], "either every label says"),
+        (["http://a"], ["Not.A.Label"], "lower-case letters and digits"),
+        (["http://a", "http://b"], ["none", "mine"], "use either topologies"),
     ],
 )
 def test_labels_tell_targets_apart(urls: list[str], labels: list[str], said: str) -> None:
@@ -126,11 +126,11 @@ def test_labels_tell_targets_apart(urls: list[str], labels: list[str], said: str
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"rate_cap": float("nan")}, "is no rate"),
-        ({"rate_cap": float("inf")}, "is no rate"),
-        ({"rate_cap": 0.0}, "is no rate"),
-        ({"duration_cap": "soon"}, "is no duration"),
-        ({"duration_cap": "0"}, "is no duration"),
+        ({"rate_cap": float("nan")}, "is not a rate"),
+        ({"rate_cap": float("inf")}, "is not a rate"),
+        ({"rate_cap": 0.0}, "is not a rate"),
+        ({"duration_cap": "soon"}, "is not a duration"),
+        ({"duration_cap": "0"}, "is not a duration"),
     ],
 )
 def test_caps_are_numbers(options: dict[str, Any], said: str) -> None:
@@ -163,11 +163,11 @@ def test_the_traffic_is_the_scenarios_and_of_the_rest_nothing_is_claimed() -> No
 @pytest.mark.parametrize(
     ("name", "changed", "said"),
     [
-        ("ttl-sweep", {}, "compares .*cache.ttl.*; each target is one variant.*such as quick"),
+        ("ttl-sweep", {}, "compares .*cache.ttl.*, but with targets only .*such as quick"),
         ("quick", {"workload.rate": [50, 100]}, "give it one value, such as --set workload.rate=50"),
-        ("quick", {"cache.ttl": 5}, "cache.ttl: says how a variant is deployed"),
-        ("quick", {"topology": "sidecar"}, "say it by --label"),
-        ("quick", {"replicas": 4}, "replicas: says how"),
+        ("quick", {"cache.ttl": 5}, "cache.ttl: describes how a variant is deployed"),
+        ("quick", {"topology": "sidecar"}, "use --label"),
+        ("quick", {"replicas": 4}, "replicas: describes how"),
         ("quick", {"thresholds": ["separate.p50_ms <= 5"]}, "no variant 'separate'"),
     ],
 )
@@ -177,7 +177,7 @@ def test_what_a_target_cannot_be_asked_for_is_refused(name: str, changed: dict[s
 
 
 def test_a_stack_and_targets_do_not_go_together() -> None:
-    with pytest.raises(UserError, match="--stack docker: nothing is deployed"):
+    with pytest.raises(UserError, match="--stack docker: with --target, nothing is deployed"):
         services.load("quick", {}, "docker", chosen("http://a"))
 
 
@@ -216,9 +216,9 @@ def test_a_target_elsewhere_that_nobody_owns_is_refused_before_anything_is_sent(
     ("changed", "caps", "said"),
     [
         ({"workload.rate": 201}, {}, "--rate-cap 201"),
-        ({"workload.rate": 301}, {"rate_cap": 300.0}, "300 are allowed"),
+        ({"workload.rate": 301}, {"rate_cap": 300.0}, "is 300: lower it"),
         ({"schedule.duration": 60, "schedule.warmup": 1}, {}, "--duration-cap 61s"),
-        ({"schedule.duration": 90}, {"duration_cap": "80s"}, "80 s are allowed"),
+        ({"schedule.duration": 90}, {"duration_cap": "80s"}, "is 80 s: shorten it"),
     ],
 )
 def test_the_caps_hold_for_targets_elsewhere(
@@ -238,7 +238,7 @@ def test_a_logs_busiest_second_counts(tmp_path: Path) -> None:
     log.write_text("".join(line.format(second) for second in (0, 10, 20, *[30] * 250)))
     choice = chosen(FAR, owned=True)
     fields = {"workload.arrivals": "log", "workload.log": str(log), "schedule.duration": 50}
-    with pytest.raises(UserError, match="requests/s are asked for, and 200 are allowed"):
+    with pytest.raises(UserError, match="requests/s, but the limit for targets on other machines is 200"):
         guard.check(services.load("quick", fields, "auto", choice), choice)
 
 
@@ -277,7 +277,7 @@ def test_a_run_that_goes_on_keeps_its_targets_and_may_be_allowed_more() -> None:
     assert nothing.again(stored(None)) is None
     with pytest.raises(UserError, match="has no targets"):
         more.again(stored(None))
-    with pytest.raises(UserError, match="go with --target"):
+    with pytest.raises(UserError, match="need --target"):
         _ = more.choice
 
 
@@ -287,7 +287,7 @@ def test_a_run_that_goes_on_keeps_its_targets_and_may_be_allowed_more() -> None:
         (["--target", FAR, "--label", "mine"], "--i-own-this-target"),
         (["--target", FAR, "--label", "mine", "--i-own-this-target", "--rate", "500"], "--rate-cap 500"),
         (["--target", "http://u:hushhush@127.0.0.1", "--label", "mine"], "user or password"),
-        (["--target", "http://127.0.0.1:1", "--label", "mine", "--ttl", "5"], "cache.ttl: says how"),
+        (["--target", "http://127.0.0.1:1", "--label", "mine", "--ttl", "5"], "cache.ttl: describes how"),
     ],
 )
 def test_a_refusal_is_a_sentence_and_leaves_nothing(tmp_path: Path, arguments: list[str], said: str) -> None:

@@ -145,7 +145,11 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
     log = handed_on(written(tmp_path, line()), tmp_path)
     answers_of(log).write_bytes(b"damaged")
     asked_for = variant("sidecar", workload={"log": log, "arrivals": "log"})
-    with pytest.raises(StackError, match=r"(?s)upstream ended with exit code \d+; its log says:\n.*no table"):
+    with pytest.raises(
+        StackError,
+        match=r"(?s)upstream ended with exit code \d+; the end of its "
+        r"log:\n.*no table",
+    ):
         stack.deploy(asked_for, seed=1, folder=tmp_path)
     assert marked(stack.run_id) == []
     assert folders() == before
