@@ -20,6 +20,7 @@ EMPTY: Final = "an empty line"
 CUT: Final = "cut off at the end of the file"
 UNREADABLE: Final = (NOT_READ, CUT)
 _SIZE_BITS: Final = 42
+BEFORE_COMPILED: Final = 16  # blocks that are read before numba is loaded, or has to compile at all
 CACHEABLE: Final = ("GET", "HEAD")
 COLUMNS: Final = {
     "at_us": np.int64,
@@ -38,6 +39,9 @@ _PLAIN: Final = re.compile(
     rb'"(GET|HEAD) (/[!#-\[\]-~]{0,65000}) HTTP/\d\.\d" (\d{3} (?:\d{1,12}|-))(?:[ \r].*)?|.*)$',
     re.MULTILINE,
 )
+
+# Which lines of a block are plain, their columns, and the others with their places.
+_Taken = tuple[Sequence[int] | NDArray[np.int32], dict[str, NDArray[Any]], list[tuple[int, bytes]]]
 
 
 @dataclass
@@ -108,22 +112,60 @@ class Lines:
 
     def take(self, block: bytes, form: Format) -> None:
         """Read a block of whole lines, the last of which may lack its end."""
-        text = block.removesuffix(b"\n")
-        if form.plain:
-            found = _PLAIN.findall(text)
-            plain = [at for at, line in enumerate(found) if line[2] and self._times[line[2]] is not None]
-            self.lines += len(found)
-            odd = len(plain) < len(found)
-            taken = self._plain([found[at] for at in plain] if odd else found)
+        text, before = block.removesuffix(b"\n"), self.lines
+        if form.plain and len(self.blocks) >= BEFORE_COMPILED:
+            places, taken, odd = self._scanned(block)
+        elif form.plain:
+            places, taken, odd = self._found(text)
         else:
-            plain, odd, taken = [], True, self._plain([])
-            self.lines += text.count(b"\n") + 1
+            places, taken, odd = [], self._plain([]), list(enumerate(text.split(b"\n")))
+            self.lines += len(odd)
         if odd:
-            cut = not block.endswith(b"\n")
-            places, entries = self._odd(text.split(b"\n"), set(plain), form, cut)
-            order = np.argsort(np.array(plain + places), kind="stable")
+            cut = None if block.endswith(b"\n") else self.lines - before - 1
+            more, entries = self._odd(odd, form, cut)
+            order = np.argsort(np.concatenate((places, np.array(more, np.int64))), kind="stable")
             taken = {name: np.concatenate((taken[name], entries[name]))[order] for name in COLUMNS}
         self.blocks.append(taken)
+
+    def _found(self, text: bytes) -> _Taken:
+        """Read a block with a regular expression: what is plain, and the other lines."""
+        found = _PLAIN.findall(text)
+        self.lines += len(found)
+        places = [at for at, line in enumerate(found) if line[2] and self._times[line[2]] is not None]
+        if len(places) == len(found):
+            return places, self._plain(found), []
+        plain = set(places)
+        odd = [(at, line) for at, line in enumerate(text.split(b"\n")) if at not in plain]
+        return places, self._plain([found[at] for at in places]), odd
+
+    def _scanned(self, block: bytes) -> _Taken:
+        """Read a block with compiled code: what is plain, and the other lines."""
+        from traffic.logs.compiled import grammar, scan  # numba: only where there is much to read
+
+        found = scan.scan(block)
+        self.lines += found.lines
+        columns = found.columns
+        heads = int(columns.heads.sum())
+        self.methods["HEAD"] += heads
+        self.methods["GET"] += columns.heads.size - heads
+        for method, (lines, begin, end) in zip(grammar.OTHERS, found.others.tolist(), strict=True):
+            if lines:
+                self.methods[method] += lines
+                self._leave_out(_not_cached(method), block[begin:end], lines)
+        numbers = [
+            self.numbers[b"http://" + block[host:host_end] + block[at:end] if host_end else block[at:end]]
+            for host, host_end, at, end in found.targets.tolist()
+        ]
+        clients = [self.clients[block[at:end]] for _, _, at, end in found.clients.tolist()]
+        taken = _columns(
+            columns.at_us,
+            np.array(numbers, np.int32)[columns.targets],
+            columns.status,
+            columns.size,
+            columns.heads,
+            np.array(clients, np.int32)[columns.clients],
+        )
+        return columns.places, taken, [(place, block[begin:end]) for place, begin, end in found.odd.tolist()]
 
     def _plain(self, found: Sequence[tuple[bytes, ...]]) -> dict[str, NDArray[Any]]:
         hosts, clients, times, methods, targets, answers = zip(*found, strict=True) if found else ((),) * 6
@@ -147,17 +189,14 @@ class Lines:
         )
 
     def _odd(
-        self, lines: Sequence[bytes], plain: set[int], form: Format, cut: bool
+        self, lines: Sequence[tuple[int, bytes]], form: Format, cut: int | None
     ) -> tuple[list[int], dict[str, NDArray[Any]]]:
-        """Read the other lines one by one; return where those stand that are requests to replay."""
+        """Read lines one by one; return where the requests stand. `cut`: the line that has no end."""
         places, entries = [], []
-        for place, line in enumerate(lines):
-            if place in plain:
-                continue
+        for place, line in lines:
             entry = self._entry(line.removesuffix(b"\r"), form)
             if isinstance(entry, str):
-                last = cut and place == len(lines) - 1 and entry == NOT_READ
-                self._leave_out(CUT if last else entry, line)
+                self._leave_out(CUT if place == cut and entry == NOT_READ else entry, line)
             else:
                 places.append(place)
                 entries.append(entry)
@@ -179,11 +218,15 @@ class Lines:
         if isinstance(entry, str):
             return entry
         self.methods[entry.method] += 1
-        return entry if entry.method in CACHEABLE else f"method {entry.method}: not cached"
+        return entry if entry.method in CACHEABLE else _not_cached(entry.method)
 
-    def _leave_out(self, reason: str, line: bytes) -> None:
+    def _leave_out(self, reason: str, line: bytes, lines: int = 1) -> None:
         counted = self.left_out.setdefault(reason, Counted(shown(line)))
-        counted.lines += 1
+        counted.lines += lines
+
+
+def _not_cached(method: str) -> str:
+    return f"method {method}: not cached"
 
 
 def _resource(entry: Entry) -> bytes:

@@ -96,7 +96,8 @@ class AccessLog:
 def spread(at_us: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return times in whole seconds, in order, with those of one second spread evenly over it."""
     seconds = at_us // SECOND_US
-    _, first, count = np.unique(seconds, return_index=True, return_counts=True)
+    first = np.flatnonzero(np.diff(seconds, prepend=seconds[0] - 1))
+    count = np.diff(first, append=seconds.size)
     place = np.arange(at_us.size) - np.repeat(first, count)
     spread_us: NDArray[np.int64] = seconds * SECOND_US + place * SECOND_US // np.repeat(count, count)
     return spread_us

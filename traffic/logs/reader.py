@@ -145,12 +145,9 @@ def _together(files: list[_File], reading: Reading, remarks: list[str]) -> Acces
         first_us=int(at_us[near][0]),
         last_us=int(at_us[near][-1]),
         methods=dict(sum((one.lines.methods for one in files), Counter()).most_common()),
-        statuses={
-            str(status): int(n)
-            for status, n in zip(*np.unique(columns["status"], return_counts=True), strict=True)
-        },
+        statuses=_statuses(columns["status"]),
         asked_once=int((np.bincount(columns["keys"]) == 1).sum()),
-        clients=int((np.unique(columns["clients"]) >= 0).sum()),
+        clients=int((np.bincount(columns["clients"] + 1)[1:] > 0).sum()),
         far=int(at_us.size - at_us[near].size),
         remarks=(*taken.remarks, *read.clock.remarks(), *remarks),
     )
@@ -190,6 +187,11 @@ def _nothing(files: list[_File], lines: int, left_out: Sequence[LeftOut]) -> str
         f"{_names(files)}: none of its {lines} lines is a GET or HEAD request in "
         f"{files[0].format.name} ({kinds}); {remedy}"
     )
+
+
+def _statuses(status: NDArray[np.int16]) -> dict[str, int]:
+    counts = np.bincount(status)
+    return {str(found): int(counts[found]) for found in np.flatnonzero(counts).tolist()}
 
 
 def _names(files: Sequence[_File]) -> str:

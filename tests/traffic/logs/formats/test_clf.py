@@ -13,7 +13,6 @@ from traffic.logs import read
 from traffic.logs.formats.clf import parse
 from traffic.logs.formats.entry import Entry
 from traffic.logs.formats.times import Clock
-from traffic.logs.lines import _PLAIN, Clients, Lines, Numbers
 
 BYTES = st.binary(min_size=0, max_size=30).map(lambda text: b"/" + text.replace(b"\n", b"").strip(b" "))
 
@@ -135,55 +134,3 @@ def test_what_cannot_be_a_size_is_none(size: str) -> None:
     entry = parse(line(size=size), Clock())
     assert isinstance(entry, Entry)
     assert entry.size == -1
-
-
-WORDS = st.sampled_from(
-    [
-        b"192.0.2.1", b"a.example", b"a.example:443", b"A.example", b"-", b"frank", b"2001:db8::1", b"[x]",
-        b'"q"', b"x\\y", b"Mar", b"14", b"09:00:00", b"nginx[7]:", b"2025-03-14T09:00:00Z", b"192.0.2.9:80",
-        b"\xc3\xa9",
-    ]
-)  # fmt: skip
-LINES = st.builds(
-    lambda before, time, method, target, protocol, answer, after: b'%b [%b] "%b %b%b" %b%b'
-    % (b" ".join(before), time, method, target, protocol, answer, after),
-    st.lists(WORDS, min_size=1, max_size=6),
-    st.sampled_from(
-        [b"14/Mar/2025:09:00:00 +0000", b"31/Feb/2025:09:00:00 +0000", b"14/Mar/2025:25:00:00 +0000",
-         b"14/mar/2025:09:00:00 -0330", b"14/Mar/2025:09:00:60 +0000", b"1741942800"]
-    ),
-    st.sampled_from([b"GET", b"HEAD", b"get", b"POST", b"GETS"]),
-    st.one_of(BYTES, st.sampled_from([b"http://a.example/x", b"/a b", b"/a\\x22", b'/a"', b"*", b"/a\\"])),
-    st.sampled_from([b" HTTP/1.1", b" HTTP/2", b" HTTP/2.0", b"", b" HTTP/1.1 "]),
-    st.sampled_from(
-        [b"200 1000", b"304 -", b"200", b"- -", b"200 -1", b"404 9999999999999", b"200 12x", b"20 1"]
-    ),
-    st.sampled_from([b"", b"\r", b' "-" "client"', b' "a" "[14/Mar/2025:09:00:00 +0000] \\"GET /x"', b" "]),
-)  # fmt: skip
-
-
-@given(LINES)
-def test_what_is_read_at_once_is_read_to_the_same_result_one_by_one(text: bytes) -> None:
-    found = _PLAIN.findall(text)
-    assert len(found) == 1
-    if not found[0][2]:
-        return
-    from traffic.logs.formats.known import COMBINED
-
-    clients = Clients()
-    lines = Lines(Numbers(), clients, Clock())
-    lines.take(text + b"\n", COMBINED)
-    entry = parse(text.removesuffix(b"\r"), Clock())
-    if isinstance(entry, str):
-        assert lines.left_out, "its time is none"
-        return
-    columns = lines.blocks[0]
-    resource = b"http://" + entry.host + entry.target if entry.host else entry.target
-    assert list(lines.numbers) == [resource]
-    assert columns["at_us"].tolist() == [entry.at_us]
-    assert columns["status"].tolist() == [entry.status]
-    assert columns["size"].tolist() == [entry.size]
-    assert columns["heads"].tolist() == [entry.method == "HEAD"]
-    assert [address for address, number in clients.items() if number == columns["clients"][0]] == [
-        entry.client
-    ]
