@@ -117,16 +117,16 @@ def _file(name: str, lines: Lines, reading: Reading, *, apart: bool) -> _File:
 def _together(files: list[_File], reading: Reading, remarks: list[str]) -> AccessLog:
     files.sort(key=lambda one: one.begins_us)  # rotated logs: those of one second stay in their order
     left_out = _left_out(one.lines.left_out for one in files)
-    columns = {
-        name: _joined(name, (block for one in files for block in one.lines.blocks)) for name in COLUMNS
-    }
+    columns = {name: _joined(name, files) for name in COLUMNS}
     read = files[0].lines
     lines = sum(one.lines.lines for one in files)
     if not columns["at_us"].size:
         raise LogError(_nothing(files, lines, left_out))
     if np.any(np.diff(columns["at_us"]) < 0):
         order = np.argsort(columns["at_us"], kind="stable")
-        columns = {name: column[order] for name, column in columns.items()}
+        for name in columns:  # one after the other: there may be hundreds of megabytes
+            columns[name] = columns[name][order]
+        del order
     try:
         taken = filters.select(columns, read.numbers, reading)
     except LogError as error:
@@ -165,8 +165,10 @@ def _log(columns: dict[str, NDArray[Any]], resources: list[bytes], clock: Clock,
     return AccessLog(**columns, resources=Blob.of(resources), end_us=end_us, facts=facts)
 
 
-def _joined(name: str, blocks_of_all: Iterable[dict[str, NDArray[Any]]]) -> NDArray[Any]:
-    return np.concatenate([np.empty(0, COLUMNS[name]), *(block[name] for block in blocks_of_all)])
+def _joined(name: str, files: Iterable[_File]) -> NDArray[Any]:
+    """Put the blocks of a column together; they are let go of."""
+    blocks = [block.pop(name) for one in files for block in one.lines.blocks]
+    return np.concatenate([np.empty(0, COLUMNS[name]), *blocks])
 
 
 def _left_out(of_files: Iterable[dict[str, Counted]]) -> tuple[LeftOut, ...]:
