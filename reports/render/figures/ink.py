@@ -25,9 +25,17 @@ RULE: Final = "#030303"
 GOOD: Final = "#040404"
 BAD: Final = "#050505"
 SERIES: Final = ("#0a0101", "#0a0202", "#0a0303", "#0a0404", "#0a0505", "#0a0606")
-_VARIABLES: Final = {INK: "--ink", MUTED: "--muted", RULE: "--rule", GOOD: "--good", BAD: "--bad"} | {
-    colour: f"--series-{number}" for number, colour in enumerate(SERIES)
-}
+# Four shades of each of the first two series, from faint to full: solid, so that areas can lie side by side.
+SHADES: Final = tuple(tuple(f"#0{row}0{shade}0{shade}" for shade in range(1, 5)) for row in "bc")
+_VARIABLES: Final = (
+    {INK: "--ink", MUTED: "--muted", RULE: "--rule", GOOD: "--good", BAD: "--bad"}
+    | {colour: f"--series-{number}" for number, colour in enumerate(SERIES)}
+    | {
+        colour: f"--series-{number}-shade-{shade}"
+        for number, shades in enumerate(SHADES)
+        for shade, colour in enumerate(shades)
+    }
+)
 _TEXT: Final = 12
 _STYLE: Final[Any] = {
     "font.size": _TEXT, "axes.labelsize": _TEXT, "axes.titlesize": 13, "axes.titlelocation": "left",

@@ -13,7 +13,7 @@ from scenarios.model import Variant
 
 _TOPOLOGIES: Final = ("sidecar", "separate", "none")
 Dashes = tuple[float, tuple[float, ...]]
-_DASHES: Final[tuple[Dashes, ...]] = (
+DASHES: Final[tuple[Dashes, ...]] = (
     (0, ()),
     (0, (5, 2)),
     (0, (1.5, 1.5)),
@@ -33,11 +33,11 @@ class Looks:
         for number, variant in enumerate(variants):
             if len(topologies) > 1:
                 self._colour[variant.id] = SERIES[_TOPOLOGIES.index(variant.topology)]
-                self._dashes[variant.id] = _DASHES[seen[variant.topology] % len(_DASHES)]
+                self._dashes[variant.id] = DASHES[seen[variant.topology] % len(DASHES)]
                 seen[variant.topology] += 1
             else:
                 self._colour[variant.id] = SERIES[number % len(SERIES)]
-                self._dashes[variant.id] = _DASHES[number // len(SERIES) % len(_DASHES)]
+                self._dashes[variant.id] = DASHES[number // len(SERIES) % len(DASHES)]
 
     def colour(self, variant: Variant) -> str:
         """Return a variant's colour."""

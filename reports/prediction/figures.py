@@ -1,0 +1,318 @@
+"""The figures of a prediction: curves over TTL, replicas and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+
+from reports.prediction import grid, words
+from reports.prediction.grid import At
+from reports.prediction.model import Prediction, Series, Topology
+from reports.render.figures import ticks
+from reports.render.figures.ink import MUTED, SERIES, Picture, canvas, picture
+from reports.render.figures.styles import DASHES, Dashes
+
+_COLOURS: Final[dict[Topology, str]] = {
+    "sidecar": SERIES[0],
+    "separate": SERIES[1],
+    "none": SERIES[2],
+    "process": SERIES[3],
+}
+_MOST_COUNTS: Final = 4  # numbers of replicas beside the own one
+_ROUND_S: Final = (
+    1,
+    2,
+    5,
+    10,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1800,
+    3600,
+    7200,
+    21_600,
+    43_200,
+    86_400,
+    172_800,
+    604_800,
+)
+_ROOM: Final = 0.13  # of the axis, between two marks
+_LEGEND_PX: Final = 30
+
+
+def colour(topology: Topology, l1_s: float = 0.0) -> str:
+    """Return the colour of a topology in all figures."""
+    if l1_s:
+        return SERIES[4] if topology == "separate" else SERIES[5]
+    return _COLOURS[topology]
+
+
+def line_style(topology: Topology) -> Dashes:
+    """Return the line style of a topology: in-process caches are dashed, as they often lie on sidecars."""
+    return DASHES[1] if topology == "process" else DASHES[0]
+
+
+def legend(figure: Figure, kinds: Sequence[tuple[Topology, float]], narrow: bool) -> None:
+    """Draw the legend above a figure."""
+    handles = [
+        Line2D([], [], color=colour(*kind), linestyle=line_style(kind[0]), label=words.short(*kind))
+        for kind in kinds
+    ]
+    columns = 2 if narrow else 5
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=2, borderaxespad=0)
+
+
+def counts_shown(prediction: Prediction) -> list[int]:
+    """Return the columns of the grid that have curves of their own beside the own one: few, spread evenly."""
+    own = grid.own_place(prediction).column
+    others = [column for column in range(len(prediction.grid.replicas)) if column != own]
+    if len(others) <= _MOST_COUNTS:
+        return others
+    step = (len(others) - 1) / (_MOST_COUNTS - 1)
+    return sorted({others[round(number * step)] for number in range(_MOST_COUNTS)})
+
+
+def over_ttl(prediction: Prediction) -> Picture:
+    """Draw calls in the busiest hour and the hit ratio over TTL, for several numbers of replicas."""
+    own = grid.own_place(prediction)
+
+    def draw(narrow: bool) -> Figure:
+        figure, (calls, hits) = _panels(prediction, narrow)
+        for axis, value in ((calls, _busiest), (hits, _hit_ratio)):
+            _ttl_curves(axis, prediction, value, own)
+            _ttl_axis(axis, prediction, own.row)
+        _calls_axis(calls, prediction)
+        calls.set_title("Upstream calls in the busiest hour")
+        _share_axis(hits)
+        hits.set_title("Hit ratio")
+        return figure
+
+    return picture(
+        "over-ttl",
+        f"Over the TTL. Thick: with {_replicas(prediction, own.column)}. Thin: sidecars with the number of "
+        "replicas on the line. Dotted: your TTL.",
+        "Two panels over the TTL, calls in the busiest hour and hit ratio, a curve for each topology; the "
+        "table below holds the figures.",
+        draw,
+    )
+
+
+def over_replicas(prediction: Prediction) -> Picture:
+    """Draw calls in the busiest hour and the mean latency over the number of replicas."""
+    own = grid.own_place(prediction)
+    link = grid.own_link(prediction)
+
+    def mean(found: Prediction, series: Series, at: At) -> float | None:
+        return grid.mean_ms(found, series, at, link)
+
+    def draw(narrow: bool) -> Figure:
+        figure, (calls, means) = _panels(prediction, narrow)
+        values = prediction.grid.replicas
+        for axis, value in ((calls, _busiest), (means, mean)):
+            for series in _drawn(prediction):
+                each = [value(prediction, series, At(own.row, column)) for column in range(len(values))]
+                _line(axis, values, each, series, marker="o", markersize=4)
+            axis.axvline(values[own.column], color=MUTED, linewidth=1, linestyle=DASHES[2])
+            axis.xaxis.set_major_locator(MaxNLocator(6 if narrow else 8, integer=True))
+            axis.set_xlabel("replicas")
+        calls.set_ylim(bottom=0)
+        _quota_line(calls, prediction)
+        calls.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        calls.set_title("Upstream calls in the busiest hour")
+        means.set_ylim(bottom=0)
+        means.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} ms"))
+        means.set_title("Mean latency")
+        return figure
+
+    return picture(
+        "over-replicas",
+        f"Over the number of replicas, at a TTL of {words.span(prediction.grid.ttl_s[own.row])}. Dotted: "
+        "your number. Where a curve of the latency is missing, so few replicas cannot serve the busiest "
+        "hour.",
+        "Two panels over the number of replicas, calls in the busiest hour and mean latency, a curve for "
+        "each topology; the table below holds the figures.",
+        draw,
+    )
+
+
+def over_memory(prediction: Prediction) -> Picture | None:
+    """Draw the hit ratio and all calls over the memory of all caches; None where it was not computed."""
+    if len(prediction.memory) < 2:
+        return None
+    topologies = [series.topology for series in grid.cached(prediction) if not series.l1_s]
+    shown = [topology for topology in topologies if topology in prediction.memory[0].hit_ratio]
+    sizes = [point.maxmemory for point in prediction.memory]
+
+    def draw(narrow: bool) -> Figure:
+        figure, (hits, calls) = _panels(prediction, narrow)
+        for topology in shown:
+            look: dict[str, Any] = {"color": colour(topology), "marker": "o", "markersize": 4}
+            hits.plot(sizes, [point.hit_ratio[topology] for point in prediction.memory], **look)
+            calls.plot(sizes, [point.upstream_calls[topology] for point in prediction.memory], **look)
+        for axis in (hits, calls):
+            axis.set_xscale("log")
+            axis.xaxis.set_major_locator(FixedLocator(_spread(sizes, sizes[0], sizes[-1])))
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.memory(value)))
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.set_xlabel("memory of all caches together")
+        _share_axis(hits)
+        hits.set_title("Hit ratio")
+        calls.set_ylim(bottom=0)
+        calls.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        calls.set_title("Upstream calls, all traffic")
+        return figure
+
+    return picture(
+        "over-memory",
+        "Over the memory of all caches together. Sidecars share it: of N sidecars each has one N-th, and "
+        "keeps copies that the others have, too.",
+        "Two panels over memory, hit ratio and upstream calls, a curve for each topology; the table below "
+        "holds the figures.",
+        draw,
+    )
+
+
+def _panels(prediction: Prediction, narrow: bool) -> tuple[Figure, list[Axes]]:
+    figure, axes = canvas(narrow, (2 * 240 if narrow else 290) + _LEGEND_PX, *((2, 1) if narrow else (1, 2)))
+    for axis in axes:
+        axis.yaxis.set_tick_params(labelcolor=MUTED)
+    legend(figure, [(series.topology, series.l1_s) for series in _drawn(prediction)], narrow)
+    return figure, axes
+
+
+def _drawn(prediction: Prediction) -> list[Series]:
+    """Return the series with a cache, dashed ones last: they are seen on top of others."""
+    return sorted(grid.cached(prediction), key=lambda series: series.topology == "process")
+
+
+Value = Callable[[Prediction, Series, At], float | None]
+
+
+def _busiest(_: Prediction, series: Series, at: At) -> float:
+    return series.busiest[at.row][at.column]
+
+
+def _hit_ratio(prediction: Prediction, series: Series, at: At) -> float:
+    return grid.hit_ratio(prediction, series, at)
+
+
+def _ttl_curves(axis: Axes, prediction: Prediction, value: Value, own: At) -> None:
+    ttls, replicas = prediction.grid.ttl_s, prediction.grid.replicas
+
+    def over(series: Series, column: int) -> list[float | None]:
+        return [value(prediction, series, At(row, column)) for row in range(len(ttls))]
+
+    sidecar = grid.series_of(prediction, "sidecar")
+    thin = {column: over(sidecar, column) for column in counts_shown(prediction)}
+    for each in thin.values():
+        _line(axis, ttls, each, sidecar, linewidth=0.9, alpha=0.75)
+    for series in _drawn(prediction):
+        _line(axis, ttls, over(series, own.column), series, linewidth=2.2)
+    row = _widest(list(thin.values()), logarithmic=value is _busiest)
+    for column, each in thin.items():
+        place = (ttls[row], each[row] or 0.0)
+        axis.annotate(
+            str(replicas[column]), place, va="center", ha="center", color=colour("sidecar"), zorder=5
+        )
+
+
+def _widest(curves: Sequence[Sequence[float | None]], *, logarithmic: bool) -> int:
+    """Return where curves lie furthest apart on their axis: their labels have most room there."""
+    if not curves:
+        return 0
+
+    def apart(row: int) -> float:
+        values = [curve[row] or 0.0 for curve in curves]
+        return max(values) / max(min(values), 1e-9) if logarithmic else max(values) - min(values)
+
+    return max(range(len(curves[0])), key=apart)
+
+
+def _line(
+    axis: Axes, at: Sequence[float], values: Sequence[float | None], series: Series, **look: Any
+) -> None:
+    known = [float("nan") if value is None else value for value in values]
+    own: dict[str, Any] = {
+        "color": colour(series.topology, series.l1_s),
+        "linestyle": line_style(series.topology),
+    }
+    axis.plot(at, known, **(own | look))
+
+
+def _ttl_axis(axis: Axes, prediction: Prediction, row: int) -> None:
+    ttls = prediction.grid.ttl_s
+    if len(ttls) > 1:
+        axis.set_xscale("log")
+    axis.axvline(ttls[row], color=MUTED, linewidth=1, linestyle=DASHES[2])
+    ttl_marks(axis, ttls[0], ttls[-1])
+    axis.set_xlabel("TTL")
+
+
+def ttl_marks(axis: Axes, low: float, high: float, *, upright: bool = False) -> None:
+    """Mark a logarithmic axis of TTLs at round ones."""
+    side = axis.yaxis if upright else axis.xaxis
+    side.set_major_locator(FixedLocator(_spread(_ROUND_S, low, high)))
+    side.set_major_formatter(FuncFormatter(lambda value, _: words.span(value)))
+    side.set_minor_locator(NullLocator())
+
+
+def _spread(values: Sequence[float], low: float, high: float) -> list[float]:
+    """Return those of ascending values between two ends that have room beside each other."""
+    inside = [float(value) for value in values if low <= value <= high] or [low]
+    if high <= low:
+        return inside[:1]
+    return list(_apart(inside, (high / low) ** _ROOM))
+
+
+def _apart(values: Sequence[float], ratio: float) -> Iterator[float]:
+    last = 0.0
+    for value in values:
+        if value >= last * ratio:
+            yield value
+            last = value
+
+
+def _calls_axis(axis: Axes, prediction: Prediction) -> None:
+    axis.set_yscale("log")
+    _quota_line(axis, prediction)
+    low, high = axis.get_ylim()
+    axis.yaxis.set_major_locator(FixedLocator(ticks.logarithmic(low, high)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
+def _quota_line(axis: Axes, prediction: Prediction) -> None:
+    """Draw the quota, where calls come near it: far above, it would flatten all curves."""
+    if prediction.quota is None:
+        return
+    allowed = prediction.quota.calls * 3600 / prediction.quota.per_s
+    low, high = axis.get_ylim()
+    if not low / 3 <= allowed <= high * 3:
+        return
+    axis.axhline(allowed, color=MUTED, linewidth=1.2, linestyle=DASHES[1])
+    axis.set_ylim(min(low, allowed * 0.9), max(high, allowed * 1.15))
+    axis.annotate(
+        "quota",
+        (1, allowed),
+        (0, 4),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+    )
+
+
+def _share_axis(axis: Axes) -> None:
+    axis.set_ylim(0, 1.01)
+    axis.yaxis.set_major_formatter(PercentFormatter(1, 0))
+
+
+def _replicas(prediction: Prediction, column: int) -> str:
+    count = prediction.grid.replicas[column]
+    return f"{count} replica" if count == 1 else f"{count} replicas"
