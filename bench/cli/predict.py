@@ -140,10 +140,13 @@ def predict(
 
 
 def _write(out: Path, found: Prediction, written: str, console: Console | None) -> None:
+    from reports.prediction.page import page  # matplotlib: only where a page is asked for
+
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "prediction.json", written)
+    write_text(out / "prediction.html", page(found))
     if console is not None:
-        console.print(f"Prediction: {out / 'prediction.json'}", soft_wrap=True)
+        console.print(f"Prediction: {out / 'prediction.html'}", soft_wrap=True)
 
 
 def show(console: Console, found: Prediction) -> None:

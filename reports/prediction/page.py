@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reports.prediction import explorer, figures, figures_maps, figures_time, limits, tables, words
+from reports.prediction import explorer, limits, tables, words
+from reports.prediction.figures import curves, maps, times
 from reports.prediction.grid import cached
 from reports.prediction.model import Point, Prediction
 from reports.render import html
@@ -157,12 +158,12 @@ def _error(point: Point) -> str:
 def pictures(prediction: Prediction) -> dict[str, Picture]:
     """Draw all figures that there is data for, by name."""
     drawn = [
-        figures.over_ttl(prediction),
-        figures.over_replicas(prediction),
-        figures.over_memory(prediction),
-        figures_maps.maps(prediction),
-        figures_time.hours(prediction),
-        figures_time.deployments(prediction),
+        curves.over_ttl(prediction),
+        curves.over_replicas(prediction),
+        curves.over_memory(prediction),
+        maps.maps(prediction),
+        times.hours(prediction),
+        times.deployments(prediction),
     ]
     return {picture.name: picture for picture in drawn if picture is not None}
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from reports.prediction import figures_maps, figures_time, grid, words
+from reports.prediction import grid, words
+from reports.prediction.figures import maps
 from reports.prediction.grid import At
 from reports.prediction.model import Assumption, Origin, Point, Prediction
 from reports.render.cells import Cell, Table
@@ -166,7 +167,7 @@ def over_memory(prediction: Prediction) -> Table:
 
 def over_grid(prediction: Prediction) -> Table:
     """Return by how much of the smaller mean sidecars are above (+) or below (−) a separate Redis."""
-    found = figures_maps.over_grid(prediction)
+    found = maps.over_grid(prediction)
     heads = ["TTL", *(str(count) for count in prediction.grid.replicas)]
     rows = [
         [Cell(words.span(ttl_s)), *(_signed(value) for value in found[row])]
@@ -177,7 +178,7 @@ def over_grid(prediction: Prediction) -> Table:
 
 def over_links(prediction: Prediction) -> Table:
     """Return the same over round trip and upstream latency, every fourth of the map's."""
-    rtts, upstreams, found = figures_maps.over_links(prediction)
+    rtts, upstreams, found = maps.over_links(prediction)
     heads = ["Upstream", *(words.ms(rtt) for rtt in rtts[::4])]
     rows = [
         [Cell(words.ms(upstream)), *(_signed(value) for value in found[row, ::4])]
@@ -235,11 +236,6 @@ def hours(prediction: Prediction) -> Table:
         for number, hour in enumerate(shown)
     ]
     return Table("hours", ["Hour", "Requests", *labels], rows)
-
-
-def folded(prediction: Prediction) -> bool:
-    """Tell whether the figure of hours shows a mean week."""
-    return figures_time.read(prediction).folded
 
 
 def deployments(prediction: Prediction) -> Table:

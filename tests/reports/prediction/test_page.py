@@ -8,7 +8,8 @@ from html import unescape
 import predictions
 import pytest
 
-from reports.prediction import figures, words
+from reports.prediction import words
+from reports.prediction.figures import curves
 from reports.prediction.page import page
 
 
@@ -135,7 +136,7 @@ def test_a_page_is_written_in_three_seconds() -> None:
 
 def test_curves_beside_the_own_one_are_few() -> None:
     made = predictions.prediction()
-    shown = [predictions.REPLICAS[column] for column in figures.counts_shown(made)]
+    shown = [predictions.REPLICAS[column] for column in curves.counts_shown(made)]
     assert shown[0] == 1
     assert shown[-1] == 16
     assert 6 not in shown

@@ -1,72 +1,32 @@
-"""The figures of a prediction: curves over TTL, replicas and memory."""
+"""Curves over TTL, replicas and memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from reports.prediction import grid, words
-from reports.prediction.grid import At
-from reports.prediction.model import Prediction, Series, Topology
-from reports.render.figures import ticks
-from reports.render.figures.ink import MUTED, SERIES, Picture, canvas, picture
-from reports.render.figures.styles import DASHES, Dashes
-
-_COLOURS: Final[dict[Topology, str]] = {
-    "sidecar": SERIES[0],
-    "separate": SERIES[1],
-    "none": SERIES[2],
-    "process": SERIES[3],
-}
-_MOST_COUNTS: Final = 4  # numbers of replicas beside the own one
-_ROUND_S: Final = (
-    1,
-    2,
-    5,
-    10,
-    30,
-    60,
-    120,
-    300,
-    600,
-    1800,
-    3600,
-    7200,
-    21_600,
-    43_200,
-    86_400,
-    172_800,
-    604_800,
+from reports.prediction.figures.looks import (
+    colour,
+    legend,
+    line_style,
+    quota_line,
+    share_axis,
+    spread,
+    ttl_marks,
 )
-_ROOM: Final = 0.13  # of the axis, between two marks
+from reports.prediction.grid import At
+from reports.prediction.model import Prediction, Series
+from reports.render.figures import ticks
+from reports.render.figures.ink import MUTED, Picture, canvas, picture
+from reports.render.figures.styles import DASHES
+
+_MOST_COUNTS: Final = 4  # numbers of replicas beside the own one
 _LEGEND_PX: Final = 30
-
-
-def colour(topology: Topology, l1_s: float = 0.0) -> str:
-    """Return the colour of a topology in all figures."""
-    if l1_s:
-        return SERIES[4] if topology == "separate" else SERIES[5]
-    return _COLOURS[topology]
-
-
-def line_style(topology: Topology) -> Dashes:
-    """Return the line style of a topology: in-process caches are dashed, as they often lie on sidecars."""
-    return DASHES[1] if topology == "process" else DASHES[0]
-
-
-def legend(figure: Figure, kinds: Sequence[tuple[Topology, float]], narrow: bool) -> None:
-    """Draw the legend above a figure."""
-    handles = [
-        Line2D([], [], color=colour(*kind), linestyle=line_style(kind[0]), label=words.short(*kind))
-        for kind in kinds
-    ]
-    columns = 2 if narrow else 5
-    figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=2, borderaxespad=0)
 
 
 def counts_shown(prediction: Prediction) -> list[int]:
@@ -90,7 +50,7 @@ def over_ttl(prediction: Prediction) -> Picture:
             _ttl_axis(axis, prediction, own.row)
         _calls_axis(calls, prediction)
         calls.set_title("Upstream calls in the busiest hour")
-        _share_axis(hits)
+        share_axis(hits)
         hits.set_title("Hit ratio")
         return figure
 
@@ -123,7 +83,7 @@ def over_replicas(prediction: Prediction) -> Picture:
             axis.xaxis.set_major_locator(MaxNLocator(6 if narrow else 8, integer=True))
             axis.set_xlabel("replicas")
         calls.set_ylim(bottom=0)
-        _quota_line(calls, prediction)
+        quota_line(calls, prediction)
         calls.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         calls.set_title("Upstream calls in the busiest hour")
         means.set_ylim(bottom=0)
@@ -158,11 +118,11 @@ def over_memory(prediction: Prediction) -> Picture | None:
             calls.plot(sizes, [point.upstream_calls[topology] for point in prediction.memory], **look)
         for axis in (hits, calls):
             axis.set_xscale("log")
-            axis.xaxis.set_major_locator(FixedLocator(_spread(sizes, sizes[0], sizes[-1])))
+            axis.xaxis.set_major_locator(FixedLocator(spread(sizes, sizes[0], sizes[-1])))
             axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.memory(value)))
             axis.xaxis.set_minor_locator(NullLocator())
             axis.set_xlabel("memory of all caches together")
-        _share_axis(hits)
+        share_axis(hits)
         hits.set_title("Hit ratio")
         calls.set_ylim(bottom=0)
         calls.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -255,62 +215,13 @@ def _ttl_axis(axis: Axes, prediction: Prediction, row: int) -> None:
     axis.set_xlabel("TTL")
 
 
-def ttl_marks(axis: Axes, low: float, high: float, *, upright: bool = False) -> None:
-    """Mark a logarithmic axis of TTLs at round ones."""
-    side = axis.yaxis if upright else axis.xaxis
-    side.set_major_locator(FixedLocator(_spread(_ROUND_S, low, high)))
-    side.set_major_formatter(FuncFormatter(lambda value, _: words.span(value)))
-    side.set_minor_locator(NullLocator())
-
-
-def _spread(values: Sequence[float], low: float, high: float) -> list[float]:
-    """Return those of ascending values between two ends that have room beside each other."""
-    inside = [float(value) for value in values if low <= value <= high] or [low]
-    if high <= low:
-        return inside[:1]
-    return list(_apart(inside, (high / low) ** _ROOM))
-
-
-def _apart(values: Sequence[float], ratio: float) -> Iterator[float]:
-    last = 0.0
-    for value in values:
-        if value >= last * ratio:
-            yield value
-            last = value
-
-
 def _calls_axis(axis: Axes, prediction: Prediction) -> None:
     axis.set_yscale("log")
-    _quota_line(axis, prediction)
+    quota_line(axis, prediction)
     low, high = axis.get_ylim()
     axis.yaxis.set_major_locator(FixedLocator(ticks.logarithmic(low, high)))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     axis.yaxis.set_minor_locator(NullLocator())
-
-
-def _quota_line(axis: Axes, prediction: Prediction) -> None:
-    """Draw the quota, where calls come near it: far above, it would flatten all curves."""
-    if prediction.quota is None:
-        return
-    allowed = prediction.quota.calls * 3600 / prediction.quota.per_s
-    low, high = axis.get_ylim()
-    if not low / 3 <= allowed <= high * 3:
-        return
-    axis.axhline(allowed, color=MUTED, linewidth=1.2, linestyle=DASHES[1])
-    axis.set_ylim(min(low, allowed * 0.9), max(high, allowed * 1.15))
-    axis.annotate(
-        "quota",
-        (1, allowed),
-        (0, 4),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        ha="right",
-    )
-
-
-def _share_axis(axis: Axes) -> None:
-    axis.set_ylim(0, 1.01)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, 0))
 
 
 def _replicas(prediction: Prediction, column: int) -> str:

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from reports.prediction import grid, words
-from reports.prediction.figures import ttl_marks
+from reports.prediction.figures.looks import ttl_marks
 from reports.prediction.grid import At, Link
 from reports.prediction.model import Prediction, Topology
 from reports.render.figures import ticks

@@ -14,10 +14,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from reports.prediction import words
-from reports.prediction.figures import colour, legend, line_style
+from reports.prediction.figures.looks import colour, legend, line_style, quota_line
 from reports.prediction.model import Point, Prediction
 from reports.render.figures.ink import INK, MUTED, RULE, Picture, canvas, picture
-from reports.render.figures.styles import DASHES
 
 _FOLDED_FROM_DAYS: Final = 14
 _WEEK_H: Final = 168
@@ -75,7 +74,7 @@ def hours(prediction: Prediction) -> Picture | None:
                 baseline=None, linestyle=line_style(point.topology),
             )  # fmt: skip
         below.set_title("Upstream calls an hour")
-        _quota(below, prediction)
+        quota_line(below, prediction)
         for axis in (above, below):
             axis.set_ylim(bottom=0)
             axis.set_xlim(0, read_hours.requests.size)
@@ -95,16 +94,6 @@ def hours(prediction: Prediction) -> Picture | None:
         "figures.",
         draw,
     )
-
-
-def _quota(axis: Axes, prediction: Prediction) -> None:
-    if prediction.quota is None:
-        return
-    allowed = prediction.quota.calls * 3600 / prediction.quota.per_s
-    if allowed <= 2 * axis.get_ylim()[1]:
-        axis.axhline(allowed, color=MUTED, linewidth=1.2, linestyle=DASHES[1])
-        axis.annotate("quota", (1, allowed), (0, 4), xycoords=("axes fraction", "data"),
-                      textcoords="offset points", ha="right")  # fmt: skip
 
 
 def _hour_axis(axis: Axes, read_hours: Hours, narrow: bool) -> None:

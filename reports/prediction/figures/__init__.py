@@ -1,0 +1,1 @@
+"""The figures of a prediction's page, drawn by `reports.render.figures`."""
