@@ -36,6 +36,7 @@ class Attempt:
     folder: Path
     listener: Listener
     start_load: Callable[..., Load]
+    of_scenario: bool = True  # its settings are those of the scenario's variant
 
     def record(self) -> TrialRecord:
         """Deploy, load, count, tear down: whatever fails, nothing of the deployment is left.
@@ -61,6 +62,7 @@ class Attempt:
             block=trial.block,
             attempt=trial.attempt,
             seed=trial.seed,
+            settings=None if self.of_scenario else trial.settings,
             started=started.isoformat(timespec="seconds"),
             up_s=course.up_s,
             down_s=course.down_s,

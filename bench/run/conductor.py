@@ -137,7 +137,9 @@ class _Conducted:
     def _try(self, trial: Trial) -> TrialRecord:
         with interrupts.held():
             folder = self.run.begin_trial(trial.id, trial.attempt)
-            record = Attempt(trial, self.stack, folder, self.listener, self.start_load).record()
+            known = trial.settings in self.scenario.variants
+            attempt = Attempt(trial, self.stack, folder, self.listener, self.start_load, known)
+            record = attempt.record()
             self.run.end_trial(record)
         return record
 

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from scenarios.contract import OURS, Contract
-from scenarios.model import Scenario
+from scenarios.model import Scenario, Variant
 
 SCHEMA: Final = 1
 UNKNOWN_RATIO: Final = 0.001
@@ -266,6 +266,11 @@ class TrialRecord(Record):
     block: int
     attempt: int = Field(1, ge=1)
     seed: int
+    settings: Variant | None = Field(
+        None,
+        description="What was deployed and sent, if it is not the scenario's variant of that id: a plan may "
+        "search for a rate that no variant has.",
+    )
     started: str = Field(description="UTC, ISO 8601.")
     start: Literal["steady", "cold", "unknown"] = Field(
         "cold",
