@@ -13,21 +13,26 @@ import sys
 _HARMLESS = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE", "PYTHON_IMAGE")
 
 
-def _current_folder_comes_first() -> bool:
-    if sys.flags.safe_path or not sys.path:
+def _is_current_folder(first: str | None) -> bool:
+    if sys.flags.safe_path or first is None:
         return False
     try:
-        return sys.path[0] in ("", os.getcwd())  # noqa: PTH109 (nothing is imported yet)
+        return first in ("", os.getcwd())  # noqa: PTH109 (nothing is imported yet)
     except OSError:  # it was removed
-        return sys.path[0] == ""
+        return first == ""
 
 
-def main() -> None:
-    """Run the command. Exit code 4 where a package that it needs cannot be imported."""
+def main(first: str | None = None, module: str = "bench") -> None:
+    """Run the command. Exit code 4 where a package that it needs cannot be imported.
+
+    `first` is what came first on the path, and `module` what was started, where that was another.
+    """
+    if first is None and sys.path:
+        first = sys.path[0]
     bent = [name for name in os.environ if name.startswith("PYTHON") and name not in _HARMLESS]
-    if bent or _current_folder_comes_first():
+    if bent or _is_current_folder(first):
         environment = {name: value for name, value in os.environ.items() if name not in bent}
-        command = [sys.executable, "-P", "-m", "bench", *sys.argv[1:]]
+        command = [sys.executable, "-P", "-m", module, *sys.argv[1:]]
         os.execve(sys.executable, command, environment)  # noqa: S606
     try:
         from bench.cli import app

@@ -10,6 +10,7 @@ from pydantic import Field
 from scenarios.model import Scenario, Variant
 from scenarios.schedule import Start
 from scenarios.strict import Strict
+from scenarios.timeline import Action
 
 
 class Trial(Strict):
@@ -24,6 +25,7 @@ class Trial(Strict):
     warmup_s: float = Field(ge=0)
     duration_s: float = Field(gt=0)
     timeout_s: float = Field(gt=0)
+    actions: tuple[Action, ...] = Field((), description="What is done to the deployment meanwhile.")
 
     @property
     def variant(self) -> str:

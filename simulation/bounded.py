@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simulation.compiled import compiled
 from simulation.kernels import NEVER, Asked, Integers
 from simulation.outcomes import DELAYED, HIT, MISS
 
@@ -26,7 +26,7 @@ _NONE: Final = -1
 Table = NDArray[np.int64]
 
 
-@njit(cache=True)
+@compiled
 def replay_bounded(
     asked: Asked,
     keys: Integers,
@@ -84,7 +84,7 @@ def replay_bounded(
     return left, entries[left, _EXPIRES], marks[2]
 
 
-@njit(cache=True)
+@compiled
 def _tables(sizes: Integers, cache_count: int) -> tuple[Table, Table]:
     entries = np.full((sizes.size * cache_count, 5), _NONE)
     for key in range(sizes.size):
@@ -97,7 +97,7 @@ def _tables(sizes: Integers, cache_count: int) -> tuple[Table, Table]:
     return entries, caches
 
 
-@njit(cache=True)
+@compiled
 def _land(
     asked: Asked,
     keys: Integers,
@@ -116,7 +116,7 @@ def _land(
         _put(entries, caches, ageing, marks, entry, lands_us + asked.lifetimes_us[request], capacity)
 
 
-@njit(cache=True)
+@compiled
 def _expire(entries: Table, caches: Table, ageing: Table, marks: Integers, now: int) -> None:
     """Remove what has expired; what outlives an entry filled after it goes when that one's turn has come."""
     while marks[0] < marks[1] and ageing[marks[0], 1] <= now:
@@ -126,7 +126,7 @@ def _expire(entries: Table, caches: Table, ageing: Table, marks: Integers, now: 
         marks[0] += 1
 
 
-@njit(cache=True)
+@compiled
 def _put(
     entries: Table, caches: Table, ageing: Table, marks: Integers, entry: int, expires_us: int, capacity: int
 ) -> None:
@@ -144,14 +144,14 @@ def _put(
         marks[2] += 1
 
 
-@njit(cache=True)
+@compiled
 def _remove(entries: Table, caches: Table, entry: int) -> None:
     _unlink(entries, caches, entry)
     caches[entries[entry, _CACHE], _USED] -= entries[entry, _BYTES]
     entries[entry, _EXPIRES] = NEVER
 
 
-@njit(cache=True)
+@compiled
 def _unlink(entries: Table, caches: Table, entry: int) -> None:
     before, after, cache = entries[entry, _OLDER], entries[entry, _NEWER], entries[entry, _CACHE]
     if before == _NONE:
@@ -164,7 +164,7 @@ def _unlink(entries: Table, caches: Table, entry: int) -> None:
         entries[after, _OLDER] = before
 
 
-@njit(cache=True)
+@compiled
 def _append(entries: Table, caches: Table, entry: int) -> None:
     cache = entries[entry, _CACHE]
     last = caches[cache, _NEWEST]
@@ -176,7 +176,7 @@ def _append(entries: Table, caches: Table, entry: int) -> None:
     caches[cache, _NEWEST] = entry
 
 
-@njit(cache=True)
+@compiled
 def _by_last_use(entries: Table, caches: Table) -> Integers:
     held = np.empty(len(entries), np.int64)
     count = 0

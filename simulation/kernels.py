@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simulation.compiled import compiled
 from simulation.outcomes import DELAYED, HIT, MISS
 
 Integers = NDArray[np.int64]
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
     lifetimes_us: Integers
 
 
-@njit(cache=True)
+@compiled
 def replay_by_key(
     asked: Asked,
     starts: Integers,
@@ -59,7 +59,7 @@ def replay_by_key(
         )
 
 
-@njit(cache=True)
+@compiled
 def _replay_key(
     asked: Asked,
     begin: int,
@@ -92,7 +92,7 @@ def _replay_key(
         busy_until_us[asked.callers[waiting[place]]] = NEVER
 
 
-@njit(cache=True)
+@compiled
 def _land(asked: Asked, request: int, fill_us: int, expires_us: Integers) -> None:
     lifetime_us = asked.lifetimes_us[request]
     if lifetime_us > 0:

@@ -15,6 +15,7 @@ from bench.run import counting
 from bench.run.faults import Course, nothing_counted, nothing_sent
 from bench.run.machine import Watch
 from bench.run.start import ColdStart, Planned, SteadyStart, planned, starting
+from compose.actor import Actor
 from compose.stack import Deployment, Stack
 from loadtests.order import Order
 from reports.stored.records import TrialRecord
@@ -79,6 +80,7 @@ class Attempt:
         began = time.monotonic()
         course.enter("deploying")
         with (
+            Actor() as actor,  # what it starts lives no longer than its thread: it ends after the deployment
             self.start_load(
                 run_id=self.stack.run_id, cpus=self.stack.load_cpus, folder=self.folder
             ) as generator,
@@ -88,7 +90,7 @@ class Attempt:
             course.up_s = time.monotonic() - began
             course.enter("filling" if start.held else "loading")
             with course.noting_faults():
-                self._load(variant, deployment, generator, start, course)
+                self._load(variant, deployment, generator, start, course, actor)
             # Before it is counted: what stands still would only be missed when it does not answer.
             with course.noting_faults():
                 course.note_lost(deployment.lost())
@@ -116,6 +118,7 @@ class Attempt:
         generator: Load,
         start: ColdStart | SteadyStart,
         course: Course,
+        actor: Actor,
     ) -> None:
         trial = self.trial
         order = Order(
@@ -141,12 +144,15 @@ class Attempt:
                     start.started(event["origin_s"])
                     if variant.workload.log is not None:
                         deployment.begins(event["origin_s"])
+                    if trial.actions:
+                        actor.begin(deployment.faults, trial.actions, event["origin_s"])
                 watch.see(event)
                 course.sees(event)
                 told.see(event)
             course.load = generator.facts()
         finally:
             course.machine = watch.facts()
+            course.facts["timeline"] = actor.finished()
 
 
 class Bounded:

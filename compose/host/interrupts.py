@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -32,6 +33,10 @@ class _State:
 _state: Final = _State()
 
 
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def install() -> None:
     """Take these signals from now on; those of an earlier command are forgotten."""
     _state.arrived = _state.raised = False
@@ -52,7 +57,14 @@ def _arrived(_: int, __: FrameType | None) -> None:
 
 
 def check() -> None:
-    """Raise Interrupted if a signal has arrived that has not been raised yet."""
+    """Raise Interrupted if a signal has arrived that has not been raised yet.
+
+    In any thread but the main one, whenever a signal has arrived: it takes it from nobody.
+    """
+    if not _in_main_thread():
+        if _state.arrived:
+            raise Interrupted
+        return
     if _state.arrived and not _state.raised and not _state.shields:
         _state.raised = True
         raise Interrupted
@@ -60,7 +72,13 @@ def check() -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Let no signal interrupt this section other than by `check()`; raise it at the end."""
+    """Let no signal interrupt this section other than by `check()`; raise it at the end.
+
+    Signals come to the main thread alone: in others there is nothing to hold.
+    """
+    if not _in_main_thread():
+        yield
+        return
     _state.depth += 1
     try:
         yield
@@ -73,6 +91,9 @@ def held() -> Iterator[None]:
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
     """Let no signal interrupt this section at all; raise it when the outermost section ends."""
+    if not _in_main_thread():
+        yield
+        return
     with held():
         _state.shields += 1
         try:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from scenarios.contract import OURS, Contract
 from scenarios.model import Scenario, Variant
+from scenarios.timeline import Done
 
 SCHEMA: Final = 1
 UNKNOWN_RATIO: Final = 0.001
@@ -287,6 +288,9 @@ class TrialRecord(Record):
     upstream: UpstreamFacts
     machine: MachineFacts
     usage: list[UsageFacts] = []
+    timeline: list[Done] = Field(
+        [], description="What was done to the deployment while it was loaded, in order."
+    )
     fault: Fault | None = Field(None, description="What went wrong; such a trial is invalid.")
     notes: list[str] = Field([], description="What the stack could not do as asked, in sentences.")
 

@@ -21,6 +21,7 @@ def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
     interrupts.install()
     yield
+    interrupts.install()  # what has arrived is none of later tests'
     for number, handler in before.items():
         signal.signal(number, handler)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ def _installed() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
     interrupts.install()
     yield
+    interrupts.install()  # what has arrived is none of later tests'
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -100,3 +102,25 @@ def test_cleaning_after_an_interrupt_is_not_interrupted_again() -> None:
     with pytest.raises(Interrupted):
         work()
     assert removed == [0, 1, 2]
+
+
+def test_other_threads_hear_of_a_signal_and_take_it_from_nobody() -> None:
+    heard = []
+
+    def work() -> None:
+        with held(), shielded():
+            try:
+                check()
+            except Interrupted:
+                heard.append("interrupted")
+
+    def both() -> None:
+        with held():
+            interrupt()
+            other = threading.Thread(target=work)
+            other.start()
+            other.join()
+
+    with pytest.raises(Interrupted):
+        both()
+    assert heard == ["interrupted"]
