@@ -110,7 +110,7 @@ COMMANDS: dict[str, tuple[Sequence[str], Sequence[int], str]] = {
 
 @pytest.mark.long
 @pytest.mark.served
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_every_command_works_in_an_installation_from_a_folder_of_namesakes(
     wheel: Path, tmp_path: Path
 ) -> None:

@@ -267,11 +267,7 @@ class TrialRecord(Record):
     block: int
     attempt: int = Field(1, ge=1)
     seed: int
-    settings: Variant | None = Field(
-        None,
-        description="What was deployed and sent, if it is not the scenario's variant of that id: a plan may "
-        "search for a rate that no variant has.",
-    )
+    settings: Variant | None = Field(None, description="What was tried, if it is no variant of the scenario.")
     started: str = Field(description="UTC, ISO 8601.")
     start: Literal["steady", "cold", "unknown"] = Field(
         "cold",
@@ -288,9 +284,7 @@ class TrialRecord(Record):
     upstream: UpstreamFacts
     machine: MachineFacts
     usage: list[UsageFacts] = []
-    timeline: list[Done] = Field(
-        [], description="What was done to the deployment while it was loaded, in order."
-    )
+    timeline: list[Done] = Field([], description="What was done to the deployment under load, in order.")
     fault: Fault | None = Field(None, description="What went wrong; such a trial is invalid.")
     notes: list[str] = Field([], description="What the stack could not do as asked, in sentences.")
 
