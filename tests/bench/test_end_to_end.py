@@ -16,7 +16,7 @@ import jsonschema
 import psutil
 import pytest
 
-import reports
+from reports.summary.model import SCHEMA_PATH
 
 COMMAND = Path(sys.executable).with_name("sidecar-bench")
 TRACE = Path(__file__).parents[2].parent / "shared" / "traces" / "access-2015-05-a.log"
@@ -84,7 +84,7 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_the_summary_fits_its_published_schema(summary: dict[str, Any]) -> None:
-    schema = json.loads((Path(reports.__file__).parent / "summary.schema.json").read_text())
+    schema = json.loads(SCHEMA_PATH.read_text())
     jsonschema.validate(summary, schema)
 
 
