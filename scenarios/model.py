@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from scenarios import topologies
 from scenarios.schedule import Margin, Precision, Schedule
 from scenarios.strict import Strict
 from scenarios.thresholds import Thresholds
+from scenarios.topologies import Topology, TopologyName
 from scenarios.units import Bytes, Milliseconds, Seconds, Share
 
 
@@ -25,7 +27,6 @@ def _as_written(name: object) -> object:
     return name
 
 
-Topology = Literal["sidecar", "separate", "none"]
 FileName = Annotated[Path, BeforeValidator(_as_written)]
 CaseName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=30)]
 
@@ -194,13 +195,23 @@ class Settings(Strict):
         max_length=30,
         description="Tells variants of equal settings apart, as in an A/A test; cases have their name here.",
     )
-    topology: Topology = "sidecar"
+    topology: TopologyName = topologies.SIDECAR.name
     replicas: int = Field(2, ge=1, le=64, description="How many copies of the app run.")
     workload: Workload = Workload()
     cache: Cache = Cache()
     upstream: Upstream = Upstream()
     link: Link = Link()
     resources: Resources = Resources()
+
+    @property
+    def layout(self) -> Topology:
+        """Its topology, with all that follows from it."""
+        return topologies.of(self.topology)
+
+    @property
+    def relayed(self) -> bool:
+        """Whether a relay delays what goes between app and Redis."""
+        return self.layout.linked and self.link.rtt_ms > 0
 
 
 class Variant(Settings):
@@ -210,15 +221,10 @@ class Variant(Settings):
     levels: dict[str, Any] = Field(description="Value of each factor, by the field's dotted name.")
 
     @property
-    def impossible_in_topology(self) -> tuple[str, ...]:
-        """The outcomes that its topology cannot have: without a cache, all that come out of one."""
-        return ("hit", "miss", "delayed", "stale") if self.topology == "none" else ()
-
-    @property
     def impossible_outcomes(self) -> tuple[str, ...]:
         """The outcomes that its topology and its cache's settings cannot have."""
-        if self.topology == "none":
-            return self.impossible_in_topology
+        if not self.layout.cached:
+            return self.layout.impossible_outcomes
         cache, never = self.cache, []
         if not (cache.revalidate or cache.stale_while_revalidate or cache.stale_if_error):
             never.append("stale")  # nothing is kept beyond its TTL

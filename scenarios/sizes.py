@@ -37,8 +37,8 @@ class Sizes:
 def sizes(variant: Variant) -> Sizes:
     """Return the sizes of a variant's app and Redis, each by itself."""
     limits = variant.resources
-    sidecar = variant.topology == "sidecar"
-    maxmemory = variant.cache.maxmemory // (variant.replicas if sidecar else 1)
+    sidecar = variant.layout.in_task
+    maxmemory = variant.cache.maxmemory // max(variant.layout.redis_count(variant.replicas), 1)
     unlimited_app = _TASK_CPUS - _REDIS_CPUS if sidecar else _TASK_CPUS
     beside = sidecar or limits.cpus is not None
     return Sizes(

@@ -76,7 +76,7 @@ class _Window:
     @classmethod
     def of(cls, variant: Variant, span_s: float, seed: int, *, steady: bool) -> _Window | None:
         speedup = speedup_of(variant)
-        if speedup <= 1 or variant.topology == "none":
+        if speedup <= 1 or not variant.layout.cached:
             return None
         asked = requests(variant.workload, variant.replicas, span_s, seed)
         trace, start = trace_of(_slowed(asked, speedup), variant.cache), Contents.none()

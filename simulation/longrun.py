@@ -52,9 +52,7 @@ class LongRun:
 
 def evicts(variant: Variant, allocator: Allocator = "jemalloc") -> bool:
     """Tell whether a variant's Redis has too little memory for what it would hold in the long run."""
-    return (
-        variant.topology != "none" and variant.workload.log is None and _idle_s(variant, allocator) < np.inf
-    )
+    return variant.layout.cached and variant.workload.log is None and _idle_s(variant, allocator) < np.inf
 
 
 def _idle_s(variant: Variant, allocator: Allocator) -> float:
@@ -83,7 +81,7 @@ def _demand(variant: Variant) -> Demand:
 
 
 def _rate(variant: Variant) -> float:
-    return variant.workload.rate / (variant.replicas if variant.topology == "sidecar" else 1)
+    return variant.workload.rate / max(variant.layout.cache_count(variant.replicas), 1)
 
 
 def simulate(variant: Variant, allocator: Allocator = "jemalloc", seed: int = 1) -> LongRun:
@@ -105,7 +103,7 @@ def contents(variant: Variant, seed: int, allocator: Allocator = "jemalloc") -> 
     rate, idle_s = _rate(variant), _idle_s(variant, allocator)
     count = int(np.clip(_WARMUP * idle_s * rate, 1000, _MOST_WARMUP))
     sizes = entry_bytes(body_bytes(variant, variant.workload.keys.count, seed), allocator)
-    shared = variant.topology == "separate"
+    shared = variant.layout.shared
     found = []
     for cache in range(1 if shared else variant.replicas):
         random = np.random.default_rng([seed, 6, cache])
@@ -123,7 +121,7 @@ def _behaviour(variant: Variant) -> Behaviour:
     return Behaviour(
         ttl_us=round(variant.cache.ttl * 1e6),
         fill_us=round(variant.upstream.latency_ms * 1000),
-        shared=variant.topology == "separate",
+        shared=variant.layout.shared,
         joined=variant.cache.single_flight,
         lease=variant.cache.lease,
         capacity=room_bytes(variant),
@@ -136,7 +134,7 @@ def _simulated(matters: str, allocator: Allocator, seed: int) -> LongRun:
     rate, idle_s = _rate(variant), _idle_s(variant, allocator)
     warmup = int(np.clip(_WARMUP * idle_s * rate, 1000, _MOST_WARMUP)) if np.isfinite(idle_s) else 1000
     sizes = entry_bytes(body_bytes(variant, variant.workload.keys.count, seed), allocator)
-    shared = variant.topology == "separate"
+    shared = variant.layout.shared
     replicas = variant.replicas if shared else 1
     behaviour, random = _behaviour(variant), np.random.default_rng([seed, 5])
     trace = _traffic(variant, rate, warmup + _REQUESTS, replicas, sizes, random)

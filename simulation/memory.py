@@ -52,7 +52,7 @@ def _jemalloc(wanted: Array) -> Array:
 
 def room_bytes(variant: Variant) -> int:
     """Return the bytes that each Redis of a variant has for responses; 0 where the server itself fills it."""
-    share = variant.replicas if variant.topology == "sidecar" else 1
+    share = max(variant.layout.redis_count(variant.replicas), 1)
     return max(variant.cache.maxmemory // share - SERVER_BYTES, 0)
 
 

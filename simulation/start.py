@@ -37,7 +37,7 @@ def steady(variant: Variant, asked: Requests, seed: int, is_missing: Callable[[s
     Raises:
         LogError: the workload's log cannot be used.
     """
-    if variant.topology == "none":
+    if not variant.layout.cached:
         return Contents.none()
     if variant.workload.log is not None:
         return _of_log(variant, asked, seed)
@@ -112,7 +112,7 @@ def _kept_us(variant: Variant) -> int:
 
 
 def _caches(variant: Variant) -> int:
-    return 1 if variant.topology == "separate" else variant.replicas
+    return variant.layout.cache_count(variant.replicas)
 
 
 def _pairs(asked: Requests, caches: int) -> Integers:

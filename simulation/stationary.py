@@ -63,7 +63,7 @@ class Lifetimes:
         """Return those of a variant's keys, by the statuses with which the upstream answers them."""
         cache, upstream = variant.cache, variant.upstream
         grace_s = max(cache.revalidate, cache.stale_while_revalidate, cache.stale_if_error)
-        shared = variant.topology == "separate"
+        shared = variant.layout.shared
         callers = variant.replicas if shared and not cache.lease else 1
         fill_s = upstream.latency_ms / 1000
         # With a shared cache the other replicas do not know of a failed call, and make their own.

@@ -15,10 +15,10 @@ def behaviour_of(variant: Variant, fill_s: float | None = None, capacity: int | 
     cache = variant.cache
     seconds = variant.upstream.latency_ms / 1000 if fill_s is None else fill_s
     return Behaviour(
-        ttl_us=0 if variant.topology == "none" else round(cache.ttl * 1e6),
+        ttl_us=0 if not variant.layout.cached else round(cache.ttl * 1e6),
         fill_us=round(seconds * 1e6),
-        shared=variant.topology == "separate",
-        joined=variant.topology != "none" and cache.single_flight,
+        shared=variant.layout.shared,
+        joined=variant.layout.cached and cache.single_flight,
         lease=cache.lease,
         capacity=capacity,
     )

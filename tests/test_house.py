@@ -124,6 +124,43 @@ def test_sub_rooms_say_what_they_are_for() -> None:
     assert silent == []
 
 
+def names_of_topologies(path: Path) -> list[str]:
+    """Return where a module decides by the name of a topology: compares one, or looks something up by it."""
+    names = {"sidecar", "separate", "process", "two-tier"}
+    found = []
+
+    def named(node: ast.expr | None, *, topology: bool = False) -> bool:
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            return any(named(one, topology=topology) for one in node.elts)
+        if isinstance(node, ast.Constant):
+            return node.value in names or (topology and node.value == "none")
+        # The constants of the module of topologies, such as SEPARATE and SEPARATE.name.
+        return bool(re.search(r"\b(SIDECAR|SEPARATE|PROCESS|NONE)\b", ast.unparse(node))) if node else False
+
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            about = any(re.search("topolog", ast.unparse(side)) for side in sides)
+            if any(named(side, topology=about) for side in sides):
+                found.append(f"{path}, line {node.lineno}: {ast.unparse(node)}")
+        elif isinstance(node, ast.Dict) and any(named(key) for key in node.keys):
+            found.append(f"{path}, line {node.lineno}: {ast.unparse(node)[:80]}")
+        elif isinstance(node, ast.MatchValue) and named(node.value, topology=True):
+            found.append(f"{path}, line {node.value.lineno}: case {ast.unparse(node)}")
+    return found
+
+
+def test_only_one_module_decides_by_a_topology() -> None:
+    """`scenarios.topologies` says what follows from a topology; elsewhere its name is only shown."""
+    found = [
+        place
+        for name, path in modules().items()
+        if name != "scenarios.topologies"
+        for place in names_of_topologies(path)
+    ]
+    assert found == []
+
+
 def test_drawing_is_that_of_the_code() -> None:
     assert house.drawn() == house.drawing(), "renew it: python tests/support/house.py"
 
@@ -162,6 +199,21 @@ class TestTheRulesThemselves:
             compose__c="from compose.a import x",
         )  # fmt: skip
         assert house.circle(graph(found)) == ["compose.a", "compose.b", "compose.c"]
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            'if variant.topology == "none": ...',
+            'x = topology in ("sidecar", "other")',
+            'x = a == "separate"',
+            'x = {"sidecar": 1}[topology]',
+            "x = variant.layout is SEPARATE",
+            "match topology:\n    case 'none': ...",
+        ],
+    )
+    def test_a_decision_by_name_is_seen(self, source: str, tmp_path: Path) -> None:
+        (tmp_path / "a.py").write_text(source)
+        assert len(names_of_topologies(tmp_path / "a.py")) == 1
 
     def test_the_drawing_leaves_out_what_follows(self) -> None:
         assert house.reduced({"a": {"b", "c"}, "b": {"c"}}) == {"a": {"b"}, "b": {"c"}}

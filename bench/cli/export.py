@@ -11,8 +11,9 @@ import typer
 from bench.cli import options
 from bench.errors import UserError
 from bench.store import DEFAULT_ROOT, RunFolder, write_text
-from compose.export.service import DEPLOYED, service
+from compose.export.service import service
 from compose.export.targets import TARGETS
+from scenarios import topologies
 from scenarios.model import Scenario
 from scenarios.reading import document
 
@@ -87,12 +88,12 @@ def _topology(scenario: Scenario, topology: str | None, variant_id: str | None) 
     Raises:
         UserError: it cannot be deployed, or is ambiguous.
     """
-    if topology is not None and topology not in DEPLOYED:
-        raise UserError(f"{topology}: cannot be exported; use --topology sidecar or --topology separate")
+    if topology is not None and topology not in topologies.exported():
+        raise UserError(f"{topology}: cannot be exported; use {_choices()}")
     named = {one.topology for one in scenario.variants if variant_id in (None, one.id)}
-    possible = [one for one in DEPLOYED if one in named]
+    possible = [one for one in topologies.exported() if one in named]
     if variant_id is not None and not possible:
-        known = ", ".join(one.id for one in scenario.variants if one.topology in DEPLOYED)
+        known = ", ".join(one.id for one in scenario.variants if one.topology in topologies.exported())
         raise UserError(
             f"--variant {variant_id}: {scenario.name} has no such variant to deploy; it has {known}"
         )
@@ -100,7 +101,11 @@ def _topology(scenario: Scenario, topology: str | None, variant_id: str | None) 
         return topology
     if len(possible) == 1:
         return possible[0]
-    raise UserError("name the topology: --topology sidecar or --topology separate")
+    raise UserError(f"name the topology: {_choices()}")
+
+
+def _choices() -> str:
+    return " or ".join(f"--topology {name}" for name in topologies.exported())
 
 
 def _others(scenario: Scenario, topology: str, variant_id: str | None) -> Iterator[str]:

@@ -75,7 +75,7 @@ def scenario(console: Console, read: Scenario) -> None:
             variant.topology,
             str(variant.replicas),
             _ttl(variant),
-            f"{variant.link.rtt_ms:g} ms" if variant.topology == "separate" else "–",
+            f"{variant.link.rtt_ms:g} ms" if variant.layout.linked else "–",
             traffic,
         )
     console.print(table)
@@ -95,7 +95,7 @@ def remarks(console: Console, sentences: Sequence[str]) -> None:
 
 def _ttl(variant: Variant) -> str:
     """Return a TTL as production has it and, where a log is replayed faster than it was, as it is tried."""
-    if variant.topology == "none":
+    if not variant.layout.cached:
         return "–"
     tried = as_tried(variant).cache.ttl
     return f"{variant.cache.ttl:g} s" + (f" (tried: {tried:g} s)" if tried != variant.cache.ttl else "")

@@ -153,7 +153,7 @@ def planned(variant: Variant, start: Start, span_s: float, seed: int) -> Planned
     Raises:
         UserError: the workload's log cannot be used.
     """
-    if start == "cold" or variant.topology == "none":
+    if start == "cold" or not variant.layout.cached:
         return Planned(start)
     from simulation import start as starts  # numba: loaded once there is something to fill
 

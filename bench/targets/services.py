@@ -11,12 +11,12 @@ from bench.errors import UserError
 from bench.targets import contracts
 from bench.targets.arguments import DURATION_CAP_S, RATE_CAP
 from bench.targets.contracts import NOTHING, Called
-from bench.targets.urls import TOPOLOGIES, check_labels, replicas
+from bench.targets.urls import check_labels, replicas
 from compose import stacks
 from compose.external.stack import Calls, TargetStack
 from compose.stack import Stack
 from reports.stored.records import RunRecord, StackChoice, TargetsChoice
-from scenarios import thresholds, units
+from scenarios import thresholds, topologies, units
 from scenarios.contract import OURS, Contract
 from scenarios.model import Scenario, Settings, Variant, Workload
 from scenarios.reading import document
@@ -192,7 +192,7 @@ def aimed(scenario: Scenario, choice: TargetsChoice) -> Scenario:
         )
     first = scenario.variants[0]
     _check_doable(scenario.name, first)
-    factor = "topology" if set(choice.urls) <= set(TOPOLOGIES) else "label"
+    factor = "topology" if set(choice.urls) <= set(topologies.deployed()) else "label"
     variants = tuple(_variant(label, urls, factor, first.workload) for label, urls in choice.urls.items())
     try:
         thresholds.check(scenario.thresholds, [name for one in variants for name in (one.topology, one.id)])
@@ -205,7 +205,7 @@ def aimed(scenario: Scenario, choice: TargetsChoice) -> Scenario:
 
 def _variant(label: str, urls: Sequence[str], factor: str, workload: Workload) -> Variant:
     # A label of the user's own does not tell where the cache is; the field has to have a value.
-    topology = next((known for known in TOPOLOGIES if known == label), "sidecar")
+    topology = label if label in topologies.deployed() else topologies.SIDECAR.name
     settings = Settings(label=label, topology=topology, replicas=len(urls), workload=workload)
     return Variant(id=label, levels={factor: label}, **dict(settings))
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, get_args
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from bench.errors import UserError
-from scenarios.model import Topology
+from scenarios.topologies import deployed
 
-TOPOLOGIES: Final[tuple[Topology, ...]] = get_args(Topology)
 _LABEL: Final = re.compile(r"[a-z0-9]{1,20}")
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"[!-~]+")
@@ -70,9 +69,9 @@ def check_labels(names: Sequence[str]) -> None:
             raise UserError(f"--label {name}: use up to 20 lower-case letters and digits")
     if len(set(names)) < len(names):
         raise UserError(f"--label {', '.join(names)}: two targets have the same label; use different ones")
-    placed = [name for name in names if name in TOPOLOGIES]
+    placed = [name for name in names if name in deployed()]
     if placed and len(placed) < len(names):
         raise UserError(
             f"--label {', '.join(names)}: use either topologies for all labels "
-            f"({', '.join(TOPOLOGIES)}) or for none"
+            f"({', '.join(deployed())}) or for none"
         )

@@ -49,12 +49,12 @@ class Placement:
 
 def services_of(variant: Variant, number: int) -> list[str]:
     """Name the services that make up a replica's task."""
-    return [f"app-{number}", *([f"redis-{number}"] if variant.topology == "sidecar" else [])]
+    return variant.layout.containers(number)
 
 
 def tasks_of(variant: Variant, numbers: Sequence[int]) -> list[str]:
     """Name the tasks of a deployment: one a replica, and one for a separate Redis."""
-    return [*(f"task-{number}" for number in numbers), *(["redis"] if variant.topology == "separate" else [])]
+    return variant.layout.tasks(numbers)
 
 
 def task_budget(variant: Variant) -> tuple[Resources, str | None]:
@@ -67,14 +67,14 @@ def task_budget(variant: Variant) -> tuple[Resources, str | None]:
     """
     each, replicas = variant.resources, variant.replicas
     note = None
-    if variant.topology == "separate" and each != Resources():
+    if variant.layout.apart and each != Resources():
         share = replicas / (replicas + 1)
         each = Resources(
             cpus=each.cpus and each.cpus * share, memory=each.memory and int(each.memory * share)
         )
         note = f"{replicas} tasks' resources are shared by {replicas + 1}: the separate Redis is a task, too"
-    held = variant.cache.maxmemory // (replicas if variant.topology == "sidecar" else 1)
-    if each.memory is not None and variant.topology != "none" and held > _MOST_FILLED * each.memory:
+    held = variant.cache.maxmemory // max(variant.layout.redis_count(replicas), 1)
+    if each.memory is not None and variant.layout.has_redis and held > _MOST_FILLED * each.memory:
         raise UnsuitableError(
             f"resources.memory: a task has {each.memory:,} bytes, and its Redis may keep {held:,} of them; "
             "raise resources.memory or lower cache.maxmemory"
@@ -92,10 +92,10 @@ def compose_file(variant: Variant, seed: int, placement: Placement) -> dict[str,
     for number in placement.numbers:
         limits = dict(placement.tasks.get(f"task-{number}", {}))
         services[f"app-{number}"] = _app(variant, number) | limits
-        if variant.topology == "sidecar":
+        if variant.layout.in_task:
             services[f"redis-{number}"] = _sidecar(variant, number) | limits
     networks: dict[str, Any] = {"outside": {}}
-    if variant.topology == "separate":
+    if variant.layout.apart:
         services |= _separate(variant, placement.control)
         services["redis"] |= placement.tasks.get("redis", {})
         networks |= dict.fromkeys(("cache", "behind"), _CLOSED)
@@ -109,7 +109,7 @@ def compose_file(variant: Variant, seed: int, placement: Placement) -> dict[str,
         "services": {name: _without_none(service) for name, service in services.items()},
         "networks": {name: settings | labelled for name, settings in networks.items()},
     }
-    if variant.topology != "none":
+    if variant.layout.has_redis:
         whole["secrets"] = {name: {"file": str(placement.secrets / name)} for name in (PASSWORD, ACL)}
     if _over_a_socket(variant):
         tmpfs = {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "mode=1777"}}
@@ -144,22 +144,22 @@ def _upstream(variant: Variant, seed: int) -> Service:
 def _app(variant: Variant, number: int) -> Service:
     environment = app_environment(variant, "http://upstream:8000")
     service = _part("app") | {"networks": ["outside"]}
-    if variant.topology != "none":
+    if variant.layout.has_redis:
         service["secrets"] = [PASSWORD]
         environment |= {"REDIS_USER": USER, "REDIS_PWD_FILE": f"/run/secrets/{PASSWORD}"}
-    if variant.topology == "separate":
+    if variant.layout.apart:
         service["networks"] = ["outside", "cache"]
-        environment["REDIS_HOST"] = "link" if variant.link.rtt_ms else "redis"
-    elif variant.topology == "sidecar" and _over_a_socket(variant):
+        environment["REDIS_HOST"] = "link" if variant.relayed else "redis"
+    elif _over_a_socket(variant):
         environment["REDIS_SOCKET"] = _SOCKET
         service["volumes"] = [_socket_volume(number)]
-    elif variant.topology == "sidecar":
+    elif variant.layout.in_task:
         environment["REDIS_HOST"] = "127.0.0.1"
     return service | {"environment": environment}
 
 
 def _over_a_socket(variant: Variant) -> bool:
-    return variant.topology == "sidecar" and variant.cache.sidecar_transport == "unix"
+    return variant.layout.in_task and variant.cache.sidecar_transport == "unix"
 
 
 def _sidecar(variant: Variant, number: int) -> Service:
@@ -173,10 +173,10 @@ def _sidecar(variant: Variant, number: int) -> Service:
 
 
 def _separate(variant: Variant, control: Path) -> dict[str, Service]:
-    networks = ["behind"] if variant.link.rtt_ms else ["cache"]
+    networks = ["behind"] if variant.relayed else ["cache"]
     command = _redis_command(["--bind 0.0.0.0", f"--port {_REDIS_PORT}"], variant.cache.maxmemory)
     services = {"redis": _part("redis") | {"command": command, "networks": networks, "secrets": [ACL]}}
-    if variant.link.rtt_ms:
+    if variant.relayed:
         services["link"] = _part("link") | {
             "command": [
                 "--listen",

@@ -117,7 +117,7 @@ class DockerDeployment(Deployment):
         self._fleet.numbers = list(range(1, self._variant.replicas + 1))
         self._put_up()
         self._fleet.await_ready()
-        if self._variant.topology != "none":
+        if self._variant.layout.has_redis:
             self.redis_server = self.project.redis_server()
             self.link = self._calibrated_link() if "link" in self.project.containers else self.measure_link()
 
@@ -136,8 +136,8 @@ class DockerDeployment(Deployment):
         return link
 
     def measure_link(self) -> LinkReport:
-        separate, relayed = self._variant.topology == "separate", "link" in self.project.containers
-        return self._hop.measured("relay" if relayed else "network" if separate else "loopback")
+        apart, relayed = self._variant.layout.apart, "link" in self.project.containers
+        return self._hop.measured("relay" if relayed else "network" if apart else "loopback")
 
     def lost(self) -> tuple[Lost, ...]:
         return self.project.lost()
@@ -145,8 +145,7 @@ class DockerDeployment(Deployment):
     def fill(self, held: Sequence[Held]) -> Filling:
         """Fill each cache from its replica's container; one that all share, from the first of them."""
         numbers = self._fleet.numbers
-        if self._variant.topology != "sidecar":
-            numbers = numbers[:1]
+        numbers = numbers[: self._variant.layout.redis_count(len(numbers))]
         self.set_upstream(filling=True)
         places = [
             Place(

@@ -10,12 +10,12 @@ from typing import Final
 
 from compose.app_environment import app_settings
 from compose.stack import StackError
+from scenarios import topologies
 from scenarios.model import Scenario, Variant
 from scenarios.sizes import Sizes, sizes
 
 REDIS_PORT: Final = 6379
 APP_PORT: Final = 8000
-DEPLOYED: Final = ("sidecar", "separate")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Service(Sizes):
     @property
     def sidecar(self) -> bool:
         """Whether each replica has a Redis of its own."""
-        return self.topology == "sidecar"
+        return topologies.of(self.topology).in_task
 
     @property
     def ttl_s(self) -> float:
@@ -101,7 +101,7 @@ def service(
 
 def _notes(variant: Variant) -> list[str]:
     """Say what of a variant the files do not have."""
-    if variant.topology == "sidecar" and variant.cache.sidecar_transport == "unix":
+    if variant.layout.in_task and variant.cache.sidecar_transport == "unix":
         return [
             "cache.sidecar_transport: the trials' sidecars answered on a Unix socket; the files use TCP on "
             "loopback, which takes about 0.01 ms longer. Compare the two with "

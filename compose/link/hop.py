@@ -40,13 +40,13 @@ class Hop:
         return self._report(self._ping(), means)
 
     def _report(self, seen: Ping, means: str) -> LinkReport:
-        separate = self.variant.topology == "separate"
+        layout = self.variant.layout
         return LinkReport(
-            means="unix" if not separate and self.variant.cache.sidecar_transport == "unix" else means,
+            means="unix" if layout.in_task and self.variant.cache.sidecar_transport == "unix" else means,
             achieved_ms=seen.median_us / 1000,
             achieved_p99_ms=seen.p99_us / 1000,
             samples=seen.samples,
-            configured_ms=self.variant.link.rtt_ms if separate else None,
+            configured_ms=self.variant.link.rtt_ms if layout.linked else None,
             floor_ms=self.floor_ms,
         )
 

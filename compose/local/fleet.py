@@ -45,10 +45,10 @@ class Fleet:
     def start(self, seed: int) -> None:
         """Start everything at once, and wait until every replica is ready."""
         self._upstream = self.servers.upstream(seed)
-        if self._variant.topology == "separate":
+        if self._variant.layout.apart:
             self.separate = self.servers.separate()
             self._shared = self.separate.address
-            if self._variant.link.rtt_ms > 0:
+            if self._variant.relayed:
                 self._shared, self.relay = self.servers.link(self.separate.address)
         for number in range(1, self._variant.replicas + 1):
             self.serve(self.start_replica(number))
@@ -58,7 +58,7 @@ class Fleet:
 
     def start_replica(self, number: int, port: int = 0) -> Replica:
         """Start a replica, with its sidecar where the topology has one; it is ready a moment later."""
-        sidecar = self.servers.sidecar(number) if self._variant.topology == "sidecar" else None
+        sidecar = self.servers.sidecar(number) if self._variant.layout.in_task else None
         cache = sidecar.address if sidecar else self._shared
         return Replica(number, self.servers.app(number, self.upstream.url, cache, port), cache, sidecar)
 

@@ -145,7 +145,7 @@ class Servers:
 
     def separate(self) -> RedisServer:
         """Start the Redis that all replicas share: behind a socket where a relay stands before it."""
-        if self._variant.link.rtt_ms == 0:
+        if not self._variant.relayed:
             return self._on_a_free_port("redis", self._variant.cache.maxmemory)
         address = Address(socket=self._folder / "redis.sock")
         return self._redis_server("redis", self._variant.cache.maxmemory, address)

@@ -80,7 +80,7 @@ class ProcessDeployment(Deployment):
         self._fleet = Fleet(variant, self.servers, lambda: self._children.place(stack.cpus))
         self._hop = Hop(variant, stack.calibration, self._pinged)
         self.link = None
-        self.redis_server = str(stack.redis) if variant.topology != "none" else None
+        self.redis_server = str(stack.redis) if variant.layout.has_redis else None
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ class ProcessDeployment(Deployment):
     def up(self, seed: int) -> None:
         """Start everything at once, wait until every replica is ready, and measure the link."""
         self._fleet.start(seed)
-        if self._variant.topology != "none":
+        if self._variant.layout.has_redis:
             relay = self._fleet.relay
             self.link = self._calibrated_link(relay) if relay else self.measure_link()
 

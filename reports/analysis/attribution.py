@@ -28,10 +28,9 @@ from reports.statistics.estimates import Estimate
 from reports.trial.measures import Measures
 from reports.trial.misses import CAUSES, Fills
 from scenarios.metrics import Kind
+from scenarios.topologies import SIDECAR
 
-# One GET for a hit; GET, then SET with its expiry, for a miss; a lease adds a claim, another GET, a release.
-COMMANDS: Final[Mapping[str, int]] = {"hit": 1, "miss": 2, "other": 1}
-LEASED: Final[Mapping[str, int]] = {**COMMANDS, "miss": 5}
+COMMANDS: Final = SIDECAR.commands(lease=False)
 LAG: Final = "late sends of the load generator"
 MIX: Final = "waits on upstream, by the hit ratio"
 HOP: Final = "the Redis hop (achieved RTT × commands)"
@@ -74,7 +73,7 @@ class HitAttribution:
 def attribute(pair: Pair, trials: Sequence[Measures]) -> Attribution | None:
     """Split the difference of a pair; None where no block has the times of both."""
     of_a, of_b = _by_block(pair, trials, "times")
-    asked = tuple(LEASED if variant.cache.lease else COMMANDS for variant in (pair.a, pair.b))
+    asked = tuple(one.layout.commands(lease=one.cache.lease) for one in (pair.a, pair.b))
     splits = [split(of_a[block], of_b[block], *asked) for block in sorted(of_a.keys() & of_b.keys())]
     if not splits:
         return None
@@ -103,7 +102,7 @@ def attribute_hits(pair: Pair, trials: Sequence[Measures]) -> HitAttribution | N
     """
     of_a, of_b = _by_block(pair, trials, "counts")
     deployed = all(trial.record.deployed for trial in trials)
-    if pair.a.topology == "none" or pair.b.topology == "none" or not deployed:
+    if not (pair.a.layout.cached and pair.b.layout.cached and deployed):
         return None
     both = [(of_a[block].fills, of_b[block].fills) for block in sorted(of_a.keys() & of_b.keys())]
     parts = {cause: estimates.mean([a.shares[cause] - b.shares[cause] for a, b in both]) for cause in CAUSES}
@@ -125,7 +124,7 @@ def attribute_long_run(pair: Pair) -> dict[str, float] | None:
     In the long run nothing is cold: a copy that is not there has expired, or was evicted.
     """
     a, b = (longrun.of_variant(variant) for variant in (pair.a, pair.b))
-    if a is None or b is None or "none" in (pair.a.topology, pair.b.topology):
+    if a is None or b is None or not (pair.a.layout.cached and pair.b.layout.cached):
         return None
     return {
         "expired": (a.miss_ratio - a.evicted_ratio) - (b.miss_ratio - b.evicted_ratio),

@@ -108,7 +108,7 @@ def analyse(folder: Path) -> Analysis:
         stack=run.record.stack.name,
         started=run.record.started,
         command=run.record.command,
-        reduction_baseline="none" if any(v.topology == "none" for v in scenario.variants) else "requests",
+        reduction_baseline="none" if any(not v.layout.cached for v in scenario.variants) else "requests",
         blocks=len(set.union(*blocks.values())),
         stopping=_stopping(decided),
         variants=summarized,

@@ -43,13 +43,13 @@ def of_variant(variant: Variant, values: Values, measures: Sequence[Measures]) -
     trials, timed = (standing(measures, variant.id, kind) for kind in KINDS)
     links = [trial.record.link.during_ms for trial in timed if trial.record.link is not None]
     deployed = all(trial.record.deployed for trial in measures)
-    cached = variant.topology != "none" and deployed
+    cached = variant.layout.cached and deployed
     return VariantSummary(
         id=variant.id,
         topology=variant.topology,
         ttl_s=variant.cache.ttl if cached else None,
         replicas=variant.replicas,
-        rtt_ms=variant.link.rtt_ms if variant.topology == "separate" and deployed else None,
+        rtt_ms=variant.link.rtt_ms if variant.layout.linked and deployed else None,
         rtt_achieved_ms=sum(links) / len(links) if links else None,
         levels=variant.levels,
         valid_trials=sum(trial.valid for trial in timed),

@@ -21,7 +21,6 @@ _VERBS: Final = {
     "upstream_reduction": ("has fewer", "has more"),
     "error_ratio": ("has fewer", "has more"),
 }
-_NAMES: Final = {"sidecar": "the sidecar", "separate": "a separate Redis", "none": "no cache"}
 
 
 def sentence(
@@ -84,11 +83,13 @@ def _missing(kind: Kind, trials: int, refused: Sequence[Refused]) -> str:
 
 
 def _placements(compared: Sequence[Compared]) -> list[Compared]:
-    """Return the comparisons that answer the bench's question, sidecar or separate; else all."""
+    """Return the comparisons that answer the bench's question, where the cache should be; else all."""
     asked = [
         found
         for found in compared
-        if {found.pair.a.topology, found.pair.b.topology} == {"sidecar", "separate"}
+        if found.pair.a.topology != found.pair.b.topology
+        and found.pair.a.layout.cached
+        and found.pair.b.layout.cached
     ]
     return asked or list(compared)
 
@@ -96,7 +97,7 @@ def _placements(compared: Sequence[Compared]) -> list[Compared]:
 def name(pair: Pair) -> tuple[str, str]:
     """Name both variants of a pair as the sentence does."""
     if pair.a.topology != pair.b.topology:
-        return _NAMES[pair.a.topology], _NAMES[pair.b.topology]
+        return pair.a.layout.label, pair.b.layout.label
     return pair.a.id, pair.b.id
 
 

@@ -31,7 +31,7 @@ def of_variant(variant: Variant, trials: Sequence[Measures], computed: LongRun |
 def stationary(variant: Variant, trials: Sequence[Measures]) -> bool:
     """Tell whether trials show the long run: those with a steady start do, without a cache all do."""
     started = {trial.record.start for trial in trials}
-    return bool(trials) and (started == {"steady"} or variant.topology == "none")
+    return bool(trials) and (started == {"steady"} or not variant.layout.cached)
 
 
 def hours(variant: Variant, trial: Measures) -> float:

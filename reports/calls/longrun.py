@@ -38,7 +38,7 @@ def of_variant(variant: Variant) -> LongRun | None:
     rate = variant.workload.rate
     if why_not(variant) is not None:
         return None
-    if variant.topology == "none":
+    if not variant.layout.cached:
         return LongRun(rate, 0.0, 0.0, 1.0, "formula")
     if simulated.evicts(variant):
         found = simulated.simulate(variant)
@@ -51,7 +51,7 @@ def of_variant(variant: Variant) -> LongRun | None:
 
 def why_not(variant: Variant) -> str | None:
     """Say why the long run of a variant is not computed; None where it is."""
-    if variant.topology == "none" and variant.workload.arrivals != "log":
+    if not variant.layout.cached and variant.workload.arrivals != "log":
         return None
     reason = theory.no_long_run(variant)
     if reason is not None or not simulated.evicts(variant):

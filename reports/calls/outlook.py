@@ -33,7 +33,7 @@ def _cold(scenario: Scenario) -> Iterator[str]:
     window = (schedule.warmup, schedule.warmup + schedule.duration)
     far = []
     for variant in scenario.variants:
-        if variant.topology == "none" or variant.workload.log is not None:
+        if not variant.layout.cached or variant.workload.log is not None:
             continue
         fill_s, joined = variant.upstream.latency_ms / 1000, variant.cache.single_flight
         expected = theory.of_variant(variant, window, fill_s, joined)

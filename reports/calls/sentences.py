@@ -7,6 +7,7 @@ from typing import Final
 
 from reports.summary.calls import CallsPerHour
 from reports.summary.model import VariantSummary
+from scenarios import topologies
 
 # Standard errors from which on measured and computed calls do not agree: chance alone goes so far in one of
 # 370.
@@ -60,7 +61,7 @@ def of_all(variants: Sequence[VariantSummary]) -> str:
 
 def start_of(variants: Sequence[VariantSummary]) -> str:
     """Say what a reader has to know of how trials began; empty where they began as in the long run."""
-    starts = {variant.start for variant in variants if variant.topology != "none"}
+    starts = {variant.start for variant in variants if topologies.of(variant.topology).cached}
     if "cold" in starts:
         return (
             f"The trials began with empty caches. They show the time after a deployment: a {COLD}. "
@@ -78,7 +79,7 @@ def headline(a: VariantSummary, b: VariantSummary, names: tuple[str, str]) -> st
     """Say the long run of two variants in a sentence; empty where it is not known."""
     known = [one.upstream_calls_per_hour for one in (a, b)]
     first, second = known
-    cold = "cold" in (a.start, b.start) and {a.topology, b.topology} != {"none"}
+    cold = "cold" in (a.start, b.start) and any(topologies.of(one.topology).cached for one in (a, b))
     started = "The trials show a cold start, not the long run. " if cold else ""
     if first is None or second is None:
         return started.strip()

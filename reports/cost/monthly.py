@@ -94,11 +94,11 @@ def tasks(variant: Variant) -> tuple[Tasks, Tasks | None]:
         ScenarioError: a task is larger than Fargate has them.
     """
     of = sizes(variant)
-    if variant.topology == "sidecar":
+    if variant.layout.in_task:
         cpus, mib = of.app_cpus + of.redis_cpus, of.app_mib + of.redis_mib
         return Tasks(variant.replicas, *fargate_size(cpus, mib)), None
     app = Tasks(variant.replicas, *fargate_size(of.app_cpus, of.app_mib))
-    redis = Tasks(1, *fargate_size(of.redis_cpus, of.redis_mib)) if variant.topology == "separate" else None
+    redis = Tasks(1, *fargate_size(of.redis_cpus, of.redis_mib)) if variant.layout.apart else None
     return app, redis
 
 
@@ -110,7 +110,7 @@ def _compute(size: Tasks, prices: Prices, architecture: Architecture) -> float:
 
 def _between_zones(variant: Variant, prices: Prices, traffic: Traffic) -> float:
     """A hit reads the body once, a call stores it once; each byte is paid where it leaves and arrives."""
-    if variant.topology != "separate":
+    if not variant.layout.linked:
         return 0.0
     bodies = traffic.hit_ratio + traffic.calls_per_request
     per_request = EXCHANGE_BYTES + bodies * traffic.body_bytes

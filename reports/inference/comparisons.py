@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from scenarios.model import Scenario, Variant
-
-# The baseline first, then the placement that needs less; `b` is judged against `a`.
-_ORDER: Final = {"none": 0, "sidecar": 1, "separate": 2}
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ def pairs(scenario: Scenario) -> list[Pair]:
 def baseline(scenario: Scenario, variant: Variant) -> Variant | None:
     """Return the variant without a cache that a variant's saving is counted from, where the run has it."""
     for other in scenario.variants:
-        if other.topology == "none" and agree(other, variant):
+        if not other.layout.cached and agree(other, variant):
             return other
     return None
 
@@ -44,7 +41,8 @@ def _across_topologies(scenario: Scenario) -> Iterator[Pair]:
     for place, one in enumerate(scenario.variants):
         for other in scenario.variants[place + 1 :]:
             if one.topology != other.topology and agree(one, other):
-                a, b = sorted((one, other), key=lambda variant: _ORDER[variant.topology])
+                # The baseline first, then what needs less; `b` is judged against `a`.
+                a, b = sorted((one, other), key=lambda variant: variant.layout.rank)
                 yield Pair(a, b, described({**_levels(a), **_levels(b)}))
 
 

@@ -42,7 +42,7 @@ def compare(scenario: Scenario, values: Values, done: int, *, spent: bool = Fals
 
 
 def _compare(pair: Pair, scenario: Scenario, values: Values, alpha: float) -> Compared:
-    leave_out = _NOT_AGAINST_NONE if pair.a.topology == "none" else ()
+    leave_out = _NOT_AGAINST_NONE if not pair.a.layout.cached else ()
     found = [
         _of_metric(pair, metric, scenario, values, alpha)
         for metric in METRICS

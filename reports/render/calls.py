@@ -83,7 +83,7 @@ def _figures(value: float) -> str:
 
 def depends_on(variants: Sequence[Variant]) -> str:
     """Say what computed calls depend on, paths and skew; empty where none is computed."""
-    computed = [variant for variant in variants if variant.topology != "none" and longrun.of_variant(variant)]
+    computed = [variant for variant in variants if variant.layout.cached and longrun.of_variant(variant)]
     if not computed:
         return ""
     known = [found for variant in computed if (found := longrun.of_variant(variant)) is not None]

@@ -15,6 +15,7 @@ from pydantic import Field
 from reports.summary.calls import CallsPerHour
 from reports.summary.part import Interval, Part
 from scenarios.metrics import Kind
+from scenarios.topologies import TopologyName
 
 SCHEMA: Final = "sidecar-bench/summary/1"
 SCHEMA_PATH: Final = Path(__file__).with_name("summary.schema.json")
@@ -78,7 +79,7 @@ class VariantSummary(Part):
     """One variant, over its valid trials."""
 
     id: str
-    topology: Literal["sidecar", "separate", "none"]
+    topology: TopologyName
     ttl_s: float | None = Field(description="Null in the topology without a cache, and with targets.")
     replicas: int
     rtt_ms: float | None = Field(description="Round-trip time configured; null where there is no link.")

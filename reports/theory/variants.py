@@ -69,7 +69,7 @@ def no_prediction(variant: Variant) -> str | None:
 def no_long_run(variant: Variant) -> str | None:
     """Say why there is no prediction for a variant's long run; None where there is one."""
     cache, upstream = variant.cache, variant.upstream
-    if variant.topology == "none":
+    if not variant.layout.cached:
         return "there is no cache"
     if variant.workload.log is not None:
         return "requests from a log are not Poisson"
@@ -101,7 +101,7 @@ def _demand(variant: Variant) -> Demand:
 
 
 def _caches(variant: Variant, fill_s: float, joined: bool) -> Caches:
-    cache, shared = variant.cache, variant.topology == "separate"
+    cache, shared = variant.cache, variant.layout.shared
     # Whoever finds an entry expired is served from it where that is allowed, and one of them refreshes it.
     joined = joined or cache.stale_while_revalidate > 0
     # With a lease the replicas that share a Redis join each other's calls as one replica's requests do.

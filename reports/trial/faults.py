@@ -18,7 +18,7 @@ def of_outcomes(record: TrialRecord, variant: Variant | None) -> Iterator[Gate]:
     if variant is None:
         return
     counted = Counter(record.load.outcomes) | Counter(record.app.outcomes if record.app else {})
-    cannot = variant.impossible_outcomes if record.deployed else variant.impossible_in_topology
+    cannot = variant.impossible_outcomes if record.deployed else variant.layout.impossible_outcomes
     found = {word: counted[word] for word in cannot if counted[word]}
     each = ", ".join(f"{count} × {word}" for word, count in found.items())
     yield Gate(

@@ -79,7 +79,7 @@ def bypasses(record: TrialRecord, variant: Variant | None) -> Iterator[Gate]:
     """
     load = record.load
     ours = record.deployed or record.app is not None
-    if variant is None or variant.topology == "none" or not ours:
+    if variant is None or not variant.layout.cached or not ours:
         return
     past = load.outcomes.get("bypass", 0)
     ratio = past / max(load.requests, 1)

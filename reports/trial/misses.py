@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scenarios.model import Variant
 from scenarios.schedule import Start
+from scenarios.topologies import SEPARATE
 from simulation import start as beginnings
 from simulation.engine import Behaviour, Contents, Trace, replay
 from simulation.kernels import NEVER
@@ -80,12 +81,12 @@ class Beginning:
     @classmethod
     def of(cls, variant: Variant, start: Start, span_s: float, seed: int) -> Beginning:
         """Return what a variant's caches held in a trial of this length and seed."""
-        if start == "cold" or variant.topology == "none":
+        if start == "cold" or not variant.layout.cached:
             return cls()
         if variant.workload.log is not None or variant.upstream.missing_ratio:
             return cls(start, None, None)  # it takes the log, or the upstream, to tell
         asked = requests(variant.workload, variant.replicas, span_s, seed)
-        one = variant.model_copy(update={"topology": "separate"})
+        one = variant.model_copy(update={"topology": SEPARATE.name})
         own, shared = (beginnings.steady(of, asked, seed, lambda _: False) for of in (variant, one))
         return cls(start, own, shared)
 
@@ -160,7 +161,7 @@ def _causes(rows: pd.DataFrame, variant: Variant, began: Beginning) -> NDArray[n
 
 def _caches(rows: pd.DataFrame, variant: Variant) -> NDArray[np.int64]:
     """Return which cache each request asks."""
-    if variant.topology == "separate":
+    if variant.layout.shared:
         return np.zeros(len(rows), np.int64)
     return rows["replica"].to_numpy().astype(np.int64)
 

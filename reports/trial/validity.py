@@ -174,7 +174,7 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame, variant: Variant | None) -> It
     yield _under_way(load, rows, begin, end)
     yield _little(load, measured, begin, end)
     lag_us = measured["sent_us"] - measured["intended_us"]
-    if variant is not None and variant.topology != "none":
+    if variant is not None and variant.layout.cached:
         yield _lag_beside_ttl(float(lag_us.mean()) / 1e6, as_tried(variant).cache.ttl)
     lag_ms = float(lag_us.quantile(0.99)) / 1000
     median_ms = float((measured["end_us"] - measured["intended_us"]).median()) / 1000

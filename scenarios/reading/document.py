@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from scenarios import thresholds
-from scenarios.model import RunSettings, Scenario, Settings, Topology, Variant
+from scenarios.model import RunSettings, Scenario, Settings, Variant
 from scenarios.reading import text
 from scenarios.reading.written import (
     Document,
@@ -34,12 +34,6 @@ __all__ = [
 LIBRARY: Final = Path(__file__).parents[1]
 MOST_VARIANTS: Final = 64
 MORE_BLOCKS: Final = 4  # times those that are planned: as many as may be made where their end is left open
-# What a variant of this topology does not use, and so does not vary by.
-_UNUSED: Final[dict[Topology, tuple[str, ...]]] = {
-    "sidecar": ("link.",),
-    "separate": ("cache.sidecar_transport",),
-    "none": ("link.", "cache."),
-}
 
 _ATTRIBUTES: Final = {"from": "from_"}  # a word of Python's
 # Ids are names of folders and words of thresholds, and a log's name may have anything in it.
@@ -123,9 +117,7 @@ def build(document: Document) -> Scenario:
         for name, value in read.items():
             if value not in read_levels[name]:
                 read_levels[name].append(value)
-        used = {
-            name: value for name, value in read.items() if not name.startswith(_UNUSED[settings.topology])
-        }
+        used = {name: value for name, value in read.items() if not name.startswith(settings.layout.unused)}
         identity = tuple(sorted({"topology": settings.topology, **used}.items()))
         if identity not in variants:
             name = _unlike(_variant_id(settings, used), [known.id for known in variants.values()])

@@ -24,9 +24,7 @@ def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
     """Draw the distribution of latencies, hits and misses apart."""
     looks = Looks(variants)
     misses = (
-        "Misses and uncached requests"
-        if any(variant.topology == "none" for variant in variants)
-        else "Misses"
+        "Misses and uncached requests" if any(not variant.layout.cached for variant in variants) else "Misses"
     )
     classes = [
         (name, title)

@@ -25,7 +25,7 @@ def pictures(analysis: Analysis) -> dict[str, Picture]:
         drawn.append(calls(analysis, called))
     if told := _that_have(analysis, counted, "hit_ratio"):
         drawn.append(curves.over_time(analysis, told))
-    if any(variant.topology != "none" for variant in told):
+    if any(variant.layout.cached for variant in told):
         drawn.append(hits(analysis, told))
     if any(trial.counts_valid and trial.z is not None for trial in analysis.summary.trials):
         drawn.append(witness(analysis, counted))
@@ -43,7 +43,7 @@ def _that_have(analysis: Analysis, variants: Sequence[Variant], metric: str) -> 
 
 def hits(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
     """Draw hit ratios, per trial and on average, against theory."""
-    cached = [variant for variant in variants if variant.topology != "none"]
+    cached = [variant for variant in variants if variant.layout.cached]
     summaries = {variant.id: variant for variant in analysis.summary.variants}
     expected = {variant.id: summaries[variant.id].theory for variant in cached}
 

@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 
 from reports.render.figures.ink import SERIES
 from scenarios.model import Variant
+from scenarios.topologies import deployed
 
-_TOPOLOGIES: Final = ("sidecar", "separate", "none")
 Dashes = tuple[float, tuple[float, ...]]
 DASHES: Final[tuple[Dashes, ...]] = (
     (0, ()),
@@ -26,13 +26,14 @@ class Looks:
     """Colour tells the topology, dashes tell the rest; where there is one topology, colour tells all."""
 
     def __init__(self, variants: Sequence[Variant]) -> None:
+        known = deployed()
         topologies = {variant.topology for variant in variants}
         self._colour: dict[str, str] = {}
         self._dashes: dict[str, Dashes] = {}
-        seen = dict.fromkeys(_TOPOLOGIES, 0)
+        seen = dict.fromkeys(topologies, 0)
         for number, variant in enumerate(variants):
             if len(topologies) > 1:
-                self._colour[variant.id] = SERIES[_TOPOLOGIES.index(variant.topology)]
+                self._colour[variant.id] = SERIES[known.index(variant.topology) % len(SERIES)]
                 self._dashes[variant.id] = DASHES[seen[variant.topology] % len(DASHES)]
                 seen[variant.topology] += 1
             else:
