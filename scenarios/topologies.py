@@ -7,7 +7,7 @@ is deployed in a way of its own, and a page of documentation: nothing else asks 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -128,6 +128,11 @@ def deployed() -> tuple[str, ...]:
     return tuple(name for name, each in _known.items() if each.deployed)
 
 
+def ranked() -> tuple[str, ...]:
+    """Return all names, the topology that needs least first."""
+    return tuple(sorted(_known, key=lambda name: _known[name].rank))
+
+
 def exported() -> tuple[str, ...]:
     """Return the names of the topologies that deployment files can be written for."""
     return tuple(name for name, each in _known.items() if each.exported)
@@ -144,14 +149,18 @@ def registered(topology: Topology) -> Iterator[Topology]:
         del _known[topology.name]
 
 
-def _checked(name: object) -> object:
-    names = deployed()
-    if name not in names:
-        quoted = [repr(one) for one in names]
-        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(quoted[:-1])} or {quoted[-1]}"})
-    return name
+def _one_of(names: Callable[[], Sequence[str]]) -> tuple[BeforeValidator, WithJsonSchema]:
+    """Return what makes a field take these names alone: those that are known when it is read."""
+
+    def checked(name: object) -> object:
+        if name not in names():
+            *most, last = map(repr, names())
+            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(most)} or {last}"})
+        return name
+
+    return BeforeValidator(checked), WithJsonSchema({"enum": list(names()), "type": "string"})
 
 
-TopologyName = Annotated[
-    str, BeforeValidator(_checked), WithJsonSchema({"enum": list(deployed()), "type": "string"})
-]
+TopologyName = Annotated[str, *_one_of(deployed)]
+# Those, too, that are predicted and cannot be deployed yet.
+PredictedName = Annotated[str, *_one_of(ranked)]

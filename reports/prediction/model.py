@@ -13,11 +13,12 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from reports.summary.part import Part
+from scenarios.topologies import PredictedName
 
 SCHEMA: Final = "sidecar-bench/prediction/1"
 SCHEMA_PATH: Final = Path(__file__).with_name("prediction.schema.json")
 
-Topology = Literal["none", "process", "sidecar", "separate"]
+Topology = PredictedName
 Routing = Literal["random", "round-robin", "least-outstanding", "sticky", "hash"]
 Origin = Literal["given", "scenario", "log", "measured", "calibration", "assumed"]
 Parameter = Literal["ttl_s", "replicas", "rtt_ms", "upstream_ms"]

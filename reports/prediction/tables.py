@@ -162,7 +162,7 @@ def over_memory(prediction: Prediction) -> Table:
         ]
         for point in prediction.memory
     ]
-    return Table("over-memory", ["Memory", *(words.short(topology) for topology in topologies)], rows)  # type: ignore[arg-type]
+    return Table("over-memory", ["Memory", *(words.short(topology) for topology in topologies)], rows)
 
 
 def over_grid(prediction: Prediction) -> Table:

@@ -7,18 +7,19 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.topologies import PredictedName
 from simulation.prediction import kernels
 from simulation.prediction.kernels import CALLS, DELAYED, HITS, KINDS, L1_HITS, STALE, UNCHANGED
 from simulation.prediction.life import Life
 from simulation.prediction.routing import Replicas
 from simulation.prediction.stream import Stream
 
-Topology = Literal["none", "process", "sidecar", "separate"]
+Topology = PredictedName
 _NO_LIVES: Final = np.empty(0, np.int32)
 _ALONE: Final = 100_000  # requests below which one core is as fast as all
 _PARTS: Final = 4  # of the work, for each core: keys are not equally much of it
