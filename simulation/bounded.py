@@ -37,14 +37,16 @@ def replay_bounded(
     capacity: int,
     held: Integers,
     expires_us: Integers,
+    emptied: Table,
     outcomes: NDArray[np.int8],
 ) -> tuple[Integers, Integers, int]:
     """Replay requests in order of time to caches of `capacity` bytes.
 
     `keys` number the rows of `sizes` (bytes), `counts` are the numbers of caches and of callers. `held` lists
     what the caches hold at the beginning as key × caches + cache, the longest unused first, and `expires_us`
-    when each expires. Returns what is held at the end, listed likewise, when it expires, and how many were
-    evicted.
+    when each expires. `emptied` lists (when, which cache) in order of time: a cache is empty from then on,
+    and neither keeps nor waits for a call that began before. Returns what is held at the end, listed
+    likewise, when it expires, and how many were evicted.
     """
     cache_count, caller_count = counts
     entries, caches = _tables(sizes, cache_count)
@@ -58,11 +60,16 @@ def replay_bounded(
     joined = joined and fill_us > 0
     busy_until_us = np.full(sizes.size * caller_count if joined else 1, NEVER)
     waiting = np.empty(asked.at_us.size, np.int64)
-    first = last = 0
+    emptied_us = np.full(cache_count, NEVER)
+    first = last = turn = 0
     for request in range(asked.at_us.size):
-        now = asked.at_us[request]
+        now, cache = asked.at_us[request], asked.caches[request]
+        while turn < len(emptied) and emptied[turn, 0] <= now:
+            _empty(entries, caches, emptied[turn, 1])
+            emptied_us[emptied[turn, 1]] = emptied[turn, 0]
+            turn += 1
         while first < last and asked.at_us[waiting[first]] + fill_us <= now:
-            _land(asked, keys, waiting[first], fill_us, capacity, entries, caches, ageing, marks)
+            _land(asked, keys, waiting[first], fill_us, capacity, entries, caches, ageing, marks, emptied_us)
             first += 1
         entry = keys[request] * cache_count + asked.caches[request]
         line = keys[request] * caller_count + asked.callers[request]
@@ -70,7 +77,7 @@ def replay_bounded(
             outcomes[request] = HIT
             _unlink(entries, caches, entry)
             _append(entries, caches, entry)
-        elif joined and now < busy_until_us[line]:
+        elif joined and now < busy_until_us[line] and busy_until_us[line] - fill_us >= emptied_us[cache]:
             outcomes[request] = DELAYED
         else:
             outcomes[request] = MISS
@@ -79,7 +86,7 @@ def replay_bounded(
             waiting[last] = request
             last += 1
     for place in range(first, last):
-        _land(asked, keys, waiting[place], fill_us, capacity, entries, caches, ageing, marks)
+        _land(asked, keys, waiting[place], fill_us, capacity, entries, caches, ageing, marks, emptied_us)
     left = _by_last_use(entries, caches)
     return left, entries[left, _EXPIRES], marks[2]
 
@@ -108,7 +115,10 @@ def _land(
     caches: Table,
     ageing: Table,
     marks: Integers,
+    emptied_us: Integers,
 ) -> None:
+    if asked.at_us[request] < emptied_us[asked.caches[request]]:
+        return
     lands_us = asked.at_us[request] + fill_us
     _expire(entries, caches, ageing, marks, lands_us)
     if asked.lifetimes_us[request] > 0:
@@ -149,6 +159,12 @@ def _remove(entries: Table, caches: Table, entry: int) -> None:
     _unlink(entries, caches, entry)
     caches[entries[entry, _CACHE], _USED] -= entries[entry, _BYTES]
     entries[entry, _EXPIRES] = NEVER
+
+
+@compiled
+def _empty(entries: Table, caches: Table, cache: int) -> None:
+    while caches[cache, _OLDEST] != _NONE:
+        _remove(entries, caches, caches[cache, _OLDEST])
 
 
 @compiled

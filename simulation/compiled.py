@@ -13,10 +13,11 @@ Loop = TypeVar("Loop", bound=Callable[..., object])
 def compiled(loop: Loop) -> Loop:
     """Compile a loop, and keep the result beside its module or, where that is read-only, in the user's cache.
 
-    Where neither can be written, such as for a service account without a home, each process compiles anew.
+    While it runs, other threads run, too. Where neither can be written, such as for a service account without
+    a home, each process compiles anew.
     """
     try:
-        kept: Any = njit(cache=True)(loop)
+        kept: Any = njit(cache=True, nogil=True)(loop)
     except RuntimeError:  # numba: "cannot cache function … no locator available"
-        kept = njit(loop)
+        kept = njit(nogil=True)(loop)
     return cast("Loop", kept)

@@ -21,6 +21,7 @@ from simulation.bounded import replay_bounded
 from simulation.kernels import NEVER, Asked, Integers, replay_by_key
 
 _WHOLE: Final = np.int64
+_NEVER_EMPTIED: Final = np.empty((0, 2), np.int64)
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,8 @@ def _bounded(trace: Trace, behaviour: Behaviour, replicas: int, start: Contents,
     caches, outcomes = behaviour.caches(replicas), np.empty(trace.at_us.size, np.int8)
     left, expires_us, evicted = replay_bounded(
         _asked(trace, behaviour), asked, sizes, (caches, replicas), behaviour.fill_us, behaviour.joined,
-        capacity, already * caches + start.caches, start.expires_us.astype(_WHOLE), outcomes,
+        capacity, already * caches + start.caches, start.expires_us.astype(_WHOLE), _NEVER_EMPTIED,
+        outcomes,
     )  # fmt: skip
     held = Contents(left % caches, known[left // caches].astype(_WHOLE), expires_us)
     return Replay(outcomes, held, evicted)

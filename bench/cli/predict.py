@@ -171,14 +171,19 @@ def _table(found: Prediction) -> Table:
     shown = (
         found.points if len(found.points) <= _MOST_ROWS else [found.point(name) for name in found.own.points]
     )
+    seen: set[int] = set()
     for point in shown:
+        if point.topology == "none":
+            if point.replicas in seen:
+                continue  # it has no TTL to vary
+            seen.add(point.replicas)
         table.add_row(*_cells(point, with_quota=found.quota is not None))
     return table
 
 
 def _cells(point: Point, *, with_quota: bool) -> list[str]:
     hourly, latency = point.upstream_calls_per_hour, point.latency
-    name = f"{point.topology} + in-process" if point.l1_s else point.topology
+    name = f"{point.topology} + l1" if point.l1_s else point.topology
     cells = [
         name,
         str(point.replicas),

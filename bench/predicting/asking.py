@@ -24,6 +24,8 @@ from traffic.logs import Reading
 
 _TTL_S: Final = 3600.0  # where nothing says it
 _GRID_S: Final = (60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0, 86_400.0)
+_FEW_S: Final = (300.0, 3600.0, 21_600.0)
+_FEW_REPLICAS: Final = (1, 2, 4, 8, 16)
 _GRID_REPLICAS: Final = (1, 2, 3, 4, 6, 8, 12, 16)
 _TOPOLOGIES: Final[tuple[Topology, ...]] = ("none", "process", "sidecar", "separate")
 _Value = TypeVar("_Value", int, float)
@@ -79,9 +81,11 @@ def ask(asked: Options) -> Question:
     quota = _quota(asked, base)
     start = _start(asked, is_log=bool(asked.log or base.workload.log))
     files = list(asked.log) or ([str(base.workload.log)] if base.workload.log else [])
-    about = (caching, routing, deploys, start, max(ttls_s))
-    met = traffic.of_log(files, asked.reading, *about) if files else traffic.described(base, *about)
-    maxmemory, memory_total = _memory(asked)
+    maxmemory, memory_total = _memory(asked, base)
+    about = traffic.About(
+        caching, routing, deploys, start, max(ttls_s), own_replicas, maxmemory, memory_total
+    )
+    met = traffic.of_log(files, asked.reading, about, base) if files else traffic.described(base, about)
     l1_s = values.duration(asked.l1, "--l1") if asked.l1 else base.cache.l1
     return Question(
         source=met.source,
@@ -91,8 +95,8 @@ def ask(asked: Options) -> Question:
         replicas=replicas,
         own_ttl_s=own_ttl_s,
         own_replicas=own_replicas,
-        grid_ttls_s=tuple(_grid_ttls(ttls_s, met.longest_ttl_s)),
-        grid_replicas=tuple(_grid_replicas(replicas)),
+        grid_ttls_s=tuple(_grid_ttls(ttls_s, met.longest_ttl_s, few=met.costly)),
+        grid_replicas=tuple(_grid_replicas(replicas, few=met.costly)),
         routing=routing,
         maxmemory=maxmemory,
         memory_total=memory_total,
@@ -109,6 +113,9 @@ def ask(asked: Options) -> Question:
         span=met.span,
         begins_us=met.begins_us,
         assumptions=(*found.assumptions, *_assumptions(asked, base, caching, routing, deploys)),
+        costly=met.costly,
+        refined=bool(caching.jitter or caching.revalidate_s or caching.stale_s or l1_s),
+        memories=met.memories,
         notes=met.notes,
         command=tuple(asked.command),
     )
@@ -189,17 +196,15 @@ def _quota(asked: Options, base: Variant) -> Quota | None:
     return Quota(calls=limit, per_s=3600.0) if limit is not None else None
 
 
-def _memory(asked: Options) -> tuple[int | None, int | None]:
+def _memory(asked: Options, base: Variant) -> tuple[int | None, int | None]:
     if asked.maxmemory and asked.memory_total:
         raise UserError(
             "--maxmemory is that of each Redis, --memory-total that of all; leave one of them out"
         )
     each = values.size(asked.maxmemory, "--maxmemory") if asked.maxmemory else None
     total = values.size(asked.memory_total, "--memory-total") if asked.memory_total else None
-    if each or total:
-        raise UserError(
-            "--maxmemory and --memory-total: limits of memory are not simulated yet; leave them out"
-        )
+    if each is None and total is None and asked.scenario is not None:
+        total = base.cache.maxmemory
     return each, total
 
 
@@ -246,21 +251,25 @@ def _kinds(l1_s: float) -> list[Kind]:
     return [*kinds, Kind("sidecar", l1_s), Kind("separate", l1_s)] if l1_s else kinds
 
 
-def _grid_ttls(ttls_s: Sequence[float], longest_s: float) -> list[float]:
+def _grid_ttls(ttls_s: Sequence[float], longest_s: float, *, few: bool) -> list[float]:
     """Return round TTLs from a minute to a day, those asked for, and some around them."""
+    if few:
+        return sorted({*_FEW_S, *ttls_s})
     around = [ttl_s * factor for ttl_s in (min(ttls_s), max(ttls_s)) for factor in (0.25, 0.5, 2.0, 4.0)]
     outside = [ttl_s for ttl_s in around if not _GRID_S[0] <= ttl_s <= _GRID_S[-1]]
     known = sorted({*_GRID_S, *ttls_s, *outside})
     return [ttl_s for ttl_s in known if ttl_s <= longest_s or ttl_s in ttls_s]
 
 
-def _grid_replicas(replicas: Sequence[int]) -> list[int]:
+def _grid_replicas(replicas: Sequence[int], *, few: bool) -> list[int]:
     """Return some numbers of replicas, up to twice those asked for, and those themselves."""
+    if few:
+        return sorted({*_FEW_REPLICAS, _middle(replicas), max(replicas)})
     most = min(64, max(16, 2 * max(replicas)))
     doubled = itertools.takewhile(lambda each: each <= most, (2**power * 3 for power in itertools.count(3)))
     round_ = {*_GRID_REPLICAS, *doubled, *(2**power for power in range(int(math.log2(most)) + 1)), most}
-    few = replicas if len(replicas) <= 8 else ()
-    return sorted({*round_, *few, _middle(replicas)})
+    named = replicas if len(replicas) <= 8 else (_middle(replicas),)
+    return sorted({*round_, *named})
 
 
 def _assumptions(

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
+from typing import Final
 
 from reports.prediction import crossings, sentences
 from reports.prediction.model import (
     Deployment,
     Grid,
     Hour,
+    MemoryPoint,
     Own,
     Point,
     Prediction,
@@ -21,9 +23,12 @@ from reports.prediction.model import (
 )
 from reports.prediction.points import name_of, point
 from reports.prediction.question import Kind, Question
+from simulation.prediction.counting import Topology
 from simulation.prediction.outcomes import Outcome
 
-_MOST_HOURS = 24 * 366
+_MOST_HOURS: Final = 24 * 366
+_MOST_NAMED: Final = 3
+_CACHES: Final[tuple[Topology, ...]] = ("sidecar", "separate")
 
 
 def predict(question: Question) -> Prediction:
@@ -59,11 +64,11 @@ def predict(question: Question) -> Prediction:
         own=own,
         points=points,
         grid=grid,
-        memory=[],
+        memory=list(_memory(question)),
         hours=list(_hours(question, of_own)),
         deployments=list(_deployments(question)),
         crossings=crossed,
-        notes=[*question.notes, *_unfit(points)],
+        notes=[*question.notes, *_unfit(points), *_evicting(question, points)],
         seconds=time.monotonic() - began_s,
     )
 
@@ -162,6 +167,22 @@ def _hours(question: Question, outcomes: dict[Kind, Outcome]) -> Iterator[Hour]:
         )
 
 
+def _memory(question: Question) -> Iterator[MemoryPoint]:
+    """Tell the user's own combination at several sizes of memory, of all caches together."""
+    for total in question.memories:
+        source = question.source.at_memory(total)
+        found = {
+            topology: source.outcomes(topology, question.own_replicas, [question.own_ttl_s])[0]
+            for topology in _CACHES
+        }
+        yield MemoryPoint(
+            maxmemory=total,
+            hit_ratio={name: each.hits / max(each.total, 1.0) for name, each in found.items()},
+            upstream_calls={name: each.total_calls for name, each in found.items()},
+            evicted={name: each.evicted for name, each in found.items()},
+        )
+
+
 def _deployments(question: Question) -> Iterator[Deployment]:
     for kind in question.kinds:
         if kind.topology == "none":
@@ -184,3 +205,19 @@ def _unfit(points: list[Point]) -> list[str]:
         return []
     more = f", and so do {len(unfit) - 1} more points" if len(unfit) > 1 else ""
     return [f"{unfit[0].id} {unfit[0].does_not_fit}{more}."]
+
+
+def _evicting(question: Question, points: list[Point]) -> Iterator[str]:
+    """Say where caches evict, and what is left out there."""
+    evicting = [each for each in points if each.evicted]
+    if not evicting:
+        return
+    listed = ", ".join(each.id for each in evicting[:_MOST_NAMED])
+    more = f" and {len(evicting) - _MOST_NAMED} more" if len(evicting) > _MOST_NAMED else ""
+    yield (
+        f"Memory is too small for all that would be kept in {listed}{more}: copies are evicted before their "
+        "TTL is over, the one unused for longest first. Redis takes the oldest of a few at random, and makes "
+        "a few more calls."
+    )
+    if question.refined:
+        yield "Where caches evict, jitter, expired copies and caches in front are left out."

@@ -13,6 +13,7 @@ from simulation.prediction.counting import Topology
 from simulation.prediction.outcomes import Outcome
 
 _STEPS: Final = 12  # of halving an interval of TTLs on a log scale
+_FEW_STEPS: Final = 5
 _MOST_MS: Final = 10_000.0
 _Number = TypeVar("_Number", int, float)
 Side = Literal["sidecar", "separate", "equal"]
@@ -49,7 +50,8 @@ _SIDES: Final[tuple[Topology, Topology]] = ("sidecar", "separate")
 
 
 def _outcomes(question: Question, replicas: int, ttls_s: Sequence[float]) -> dict[Topology, list[Outcome]]:
-    return {side: question.source.outcomes(side, replicas, ttls_s) for side in _SIDES}
+    source = question.grid_source if question.costly else question.source
+    return {side: source.outcomes(side, replicas, ttls_s) for side in _SIDES}
 
 
 def _by_ttl(question: Question) -> Iterator[Crossing]:
@@ -63,7 +65,7 @@ def _by_ttl(question: Question) -> Iterator[Crossing]:
     grid = list(question.grid_ttls_s)
     for low, high, sign in _changes(grid, at(grid)):
         below, above = low, high
-        for _ in range(_STEPS):
+        for _ in range(_FEW_STEPS if question.costly else _STEPS):
             middle = (below * above) ** 0.5
             found = at([middle])[0]
             if found is None:

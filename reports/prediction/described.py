@@ -22,6 +22,7 @@ import numpy as np
 from reports.theory import Caches, Expected, expected
 from scenarios.model import Keys
 from simulation.prediction.counting import Caching, Topology
+from simulation.prediction.limited import Memory
 from simulation.prediction.outcomes import Deployed, Outcome, Source
 from simulation.prediction.routing import Routing
 from traffic.demand import Demand
@@ -34,7 +35,8 @@ _ONE: Final = 3600.0
 class Described:
     """Poisson traffic of `rate` requests per second over a scenario's keys.
 
-    `drawn` draws such traffic for outcomes that no formula has: with a cache in front, or other routing.
+    `drawn` draws such traffic for outcomes that no formula has: with a cache in front, other routing, or too
+    little memory.
     """
 
     keys: Keys
@@ -43,6 +45,7 @@ class Described:
     routing: Routing = "random"
     deploys_per_day: float = 0.0
     start: Literal["cold", "steady"] = "steady"
+    memory: Memory | None = None
     drawn: Callable[[], Source] | None = None
 
     @cached_property
@@ -50,6 +53,10 @@ class Described:
         """Outcomes that no formula has."""
         assert self.drawn is not None, "asked only where there is something to draw"
         return self.drawn()
+
+    def at_memory(self, total: int) -> Source:
+        """Return what tells outcomes where all caches together have so many bytes."""
+        return self.replayed.at_memory(total)
 
     def seeds(self, replicas: int) -> int:
         """Return 1: expectations are no averages over assignments."""
@@ -65,7 +72,8 @@ class Described:
         self, topology: Topology, replicas: int, ttls_s: Sequence[float], *, l1_s: float = 0.0
     ) -> list[Outcome]:
         """Return an outcome for each TTL."""
-        if topology != "none" and self.drawn is not None and (l1_s or not self.exact):
+        limited = self.memory is not None and self.memory.binds(topology, replicas)
+        if topology != "none" and self.drawn is not None and (l1_s or limited or not self.exact):
             return self.replayed.outcomes(topology, replicas, ttls_s, l1_s=l1_s)
         return [self._outcome(topology, replicas, ttl_s) for ttl_s in ttls_s]
 

@@ -32,7 +32,9 @@ class Question:
 
     `source` tells outcomes, `grid_source` those of the grid, where fewer seeds do. `rate` is the mean number
     of requests per second, `peak_rate` that of the busiest hour. `base` has what prices depend on. `times`
-    are by topology.
+    are by topology. `memories` are sizes, of all caches together, to compute a curve over.
+    `refined`: TTLs vary, or expired copies or caches in front are of use.
+    `costly`: outcomes take seconds each, so that crossings are looked for in steps less fine.
     """
 
     source: Source
@@ -58,6 +60,9 @@ class Question:
     body_bytes: float
     traffic: dict[str, Any]
     span: Span
+    costly: bool = False
+    refined: bool = False
+    memories: tuple[int, ...] = ()
     begins_us: int | None = None
     assumptions: tuple[Assumption, ...] = ()
     notes: tuple[str, ...] = ()

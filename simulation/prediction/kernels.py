@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simulation.compiled import compiled
 from simulation.kernels import NEVER
 
 Integers = NDArray[np.int64]
@@ -59,7 +59,7 @@ _EXPIRES, _COPY, _BUSY, _L1, _LIFE, _GENERATION = range(6)
 _COLUMNS: Final = 6
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_by_key(
     asked: Asked,
     starts: Integers,
@@ -89,7 +89,7 @@ def count_by_key(
             )  # fmt: skip
 
 
-@njit(cache=True)
+@compiled
 def _count_key(
     at_us: Integers,
     replicas: NDArray[np.int16],
@@ -139,7 +139,7 @@ def _count_key(
         _forget(state[np.int64(replicas[request]) :], 1)
 
 
-@njit(cache=True)
+@compiled
 def _look(now: int, cache: int, caller: int, replica: int, rules: Rules, state: NDArray[np.int64]) -> int:
     """Return what a request finds; `CALLS`: nothing, and it waits for a call of its own."""
     if now < state[replica, _L1]:
@@ -153,7 +153,7 @@ def _look(now: int, cache: int, caller: int, replica: int, rules: Rules, state: 
     return DELAYED if rules.joined and now < state[caller, _BUSY] else CALLS
 
 
-@njit(cache=True)
+@compiled
 def _tally(kind: int, calls: bool, unchanged: bool, found: Integers) -> None:
     if kind != CALLS:
         found[kind] += 1
@@ -162,7 +162,7 @@ def _tally(kind: int, calls: bool, unchanged: bool, found: Integers) -> None:
         found[UNCHANGED] += unchanged
 
 
-@njit(cache=True)
+@compiled
 def _begin_lives(
     life: int, generation: int, cache: int, replica: int, rules: Rules, state: NDArray[np.int64]
 ) -> None:
@@ -177,7 +177,7 @@ def _begin_lives(
             state[replica, _BUSY] = NEVER
 
 
-@njit(cache=True)
+@compiled
 def _land(request: int, kept: int, lands_us: int, ttl_us: int, rules: Rules, cache: Integers) -> None:
     """Keep what a call brought."""
     if kept == KEPT:
@@ -186,7 +186,7 @@ def _land(request: int, kept: int, lands_us: int, ttl_us: int, rules: Rules, cac
         cache[_EXPIRES], cache[_COPY] = lands_us + rules.negative_us, NEVER
 
 
-@njit(cache=True)
+@compiled
 def _lifetime(ttl_us: int, request: int, rules: Rules) -> int:
     """Return the TTL of what a call brings, with its jitter: SplitMix64 of the request's number."""
     if rules.jitter == 0:
@@ -198,7 +198,7 @@ def _lifetime(ttl_us: int, request: int, rules: Rules) -> int:
     return int(ttl_us * (1 + rules.jitter * (2 * drawn - 1)))
 
 
-@njit(cache=True)
+@compiled
 def _forget(state: NDArray[np.int64], rows: int) -> None:
     """Make the state that of a key that was never asked for."""
     for row in range(rows):

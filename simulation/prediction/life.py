@@ -34,6 +34,14 @@ class Life:
         times = np.arange(every_us / 2, span_us, every_us).astype(np.int64)
         return cls(tuple(times.tolist()), round(min(step_s * 1e6, every_us / replicas)))
 
+    def restarts(self, replicas: int) -> list[tuple[int, int]]:
+        """Return when each replica is replaced, in order of time: (µs, which)."""
+        return sorted(
+            (at_us + replica * self.step_us, replica)
+            for at_us in self.deployed_us
+            for replica in range(replicas)
+        )
+
     def generations(self, at_us: Integers, replicas: Replicas) -> NDArray[np.int32]:
         """Return how often each request's replica was replaced before it."""
         began_us = at_us - replicas.astype(np.int64) * self.step_us

@@ -126,6 +126,9 @@ class Deployed:
 class Source(Protocol):
     """What tells the outcomes of a traffic: replays of its requests, or formulas."""
 
+    def at_memory(self, total: int) -> Source:
+        """Return what tells outcomes where all caches together have so many bytes."""
+
     def seeds(self, replicas: int) -> int:
         """Return over how many assignments of requests to replicas outcomes are averaged."""
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from simulation.prediction.counting import Caching, Counts, Topology, count
 from simulation.prediction.life import Life
+from simulation.prediction.limited import Memory, count_limited
 from simulation.prediction.outcomes import Deployed, Outcome, standard_error
 from simulation.prediction.routing import RANDOM, Replicas, Routing, route
 from simulation.prediction.stream import HOUR_US, Stream
@@ -31,7 +32,8 @@ def seeds_for(requests: int, routing: Routing, replicas: int) -> int:
 class Replays:
     """Replays of one stream with one routing and one way of caching; what was counted is remembered.
 
-    `steady`: the first TTL fills caches, and is not counted. `most_seeds` bounds what is averaged.
+    `steady`: the first TTL fills caches, and is not counted; `most_filling` is the largest share of the
+    stream that is spent so. `most_seeds` bounds what is averaged.
     """
 
     stream: Stream
@@ -40,8 +42,16 @@ class Replays:
     deploys_per_day: float = 0.0
     steady: bool = False
     most_seeds: int = _MOST_SEEDS
+    memory: Memory | None = None
+    most_filling: float = 1.0
     _routes: dict[tuple[int, int], Replicas] = field(default_factory=dict, repr=False)
     _known: dict[tuple[object, ...], list[Outcome]] = field(default_factory=dict, repr=False)
+
+    def at_memory(self, total: int) -> Replays:
+        """Return replays of the same where all caches together have so many bytes; of one seed."""
+        assert self.memory is not None, "entries have sizes"
+        memory = Memory(self.memory.entries, total=total)
+        return dataclasses.replace(self, memory=memory, most_seeds=1, _known={})
 
     def seeds(self, replicas: int) -> int:
         """Return over how many assignments of requests to replicas outcomes are averaged."""
@@ -49,8 +59,10 @@ class Replays:
 
     def hours(self, ttl_s: float) -> float:
         """Return how many hours are counted."""
-        skipped_us = ttl_s * 1e6 if self.steady else 0.0
-        return max(0.0, (self.stream.span_us - skipped_us) / HOUR_US)
+        return max(0.0, self.stream.span_us / HOUR_US - self._filling_s(ttl_s) / 3600)
+
+    def _filling_s(self, ttl_s: float) -> float:
+        return min(ttl_s, self.most_filling * self.stream.span_us / 1e6) if self.steady else 0.0
 
     def outcomes(
         self,
@@ -64,7 +76,7 @@ class Replays:
         """Return an outcome for each TTL. `life` takes the place of the regular deployments."""
         if life is None:
             life = Life.regular(self.deploys_per_day, self.stream.span_us, replicas)
-        # Without a limit of memory a cache in the process holds what a sidecar holds.
+        # A cache in the process is taken to hold what a sidecar holds.
         topology = "sidecar" if topology == "process" else topology
         asked = (topology, replicas, tuple(ttls_s), l1_s, life)
         if asked not in self._known:
@@ -75,18 +87,24 @@ class Replays:
         self, topology: Topology, replicas: int, ttls_s: Sequence[float], l1_s: float, life: Life
     ) -> list[Outcome]:
         caching = dataclasses.replace(self.caching, l1_s=l1_s)
+        limited = self.memory if self.memory is not None and self.memory.binds(topology, replicas) else None
         # A shared cache whose calls are joined by all, or take no time, does not know of replicas.
         alike = topology == "separate" and (caching.lease or caching.fill_s == 0) and l1_s == 0
         alone = topology == "none" or alike
-        from_s = ttls_s if self.steady else None
+        from_s = [self._filling_s(ttl_s) for ttl_s in ttls_s]
         counted: list[Counts] = []
         for seed in range(1 if alone and caching.jitter == 0 else self.seeds(replicas)):
             routed = self._route(1 if alone else replicas, seed)
-            counted.append(
-                count(
+            if limited is not None:
+                found = count_limited(
+                    self.stream, topology, caching, ttls_s, routed, limited,
+                    callers=1 if alone else replicas, life=life, count_from_s=from_s,
+                )  # fmt: skip
+            else:
+                found = count(
                     self.stream, topology, caching, ttls_s, routed, life=life, count_from_s=from_s, seed=seed
                 )
-            )
+            counted.append(found)
         return [Outcome.of(counted, at, self.hours(ttl_s)) for at, ttl_s in enumerate(ttls_s)]
 
     def deployed(self, topology: Topology, replicas: int, ttl_s: float, *, l1_s: float = 0.0) -> Deployed:
@@ -95,7 +113,7 @@ class Replays:
         life = Life.regular(self.deploys_per_day or 1.0, span_us, replicas)
         if not life.deployed_us:
             life = dataclasses.replace(life, deployed_us=(span_us // 2,))
-        from_us = ttl_s * 1e6 if self.steady else 0.0
+        from_us = self._filling_s(ttl_s) * 1e6
         counted = sum(at_us >= from_us for at_us in life.deployed_us)
         with_it, without = (
             self.outcomes(topology, replicas, [ttl_s], l1_s=l1_s, life=each)[0].calls.sum(axis=1)

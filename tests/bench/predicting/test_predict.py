@@ -159,3 +159,41 @@ def test_crossings_are_where_the_means_are_equal() -> None:
         again = predict(ask(options))
         sidecar, separate = (again.point(name).mean_ms for name in (again.own.sidecar, again.own.separate))
         assert sidecar == pytest.approx(separate, rel=2e-3)
+
+
+def test_shares_of_a_memory_make_more_calls_than_the_whole_of_it(log: Path) -> None:
+    """60 paths of 1,000 bytes: all together they are less than a tenth of a megabyte."""
+    total = f"{4 * 1_100_000 + 40_000}B"
+    found = run("--log", str(log), "--ttl", "1h", "--replicas", "4", "--memory-total", total)
+    points = {point["topology"]: point for point in found["points"]}
+    assert points["sidecar"]["maxmemory"] == (4 * 1_100_000 + 40_000) // 4
+    assert points["sidecar"]["evicted"] > 0
+    assert points["separate"]["evicted"] == 0
+    assert any("evicted" in note for note in found["notes"])
+    ratios = [each["hit_ratio"] for each in found["memory"]]
+    assert [each["separate"] for each in ratios] == sorted(each["separate"] for each in ratios)
+    assert ratios[0]["sidecar"] < ratios[-1]["sidecar"]
+
+
+def test_a_cache_in_front_answers_part_of_the_hits(log: Path) -> None:
+    found = run("--log", str(log), "--ttl", "1h", "--replicas", "2", "--l1", "10m")
+    points = {(point["topology"], point["l1_s"]): point for point in found["points"]}
+    for topology in ("sidecar", "separate"):
+        front, plain = points[topology, 600.0], points[topology, 0.0]
+        assert front["upstream_calls"] == plain["upstream_calls"]
+        assert 0 < front["l1_hits"] < front["hits"] == plain["hits"]
+        assert front["mean_ms"] < plain["mean_ms"]
+
+
+def test_calls_that_a_304_answers_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    one = '192.0.2.1 - - [14/Mar/2025:{:02}:{:02}:00 +0000] "GET /a HTTP/1.1" 200 10'
+    path.write_text("\n".join(one.format(hour, minute) for hour in range(3) for minute in range(60)) + "\n")
+    found = run(
+        "--log", str(path), "--ttl", "5s", "--replicas", "2", "--quota", "60", "--set", "cache.revalidate=1d"
+    )
+    points = {point["topology"]: point for point in found["points"]}
+    assert points["separate"]["upstream_calls"] == points["sidecar"]["upstream_calls"] == 180
+    assert (points["separate"]["quota_calls"], points["sidecar"]["quota_calls"]) == (1, 2)
+    assert "count against the quota" in found["answer"]
+    assert "both fit" in found["answer"]
