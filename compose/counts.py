@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from compose.stack import AppCounts, StackError, UpstreamCounts
+from scenarios.contract import OUR_APP, App
 
 _TIMEOUT_S: Final = 5.0
 
@@ -49,7 +50,7 @@ def get(
         connection.close()
 
 
-def ready(url: str, path: str = "/readyz") -> bool:
+def ready(url: str, path: str = OUR_APP.ready) -> bool:
     """Tell whether a server answers that it is ready."""
     try:
         return get(url, path)[0] == 200
@@ -73,8 +74,10 @@ def app_counts(targets: Sequence[str]) -> AppCounts:
 class Replica:
     """A connection to one replica: what it asks is answered by this very process, whoever shares its port."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, app: App = OUR_APP) -> None:
         self._url = url
+        self._metrics = app.contract.metrics or "/"  # one without is not asked
+        self._counters = app.counters
         self._connection = _connection(url)
 
     def __enter__(self) -> Replica:
@@ -92,26 +95,28 @@ class Replica:
             StackError: it does not answer, or not with the app's metrics.
         """
         try:
-            self._connection.request("GET", "/metrics")
+            self._connection.request("GET", self._metrics)
             response = self._connection.getresponse()
             status, text = response.status, response.read().decode()
             families = list(text_string_to_metric_families(text)) if status == 200 else []
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise StackError(f"the replica at {self._url} does not tell its metrics: {error}") from error
-        if all(family.name != "cache_requests" for family in families):
+        names = self._counters
+        # The format's own name of a counter has no suffix (OpenMetrics, section 5.1).
+        if all(family.name != names.requests.removesuffix("_total") for family in families):
             raise StackError(
-                f"the replica at {self._url} does not tell its metrics: /metrics (status {status}) has no "
-                "cache_requests_total"
+                f"the replica at {self._url} does not tell its metrics: {self._metrics} (status {status}) "
+                f"has no {names.requests}"
             )
         outcomes: Counter[str] = Counter()
         calls = errors = 0
         for family in families:
             for sample in family.samples:
-                if sample.name == "cache_requests_total":
+                if sample.name == names.requests:
                     outcomes[sample.labels["outcome"]] += int(sample.value)
-                elif sample.name == "upstream_requests_total":
+                elif sample.name == names.calls:
                     calls += int(sample.value)
-                elif sample.name == "cache_redis_errors_total":
+                elif sample.name == names.redis_errors:
                     errors += int(sample.value)
         return AppCounts({name: count for name, count in outcomes.items() if count}, calls, errors)
 

@@ -75,4 +75,33 @@ class Contract(BaseModel):
         return self.path.partition(KEY)[0]
 
 
-OURS: Final = Contract()
+class Counters(BaseModel):
+    """The Prometheus counters of a service, by what they count."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests: str = Field("cache_requests_total", description="Requests, by the label `outcome`.")
+    calls: str = Field("upstream_requests_total", description="Calls of the upstream.")
+    redis_errors: str = Field("cache_redis_errors_total", description="Commands that Redis did not answer.")
+
+
+class App(BaseModel):
+    """A service that the bench deploys: how it is started, watched, counted and called.
+
+    `image` is for containers, `application` and `protocol` for local processes under uvicorn.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: str = "sidecar-bench/app"
+    application: str = Field("app.main:app", description="The ASGI application, as uvicorn names it.")
+    protocol: str = Field("app.hits:Hits", description="What uvicorn reads requests with (`--http`).")
+    port: int = Field(8000, description="Where a container listens.")
+    alive: str = Field("/healthz", description="Answers 200 while the process serves.")
+    ready: str = Field("/readyz", description="Answers 200 once requests may come; asks Redis, too.")
+    counters: Counters = Counters()
+    contract: Contract = Contract()
+
+
+OUR_APP: Final = App()
+OURS: Final = OUR_APP.contract

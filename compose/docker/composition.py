@@ -11,6 +11,7 @@ from compose.app_environment import app_environment
 from compose.credentials import ACL, PASSWORD, USER
 from compose.stack import UnsuitableError
 from compose.stub_log import stub_log
+from scenarios.contract import OUR_APP
 from scenarios.model import Resources, Variant
 from traffic.logs.handing import answers_of
 
@@ -23,6 +24,7 @@ CONTROL: Final = "link.sock"  # by which the relay takes commands, in the folder
 _CLOSED: Final = {"internal": True, "driver_opts": {"com.docker.network.bridge.inhibit_ipv4": "true"}}
 _MOST_FILLED: Final = 0.8  # of a task's memory, by Redis's data: buffers and the app need the rest
 _REDIS_PORT: Final = 6379
+_UPSTREAM: Final = f"http://upstream:{OUR_APP.port}"  # the stub listens where the app does
 _ANSWERS: Final = Path("/srv/answers")
 _SOCKET: Final = "/run/redis/redis.sock"
 
@@ -102,7 +104,7 @@ def compose_file(variant: Variant, seed: int, placement: Placement) -> dict[str,
     for name, service in services.items():
         service["labels"] = dict(placement.labels)
         if name in placement.ports:
-            service["ports"] = [f"127.0.0.1:{placement.ports[name]}:8000"]
+            service["ports"] = [f"127.0.0.1:{placement.ports[name]}:{OUR_APP.port}"]
         service["cpuset"] = ",".join(str(cpu) for cpu in placement.cpus) or None
     labelled = {"labels": dict(placement.labels)}
     whole: dict[str, Any] = {
@@ -142,7 +144,7 @@ def _upstream(variant: Variant, seed: int) -> Service:
 
 
 def _app(variant: Variant, number: int) -> Service:
-    environment = app_environment(variant, "http://upstream:8000")
+    environment = app_environment(variant, _UPSTREAM)
     service = _part("app") | {"networks": ["outside"]}
     if variant.layout.has_redis:
         service["secrets"] = [PASSWORD]

@@ -18,6 +18,7 @@ from compose.host.children import free_port
 from compose.host.waiting import await_condition
 from compose.link.control import LinkControl
 from compose.stack import AppCounts, StackError
+from scenarios.contract import OUR_APP
 from scenarios.model import Variant
 
 _READY_S: Final = 30.0
@@ -90,7 +91,7 @@ class Fleet:
         """Wait until everything that was put up is ready."""
         self._await("upstream", "/_stub/counts")
         for number in self.numbers:
-            self._await(f"app-{number}", "/readyz")
+            self._await(f"app-{number}", OUR_APP.ready)
         self._address()
 
     def start_replica(self, number: int) -> str:
@@ -99,7 +100,7 @@ class Fleet:
             self.numbers = sorted([*self.numbers, number])
         self._describe()
         self.project.up(*self.task(number))
-        self._await(f"app-{number}", "/readyz")
+        self._await(f"app-{number}", OUR_APP.ready)
         self._dead.discard(number)
         self._address()
         return self.url(f"app-{number}")

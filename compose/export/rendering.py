@@ -8,7 +8,8 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from compose.credentials import ACL, PASSWORD, TOKEN, USER, acl
-from compose.export.service import APP_PORT, REDIS_PORT, Service
+from compose.export.service import REDIS_PORT, Service
+from scenarios.contract import OUR_APP
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _MOST_TO_LEAST: Final = 4  # replicas: how far autoscaling may go
@@ -30,7 +31,7 @@ def render(template: str, service: Service, **facts: object) -> str:
     return environment.get_template(template).render(
         service=service,
         most_replicas=service.replicas * _MOST_TO_LEAST,
-        app_port=APP_PORT,
+        our_app=OUR_APP,
         redis_port=REDIS_PORT,
         user=USER,
         password_file=PASSWORD,

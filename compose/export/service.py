@@ -15,7 +15,6 @@ from scenarios.model import Scenario, Variant
 from scenarios.sizes import Sizes, sizes
 
 REDIS_PORT: Final = 6379
-APP_PORT: Final = 8000
 
 
 @dataclass(frozen=True)

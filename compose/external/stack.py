@@ -27,7 +27,7 @@ from compose.stack import (
     UpstreamCounts,
     Usage,
 )
-from scenarios.contract import OURS, Contract
+from scenarios.contract import OUR_APP, OURS, Contract
 from scenarios.model import Variant
 
 # Whoever answers at one address for several replicas is told by answers that differ: behind a fair coin,
@@ -88,8 +88,8 @@ def check_answers(label: str, url: str, calls: Calls | None = None) -> None:
             continue
         if not ready and (status in _CREDENTIALS or 300 <= status < 400):
             raise StackError(_not_as_asked(label, url, path, status))
-        # A path that its upstream does not have is an answer; a service without /healthz says 404, too.
-        if status < 300 or (path != "/healthz" and status < 500):
+        # A path that its upstream does not have is an answer; a service without the first path says 404, too.
+        if status < 300 or (path not in ready[:1] and status < 500):
             return
         said.append(f"{path}: status {status}")
     raise StackError(
@@ -158,7 +158,7 @@ class TargetDeployment(Deployment):
             self._counted += self._since(before, now)
         self._note(
             f"{self._label}: upstream calls are those that the app counted itself "
-            "(upstream_requests_total); there is no stub behind a target that would count them again."
+            f"({OUR_APP.counters.calls}); there is no stub behind a target that would count them again."
         )
         return self._counted
 

@@ -17,6 +17,7 @@ from compose.host.redis_binary import RedisBinary
 from compose.link.control import LinkControl
 from compose.stack import StackError
 from compose.stub_log import stub_log
+from scenarios.contract import OUR_APP
 from scenarios.model import Variant
 from traffic.logs.handing import answers_of
 
@@ -123,7 +124,7 @@ class Servers:
     def app(self, number: int, upstream_url: str, redis: Address | None, port: int = 0) -> Server:
         """Start a replica; at the port of an earlier one, where one is given, it is ready and takes all."""
         environment = self.app_environment(upstream_url, redis)
-        return self._http(f"app-{number}", "app.main:app", "app.hits:Hits", environment, port)
+        return self._http(f"app-{number}", OUR_APP.application, OUR_APP.protocol, environment, port)
 
     def app_environment(self, upstream_url: str, redis: Address | None) -> dict[str, str]:
         """Return all of the app's variables."""
@@ -173,7 +174,7 @@ class Servers:
         """Start a Redis that has ended, where it was; it is ready on return."""
         redis.child = self._run_redis(redis.name, redis.settings)
 
-    def await_http(self, server: Server, path: str = "/readyz") -> None:
+    def await_http(self, server: Server, path: str = OUR_APP.ready) -> None:
         """Wait until a server listens and says that it is ready."""
         # An earlier server at the same port could be the one that says so.
         self._children.await_ready(
