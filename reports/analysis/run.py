@@ -211,14 +211,14 @@ def _stack_notes(measures: Sequence[Measures]) -> list[str]:
     dropped = sum(trial.record.load.dropped for trial in measures)
     if dropped:
         notes.append(
-            f"{dropped} messages that reached the load's master were no worker's, and were dropped "
+            f"{dropped} messages to the load's master were not from a worker and were dropped "
             "(logs/load.log)."
         )
     return notes
 
 
 def _median_notes(scenario: Scenario, values: Values) -> Sequence[str]:
-    """Warn of medians that stand on the edge between hits and misses, where they mean little."""
+    """Warn about medians on the edge between hits and misses, which mean little."""
     edge = [
         variant.id
         for variant in scenario.variants
@@ -227,6 +227,6 @@ def _median_notes(scenario: Scenario, values: Values) -> Sequence[str]:
     if not edge:
         return []
     return [
-        f"About half of the requests were hits in {', '.join(edge)}: the median latency then falls now among "
-        "the hits, now among the misses. Compare hits with hits."
+        f"About half of the requests were hits in {', '.join(edge)}: their median latency is sometimes "
+        "a hit and sometimes a miss. Compare the median latency of hits instead."
     ]

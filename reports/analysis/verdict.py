@@ -12,10 +12,10 @@ from reports.summary import refusals
 from reports.summary.model import Comparison, Decision, Refused, ThresholdResult, VariantSummary
 from scenarios.metrics import BY_NAME, DECISIVE, Kind, Metric
 
-# What the sentence speaks of, in this order; the other metrics are in the table. Hits apart, because the
-# median of all requests mixes hits with misses; not the hit ratio, which says what the calls say.
+# The metrics in the sentence, in this order; the others are in the table. Hits have their own metric,
+# because the median of all requests mixes hits and misses. The hit ratio would repeat the calls.
 _SPOKEN: Final = ("upstream_calls_per_1000", "hit_p50_ms", "p50_ms", "p99_ms")
-# How a difference is said where it is not "has a lower" or "has a higher".
+# Verbs for metrics that do not use "has a lower" or "has a higher".
 _VERBS: Final = {
     "upstream_calls_per_1000": ("makes fewer", "makes more"),
     "upstream_reduction": ("has fewer", "has more"),
@@ -32,13 +32,13 @@ def sentence(
     refused: Sequence[Refused] = (),
     variants: Sequence[VariantSummary] = (),
 ) -> str:
-    """Say what the run has found.
+    """Return the verdict of a run.
 
-    `blocks`: in how many anything could be believed. `without`: the kinds of figures that no trial has that
-    could be believed; `refused` says why. `variants`: the figures of one that is not compared.
+    `blocks`: how many have valid figures. `without`: the kinds of figures that are valid in no trial;
+    `refused` says why. `variants`: the figures of one that is not compared.
     """
     if blocks == 0:
-        return f"Nothing can be said: none of the {trials} trials is valid. The reasons are listed by trial."
+        return f"No result: none of the {trials} trials is valid. The reasons are listed by trial."
     missing = [_missing(kind, trials, refused) for kind in without]
     if not compared:
         return " ".join([*map(_alone, variants), "There is nothing to compare it with.", *missing])
@@ -58,7 +58,7 @@ def _alone(variant: VariantSummary) -> str:
 
 def _found(compared: Sequence[Compared], blocks: int, without: Container[Kind]) -> str:
     if blocks < LEAST_BLOCKS:
-        return f"Nothing is decided: it takes {LEAST_BLOCKS} valid blocks, and this run has {blocks}."
+        return f"Nothing is decided: a decision needs {LEAST_BLOCKS} valid blocks, but this run has {blocks}."
     main = _placements(compared)
     return _of_one(main[0], without) if len(main) == 1 else _of_many(main, without)
 
@@ -75,11 +75,11 @@ def long_run(compared: Sequence[Compared], variants: Sequence[VariantSummary]) -
 
 
 def _missing(kind: Kind, trials: int, refused: Sequence[Refused]) -> str:
-    """Say that no latency, or no count, of a run could be believed, and why."""
+    """Say that no latency, or no count, of a run is valid, and why."""
     what = {"times": "latencies", "counts": "hit ratios, calls or errors"}[kind]
     why = refusals.without(refused, kind)
     because = f" ({why.reason})" if why is not None else ""
-    return f"None of the {trials} trials has {what} that can be believed{because}."
+    return f"None of the {trials} trials has valid {what}{because}."
 
 
 def _placements(compared: Sequence[Compared]) -> list[Compared]:
@@ -111,24 +111,38 @@ def _spoken(compared: Sequence[Compared], without: Container[Kind]) -> list[str]
 
 def _of_one(found: Compared, without: Container[Kind]) -> str:
     a, b = name(found.pair)
-    said: dict[Decision, list[str]] = {"better": [], "worse": [], "equivalent": [], "undecided": []}
+    differ: dict[Decision, list[str]] = {"better": [], "worse": []}
+    same: dict[Decision, list[Metric]] = {"equivalent": [], "undecided": []}
     open_ = []
-    for metric in _spoken([found], without):
-        comparison = found.of(metric)
-        if comparison is not None:
-            said[comparison.decision].append(_phrase(BY_NAME[metric], comparison))
+    for metric in map(BY_NAME.__getitem__, _spoken([found], without)):
+        comparison = found.of(metric.name)
+        if comparison is None:
+            continue
+        if comparison.decision in differ:
+            differ[comparison.decision].append(_phrase(metric, comparison))
+        else:
+            same[comparison.decision].append(metric)
             open_ += [comparison] if comparison.decision == "undecided" and comparison.blocks else []
-    differ = said["better"] + said["worse"]
-    rest = [f"{word} in {_listed(said[word])}" for word in ("equivalent", "undecided") if said[word]]
+    phrases = differ["better"] + differ["worse"]
+    rest = _listed([_state(metrics, word) for word, metrics in same.items() if metrics] or [""])
     far = f" ({how_far(open_)} to decide)" if open_ else ""
-    opening = f"Compared with {a}, {b}"
-    if not differ:
-        return f"{opening} is {_listed(rest)}{far}."
-    return f"{opening} {_listed(differ)}." + (f" It is {_listed(rest)}{far}." if rest else "")
+    if not phrases:
+        return f"No difference was found between {a} and {b}: {rest}{far}."
+    return f"Compared with {a}, {b} {_listed(phrases)}." + (f" {_capital(rest)}{far}." if rest else "")
+
+
+def _state(metrics: Sequence[Metric], word: str) -> str:
+    """Return `the median latency and 99th percentile are equivalent`."""
+    several = len(metrics) > 1 or metrics[0].name in _VERBS
+    return f"the {_listed([metric.label for metric in metrics])} {'are' if several else 'is'} {word}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def how_far(open_: Sequence[Comparison | ThresholdResult]) -> str:
-    """Say how many more blocks would decide what is undecided, were all to stay as it is."""
+    """Say how many more blocks would decide what is undecided if everything stayed the same."""
     wanted = [undecided.more_blocks for undecided in open_]
     known = [blocks for blocks in wanted if blocks is not None]
     if len(known) < len(wanted):
@@ -138,12 +152,12 @@ def how_far(open_: Sequence[Comparison | ThresholdResult]) -> str:
 
 
 def open_threshold(result: ThresholdResult) -> str:
-    """Say how many more blocks would decide a threshold; empty where it is decided, or was not measured."""
+    """Say how many more blocks would decide a threshold; empty if it is decided, or was not measured."""
     return how_far([result]) if result.outcome == "undecided" and result.value is not None else ""
 
 
 def findable(comparisons: Sequence[Comparison]) -> str:
-    """Say how small a difference the run would have found in each metric that decides; empty if unknown."""
+    """State the smallest detectable difference of each deciding metric; empty if unknown."""
     parts = []
     for metric in map(BY_NAME.__getitem__, DECISIVE):
         known = [
@@ -155,9 +169,9 @@ def findable(comparisons: Sequence[Comparison]) -> str:
 
 
 def _phrase(metric: Metric, comparison: Comparison) -> str:
-    """Name a metric; where a difference was found, say which way, and by how much ± half its interval."""
+    """State the direction and size of a difference, ± half its interval."""
     difference = comparison.difference
-    if comparison.decision in ("equivalent", "undecided") or difference is None or comparison.ci95 is None:
+    if difference is None or comparison.ci95 is None:
         return metric.label
     half = (comparison.ci95[1] - comparison.ci95[0]) / 2
     number, _, unit = metric.text(difference, sign=True).partition(" ")
@@ -178,7 +192,7 @@ def _of_many(compared: Sequence[Compared], without: Container[Kind]) -> str:
 
 
 def _opening(pairs: Sequence[Pair]) -> str:
-    """Say what is compared with what, in as few words as cover all pairs."""
+    """State briefly what is compared with what, for all pairs."""
     if len(named := {name(pair) for pair in pairs}) == 1:
         ((a, b),) = named
         return f"{len(pairs)} comparisons of {b} with {a}"

@@ -15,7 +15,7 @@ from scenarios.model import Scenario
 _FEW: Final = 16
 _MOST_NAMED: Final = 4
 TARGETS: Final = (
-    "Running services keep what they have cached, and nobody knows whether that is the long run. Upstream"
+    "Running services keep what they have cached, which may not represent the long run. Upstream"
     " calls per hour are therefore not extrapolated; sidecar-bench cost computes them for a scenario of "
     "the same traffic."
 )

@@ -54,13 +54,13 @@ def of_all(variants: Sequence[VariantSummary]) -> str:
     if not apart:
         return "Computed and measured upstream calls agree."
     return (
-        f"Computed and measured upstream calls do not agree for {', '.join(apart)}: the trials did something "
-        "other than the formulas assume. Do not rely on either before you know what."
+        f"Computed and measured upstream calls do not agree for {', '.join(apart)}: the trials differ from "
+        "the assumptions of the formulas. Do not rely on either before you know why."
     )
 
 
 def start_of(variants: Sequence[VariantSummary]) -> str:
-    """Say what a reader has to know of how trials began; empty where they began as in the long run."""
+    """Explain how trials began; empty if they began as in the long run."""
     starts = {variant.start for variant in variants if topologies.of(variant.topology).cached}
     if "cold" in starts:
         return (
@@ -69,8 +69,8 @@ def start_of(variants: Sequence[VariantSummary]) -> str:
         )
     if "unknown" in starts:
         return (
-            "The trials began with whatever the running services had cached. Nobody knows whether that is "
-            "the long run, so nothing is extrapolated."
+            "The trials began with what the running services had cached, which may not represent "
+            "the long run. Nothing is extrapolated."
         )
     return ""
 
@@ -107,9 +107,9 @@ def _unmeasured(variant: VariantSummary) -> str:
         return f"Its trials show a {COLD}."
     if variant.start == "unknown":
         if not variant.counts_trials:
-            return "No trial of it counts."
-        return "Its trials began with caches of which nothing is known."
-    return "No trial of it counts."
+            return "It has no valid trial."
+        return "The contents of its caches at the start are not known."
+    return "It has no valid trial."
 
 
 def _unknown(variant: VariantSummary) -> str:

@@ -47,7 +47,7 @@ def decide(
     open_ = list(_open(scenario, compared))
     doubtful = [result for result in kept if result.outcome == "undecided"]
     names = (
-        *(f"{label(found.metric)} of {found.b} against {found.a}" for found in open_),
+        *(f"{label(found.metric)} of {found.b} compared with {found.a}" for found in open_),
         *(f"{result.text} ({result.variant})" for result in doubtful),
     )
     more = _more(scenario, open_, doubtful)
@@ -55,18 +55,18 @@ def decide(
         return Decision(True, f"all {looks[-1]} blocks are done", done, names, more)
     following = next(look for look in looks if look > done)
     if done not in looks and not spent:
-        reason = f"the next look is after block {following}"
+        reason = f"the next interim analysis is after block {following}"
         return Decision(False, reason, done, names, more, looked=False)
     if not names:
         return Decision(True, f"every comparison is decided after {done} blocks", done, (), None)
     said = names[0] if len(names) == 1 else f"{len(names)} comparisons, {names[0]} among them,"
     decided = not doubtful and all(found.decision != "undecided" for found in open_)
-    why = f"{said} not as precise as asked" if decided else f"{said} not decided yet"
+    why = f"{said} not as precise as requested" if decided else f"{said} not decided yet"
     if spent:
         budget_s = scenario.schedule.budget
         ended = f"{refused}, and so it ended" if refused else f"the budget of {budget_s:g} s was spent"
         return Decision(True, f"{ended} after {done} blocks; {why}", done, names, more)
-    return Decision(False, f"{why}; the next look is after block {following}", done, names, more)
+    return Decision(False, f"{why}; the next interim analysis is after block {following}", done, names, more)
 
 
 def _open(scenario: Scenario, compared: Iterable[Compared]) -> Iterator[Comparison]:

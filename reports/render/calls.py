@@ -54,7 +54,7 @@ def quotas(analysis: Analysis) -> Table:
         if found is not None:
             cells = [_allowance(variant, quota.Allowance(each, found.value)) for each in shown]
             rows.append([Cell(variant.id), Cell(number(found.value), found.basis), *cells])
-    heads = ["Variant", "Calls an hour", *(f"Quota of {allowed:,} an hour" for allowed in shown)]
+    heads = ["Variant", "Calls an hour", *(f"Quota of {allowed:,} per hour" for allowed in shown)]
     return Table("quotas", heads, rows)
 
 

@@ -15,14 +15,14 @@ _HITS: Final = BY_NAME["hit_ratio"]
 _WORDS: Final = {
     "cold": "Cold start",
     "expired": "Expiry",
-    "concurrent": "A call under way",
-    "evicted": "Evicted, at most",
+    "concurrent": "A call in progress",
+    "evicted": "Evicted (at most)",
     "unstored": "Never stored",
     "lost": "Lost: evicted or never stored",
-    "other": "Failed, or past Redis",
+    "other": "Failed, or bypassed Redis",
 }
 _ALWAYS: Final = ("expired", "concurrent")
-_ABSENT: Final = "Not there at the start"
+_ABSENT: Final = "Not cached at the start"
 
 
 def hits(analysis: Analysis) -> Table:
@@ -36,8 +36,8 @@ def hits(analysis: Analysis) -> Table:
         for cause, label in _WORDS.items()
         if cause in always or any(one.parts[cause].value or one.parts[cause].spread for one in found)
     ]
-    rows.append([Cell("Hit ratio in all"), *(_points(one.total) for one in found)])
-    rows.append([Cell("What one shared cache would avoid"), *(_points(one.sharing) for one in found)])
+    rows.append([Cell("Hit ratio in total"), *(_points(one.total) for one in found)])
+    rows.append([Cell("Avoidable by one shared cache"), *(_points(one.sharing) for one in found)])
     return Table("hit-causes", heads, rows if found else [])
 
 
@@ -53,7 +53,7 @@ def long_run(analysis: Analysis) -> Table:
         for cause in ("expired", "concurrent", "evicted")
         if cause != "evicted" or any(found.parts[cause].value for _, found in known)
     ]
-    rows.append([Cell("Hit ratio in all"), *(_computed(found.total.value) for _, found in known)])
+    rows.append([Cell("Hit ratio in total"), *(_computed(found.total.value) for _, found in known)])
     return Table(
         "hit-long-run", ["Cause", *(f"{one.b} − {one.a}" for one, _ in known)], rows if known else []
     )
@@ -86,7 +86,7 @@ def theory(analysis: Analysis) -> Table:
         "Hit ratio",
         "by theory",
         "off by",
-        "Upstream calls a trial",
+        "Upstream calls per trial",
         "by theory",
         "z",
         "Fill time",

@@ -34,7 +34,7 @@ def unknown(scenario: Scenario, traffic: Mapping[str, Traffic], *, measured: boo
     remedy = (
         "repeat the run with schedule.start: steady"
         if measured
-        else "run the scenario with a steady start, then give --run last"
+        else "run the scenario with a steady start, then use --run last"
     )
     return [
         f"{variant.id}: the long run is not computed, because {longrun.why_not(variant)}; {remedy}."
@@ -54,7 +54,8 @@ def short_of_memory(variants: Sequence[Variant]) -> str:
     if not short:
         return ""
     return (
-        f"Redis has no room for all paths in {', '.join(short)} and evicts copies before their TTL is over. "
+        f"Redis does not have enough memory for all paths in {', '.join(short)} and evicts copies before "
+        "their TTL ends. "
         "Their calls are those of a simulated LRU. With a larger cache.maxmemory there are fewer."
     )
 

@@ -30,7 +30,7 @@ def attribution(analysis: Analysis) -> Table:
         [Cell(label[:1].upper() + label[1:]), *(_part(one, term) for one in found)]
         for term, label in terms.items()
     ]
-    rows.append([Cell("Mean latency in all"), *(_milliseconds(one.total) for one in found)])
+    rows.append([Cell("Mean latency in total"), *(_milliseconds(one.total) for one in found)])
     return Table("attribution", heads, rows)
 
 
@@ -92,7 +92,7 @@ def spread(analysis: Analysis) -> Table:
         "Between blocks",
         "Within blocks",
         "of which sampling",
-        "Smallest effect found",
+        "Smallest detectable effect",
         "Blocks wanted",
         "Or trials of",
     ]
@@ -104,7 +104,7 @@ def _length(found: Spread) -> Cell:
     if found.duration_wanted_s is None:
         return Cell("–", "not known")
     if math.isinf(found.duration_wanted_s):
-        return Cell("–", "no length would do")
+        return Cell("–", "no length is enough")
     return Cell(f"{max(found.duration_wanted_s, 0.1):,.1f} s", "with the planned blocks")
 
 
@@ -113,11 +113,13 @@ def advice(spreads: Sequence[Spread]) -> str:
     longer = [BY_NAME[found.metric].label for found in spreads if found.longer_trials_help]
     if longer:
         return (
-            f"Most of the spread of {' and '.join(longer)} is due to how few requests a trial has: "
+            f"Most of the spread of {' and '.join(longer)} comes from the small number of requests per "
+            "trial: "
             "longer trials (schedule.duration) narrow the intervals."
         )
     return (
-        "Most of the spread lies between trials, not within: more blocks narrow intervals, not longer trials."
+        "Most of the spread is between trials, not within: more blocks narrow the intervals, longer trials "
+        "do not."
     )
 
 
@@ -151,7 +153,7 @@ def gates(analysis: Analysis) -> Table:
             _tally([gate for _, gate in each], said),
             _worst([(trial.record.id, gate) for trial, gate in each if _used(trial, gate)], len(bounds) > 1),
         ])  # fmt: skip
-    return Table("gates", ["Gate", "Bound", "Passed", "Worst of trials used"], rows)
+    return Table("gates", ["Gate", "Bound", "Passed", "Closest to the bound"], rows)
 
 
 def _protected(judged: Sequence[tuple[Measures, Gate]]) -> str:
@@ -171,7 +173,7 @@ def _worst(judged: Sequence[tuple[str, Gate]], by_trial: bool) -> Cell:
         return Cell("–")
     trial, gate = max(applicable, key=lambda one: one[1].strain or 0.0)
     if gate.strain is None:
-        return Cell("equal in all")
+        return Cell("equal in all trials")
     return Cell(gate.figure, f"{trial}, where {gate.bound}" if by_trial else trial)
 
 

@@ -64,7 +64,7 @@ def _comparisons(summary: Summary) -> str:
     found = {(one.a, one.b, one.metric): one for one in summary.comparisons}
     rows = [
         [
-            f"{_escaped(b)} against {_escaped(a)}",
+            f"{_escaped(b)} compared with {_escaped(a)}",
             *(_difference(metric, found.get((a, b, metric.name))) for metric in shown),
         ]
         for a, b in pairs

@@ -50,7 +50,7 @@ def compared(analysis: Analysis) -> Table:
     shown = [metric for metric in METRICS if metric.name not in ("p90_ms", "mean_ms", "upstream_reduction")]
     rows = []
     for found in analysis.compared:
-        row = [Cell(f"{found.pair.b.id} against {found.pair.a.id}", found.pair.setting)]
+        row = [Cell(f"{found.pair.b.id} compared with {found.pair.a.id}", found.pair.setting)]
         row += [_difference_and_word(metric, found.of(metric.name)) for metric in shown]
         rows.append(row)
     return Table("compared", ["Comparison", *(_capital(metric.label) for metric in shown)], rows)

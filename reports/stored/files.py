@@ -84,7 +84,7 @@ def _why(error: ValidationError, raw: Mapping[str, Any], remedy: str) -> str:
         named = [_place(each["loc"]) for each in errors]
         more = ", …" if len(named) > _MOST_NAMED else ""
         return (
-            f"has what this sidecar-bench ({_own_version()}) does not know: "
+            f"has fields that this sidecar-bench ({_own_version()}) does not know: "
             f"{', '.join(named[:_MOST_NAMED])}{more}; it was written by {_writer(raw)}: read it with that one"
         )
     first = errors[0]

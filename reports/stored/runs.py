@@ -32,7 +32,7 @@ class StoredTrial:
             ResultsError: the file is missing, damaged or not what `bench` writes.
         """
         path = self.folder / "requests.parquet"
-        remedy = f"remove the folder {self.folder} and continue with: sidecar-bench run --resume"
+        remedy = f"remove the folder {self.folder} and resume with: sidecar-bench run --resume"
         try:
             table = pq.read_table(path)
         except FileNotFoundError as error:
@@ -81,11 +81,11 @@ def read(folder: Path) -> StoredRun:
         if (trial / "trial.json").is_file():
             trials.append(StoredTrial(_trial_record(trial / "trial.json"), trial))
         else:
-            notes.append(f"{trial.name} was begun and never ended; it is left out.")
+            notes.append(f"{trial.name} did not finish and is excluded.")
     if not trials:
         raise ResultsError(
-            f"{folder}: no trial of this run has ended yet; "
-            f"continue with: sidecar-bench run --resume {folder.name}"
+            f"{folder}: no trial of this run has finished yet; "
+            f"resume it with: sidecar-bench run --resume {folder.name}"
         )
     trials.sort(key=lambda trial: (trial.record.block, trial.record.started, trial.record.attempt))
     notes.extend(sessions.notes(folder, record))
@@ -97,15 +97,14 @@ def _run_record(path: Path) -> RunRecord:
         return parse(RunRecord, path, "run the scenario again")
     except FileNotFoundError as error:
         raise ResultsError(
-            f"{path}: is missing, so {path.parent} is no run; "
-            "`sidecar-bench list` names those that are stored"
+            f"{path}: is missing, so {path.parent} is no run; `sidecar-bench list` shows the stored runs"
         ) from error
 
 
 def _run_end(path: Path) -> RunEnd | None:
     try:
         return parse(
-            RunEnd, path, f"remove it, and continue with: sidecar-bench run --resume {path.parent.name}"
+            RunEnd, path, f"remove it, and resume with: sidecar-bench run --resume {path.parent.name}"
         )
     except FileNotFoundError:
         return None
@@ -113,7 +112,7 @@ def _run_end(path: Path) -> RunEnd | None:
 
 def _trial_record(path: Path) -> TrialRecord:
     return parse(
-        TrialRecord, path, f"remove the folder {path.parent} and continue with: sidecar-bench run --resume"
+        TrialRecord, path, f"remove the folder {path.parent} and resume with: sidecar-bench run --resume"
     )
 
 
@@ -127,6 +126,7 @@ def put(path: Path, text: str) -> None:
         write_whole(path, text)
     except OSError as error:
         raise ResultsError(
-            f"{path}: cannot be written ({error.strerror}); make room or fix its permissions, then: "
+            f"{path}: cannot be written ({error.strerror}); free some space or fix its permissions, then "
+            "run: "
             f"sidecar-bench report {path.parent.name}"
         ) from error

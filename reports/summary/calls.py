@@ -13,10 +13,10 @@ class MeasuredCalls(Part):
     """Upstream calls per hour as trials with a steady start counted them."""
 
     value: float
-    ci95: Interval = Field(description="95% interval; docs/statistics.md tells how it is made.")
+    ci95: Interval = Field(description="95% interval; docs/statistics.md explains how it is computed.")
     ci95_from: Literal["blocks", "counts"] = Field(
-        description="blocks: Student's interval over blocks. counts: a Poisson count's, as so few calls were "
-        "counted, or in one block."
+        description="blocks: Student's interval over blocks. counts: that of a Poisson count, because few "
+        "calls were counted, or only in one block."
     )
 
 
@@ -25,12 +25,10 @@ class CallsPerHour(Part):
 
     value: float
     basis: Literal["computed", "measured"] = Field(
-        description="computed: by a formula, or a simulation of the traffic. measured: by trials that began "
-        "with the caches of a long-running service; nothing is extrapolated from a cold start."
+        description="computed: by a formula, or a simulation of the traffic. measured: in trials that began "
+        "with the caches of a long-running service. Cold starts are not extrapolated."
     )
-    measured: MeasuredCalls | None = Field(
-        description="Null where trials began cold, or with caches of which nothing is known."
-    )
+    measured: MeasuredCalls | None = Field(description="Null if trials began cold, or with unknown caches.")
     z: float | None = Field(
-        description="Measured less computed, in standard errors; null where one of them is not known."
+        description="Measured minus computed, in standard errors; null if one of them is not known."
     )

@@ -1,4 +1,4 @@
-"""What could not be believed, and why: each reason once, with the trials that it left out."""
+"""What is invalid, and why: each reason once, with the trials that it excludes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from reports.summary.model import GateResult, Refused, TrialSummary
 from reports.trial.gate import REMEDIES
 from scenarios.metrics import KINDS, Kind
 
-_LEFT_OUT: Final = {KINDS: "Left out", ("counts",): "Counts left out", ("times",): "Latencies left out"}
+_LEFT_OUT: Final = {KINDS: "Excluded", ("counts",): "Counts excluded", ("times",): "Latencies excluded"}
 _MOST_NAMED: Final = 3
 
 
 def grouped(trials: Sequence[TrialSummary]) -> list[Refused]:
-    """Return what was left out, by what it was and by the gate that most of the trials failed."""
+    """Return what was excluded, by kind and by the gate that most of the trials failed."""
     found: list[Refused] = []
     for kinds in _LEFT_OUT:
         left = [trial for trial in trials if _lost(trial) == kinds]
@@ -37,7 +37,7 @@ def grouped(trials: Sequence[TrialSummary]) -> list[Refused]:
 
 
 def sentence(refused: Refused) -> str:
-    """Say what was left out and why: `Latencies left out of b01-sidecar: …`."""
+    """Say what was excluded and why: `Latencies excluded: b01-sidecar: …`."""
     trials = refused.trials
     named = ", ".join(trials[:_MOST_NAMED]) + (", …" if len(trials) > _MOST_NAMED else "")
     of = named if len(trials) == 1 else f"{len(trials)} trials ({named})"
@@ -47,7 +47,7 @@ def sentence(refused: Refused) -> str:
 
 
 def tally(trials: Sequence[TrialSummary]) -> str:
-    """Say of how many trials what can be believed: `8 of 10 trials are valid, only the counts of 2`."""
+    """Say how many trials are valid: `8 of 10 trials are valid, only the counts of 2`."""
     valid = sum(trial.valid for trial in trials)
     counts = sum(trial.counts_valid and not trial.times_valid for trial in trials)
     times = sum(trial.times_valid and not trial.counts_valid for trial in trials)
@@ -58,7 +58,7 @@ def tally(trials: Sequence[TrialSummary]) -> str:
 
 
 def standing(trial: TrialSummary) -> str:
-    """Say in a word or two what of a trial can be believed."""
+    """Say in a word or two what is valid in a trial."""
     if trial.valid:
         return "valid"
     alone = "counts" if trial.counts_valid else "latencies" if trial.times_valid else None
@@ -71,7 +71,7 @@ def without(refused: Iterable[Refused], kind: Kind) -> Refused | None:
 
 
 def name(trial: TrialSummary) -> str:
-    """Name a trial, with its attempt where it was not the first."""
+    """Name a trial, with its attempt if it was not the first."""
     return trial.id if trial.attempt == 1 else f"{trial.id}, attempt {trial.attempt}"
 
 

@@ -52,7 +52,7 @@ def _of_variant(loads: Sequence[LoadFacts], *, deployed: bool) -> Iterator[str]:
     )
     headers = [name for name in told_by if name]
     if headers and not deployed:
-        yield f"which answers were hits was told by {' and '.join(map(spelled, headers))}."
+        yield f"hits were identified by {' and '.join(map(spelled, headers))}."
     if unreadable:
         yield f"the Cache-Status of {unreadable:,} of {answers:,} answers could not be read (RFC 9211)."
     if unknown:
@@ -62,10 +62,10 @@ def _of_variant(loads: Sequence[LoadFacts], *, deployed: bool) -> Iterator[str]:
 
 
 def _unknown(unknown: int, answers: int, hits: int, headers: Sequence[str]) -> str:
-    left = "their latencies count; hit ratio and upstream calls are not stated"
+    left = "their latencies count, but hit ratio and upstream calls are not stated"
     if unknown == answers:
         return (
-            f"no answer said whether it was a hit; {left}. If a header tells, name it with --outcome "
+            f"no answer said whether it was a hit; {left}. If a header says so, name it with --outcome "
             "'HEADER: GLOB'."
         )
     said = f"{unknown:,} of {answers:,} answers did not say whether they were hits"

@@ -1,4 +1,4 @@
-"""Gates for what should never be in a trial: a fault, and outcomes that its variant cannot have."""
+"""Gates for faults, and for outcomes that a trial's variant cannot have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def of_outcomes(record: TrialRecord, variant: Variant | None) -> Iterator[Gate]:
-    """Judge whether there are outcomes that the variant cannot have, such as hits without a cache."""
+    """Check for outcomes that the variant cannot have, such as hits without a cache."""
     if variant is None:
         return
     counted = Counter(record.load.outcomes) | Counter(record.app.outcomes if record.app else {})
@@ -26,8 +26,8 @@ def of_outcomes(record: TrialRecord, variant: Variant | None) -> Iterator[Gate]:
         each or "all outcomes are possible",
         f"no {', '.join(cannot)}" if cannot else "any",
         not found,
-        f"the variant {variant.id} cannot have these outcomes, and had them: {each}; something else was "
-        "measured than the scenario asks for",
+        f"the variant {variant.id} cannot have these outcomes: {each}; the trial did not measure "
+        "what the scenario describes",
     )
 
 

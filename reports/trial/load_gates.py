@@ -1,4 +1,4 @@
-"""Gates on the load as a whole: was it sent, did it fail, did the generator have what it takes?"""
+"""Gates on the load as a whole: sent requests, errors, and the resources of the generator."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def nothing(load: LoadFacts) -> Gate:
 
 def errors(load: LoadFacts, wanted: float) -> Gate:
     """Judge how many requests failed; `wanted`: the share that the scenario asked the upstream for."""
-    # What this machine was short of is no failure of the target: a gate of its own judges it.
+    # Shortages of this machine are not failures of the target: a separate gate judges them.
     failed = load.outcomes.get("error", 0) - sum(short_of(load).values()) - load.expected_errors
     ratio = failed / max(load.requests, 1)
     bound = ERROR_RATIO + wanted
-    due = f", and {load.expected_errors} that had to fail" if load.expected_errors else ""
+    due = f", and {load.expected_errors} expected errors" if load.expected_errors else ""
     paths = ", ".join(f"{one.requests} × {one.path}" for one in load.failed_paths)
     by = f": {listed(load.failures)}" if load.failures else ""
     return Gate(
@@ -63,17 +63,17 @@ def own_means(load: LoadFacts) -> Gate:
     """Judge whether the generator's own machine had what sending takes: descriptors, ports, memory."""
     short = short_of(load)
     return Gate(
-        "generator's means",
-        f"{sum(short.values())} requests not sent for want of them",
+        "generator resources",
+        f"{sum(short.values())} requests not sent",
         "none",
         not short,
-        f"the load generator's machine was {' and '.join(short)} ({listed(short)}), which is no fault of the "
-        "target",
+        f"the load generator's machine was {' and '.join(short)} ({listed(short)}); this is not an error of "
+        "the target",
     )
 
 
 def bypasses(record: TrialRecord, variant: Variant | None) -> Iterator[Gate]:
-    """Judge how many requests went past Redis: without a cache all do, with one hardly any should.
+    """Judge how many requests bypassed Redis: without a cache all do, with one hardly any should.
 
     What another service's `BYPASS` means is not known.
     """
@@ -94,17 +94,17 @@ def bypasses(record: TrialRecord, variant: Variant | None) -> Iterator[Gate]:
 
 
 def all_sent(load: LoadFacts) -> Gate:
-    """Judge whether the requests that were due were sent."""
+    """Judge whether all scheduled requests were sent."""
     off = abs(load.requests - load.offered) / max(load.offered, 1)
     return Gate(
         "requests sent",
         f"{load.requests} of {load.offered}",
         f"within {RATE_OFF:.0%}",
         load.offered > 0 and off <= RATE_OFF,
-        f"saturated: {load.unsent} of {load.offered} requests still waited to be sent seconds after the last "
-        "was due"
+        f"saturated: {load.unsent} of {load.offered} requests were still not sent seconds after the last "
+        "scheduled time"
         if load.unsent
-        else f"{load.requests} requests were sent where {load.offered} were due",
+        else f"{load.requests} requests were sent, but {load.offered} were scheduled",
         strain=off / RATE_OFF,
     )
 

@@ -1,4 +1,4 @@
-"""Gates on what surrounds a trial: the machine, its CPUs and clock, limits on them, and the link."""
+"""Gates on the environment of a trial: the machine, its CPUs and clock, CPU limits, and the link."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _waiting(record: TrialRecord, *, limited: bool) -> Gate:
     """Judge the waiting for a CPU by what the trial's own processes make one another wait."""
     name, waiting = "waiting for a CPU", record.machine.waiting_ratio
     if waiting is None:
-        return not_applicable(name, "it is not recorded: the kernel, or an older version, did not tell")
+        return not_applicable(name, "it is not recorded (by this kernel, or by an older version)")
     if limited:  # a process that its limit holds back counts as one that waits
         return not_applicable(name, f"the scenario's CPU limit is part of the {waiting:.0%} of the time")
     bound = min(WAITING_MOST, waiting_of_its_own(record) + WAITING_BESIDE_OWN)
@@ -70,8 +70,8 @@ def _waiting(record: TrialRecord, *, limited: bool) -> Gate:
         f"{waiting:.0%} of the time",
         f"≤ {bound:.0%}",
         waiting <= bound,
-        f"for {waiting:.0%} of the time something waited for a CPU, where {bound:.0%} are allowed: there was "
-        "other work, or too much load",
+        f"processes waited for a CPU for {waiting:.0%} of the time ({bound:.0%} allowed): other work on the "
+        "machine, or too much load",
         strain=waiting / bound,
     )
 
@@ -93,13 +93,13 @@ def _generator_throttled(machine: MachineFacts) -> Gate:
     """Judge whether the bench waited for a limit of its own to let it go on."""
     name, throttled = "generator throttled", machine.throttled_ratio
     if throttled is None:
-        return not_applicable(name, "it is not recorded: the kernel, or an older version, did not tell")
+        return not_applicable(name, "it is not recorded (by this kernel, or by an older version)")
     return Gate(
         name,
         f"{throttled:.1%}",
         f"≤ {THROTTLED_RATIO:.0%}",
         throttled <= THROTTLED_RATIO,
-        f"a CPU limit held the bench and its load generator back for {throttled:.0%} of the time",
+        f"a CPU limit stopped the bench and its load generator for {throttled:.0%} of the time",
         strain=throttled / THROTTLED_RATIO,
     )
 
@@ -108,19 +108,21 @@ def of_limits(record: TrialRecord, *, limited: bool) -> Gate:
     """Judge throttling where no limit was asked for; where one was, it is part of what is measured."""
     name = "throttled CPU"
     if not record.deployed:
-        return not_applicable(name, "what a target's processes use is not seen from here")
+        return not_applicable(name, "the CPU time of a target's processes is not visible from here")
     told = [used.throttled_s for used in record.usage if used.throttled_s is not None]
     if not told:
-        return not_applicable(name, "the stack cannot read what limits take")
+        return not_applicable(name, "the stack cannot read throttling")
     ratio = max(told) / max(record.load.warmup_s + record.load.duration_s, 1e-9)
     if limited:
-        return not_applicable(name, f"the scenario sets the limit, which took {ratio:.1%} of the time")
+        return not_applicable(
+            name, f"the scenario sets the limit, which was active for {ratio:.1%} of the time"
+        )
     return Gate(
         name,
         f"{ratio:.1%}",
         f"≤ {THROTTLED_RATIO:.0%}",
         ratio <= THROTTLED_RATIO,
-        f"a process was held back by a CPU limit for {ratio:.0%} of the time, though the scenario sets none",
+        f"a CPU limit stopped a process for {ratio:.0%} of the time, although the scenario sets none",
         strain=ratio / THROTTLED_RATIO,
     )
 

@@ -1,4 +1,4 @@
-"""Whether a trial may be believed: gates, each with its figure, its bound and its reason.
+"""Judges whether a trial is valid: gates, each with its figure, its bound and its reason.
 
 Bounds are explained in docs/statistics.md. Light to import: the conductor judges trials as they end.
 """
@@ -28,18 +28,18 @@ LITTLE_OFF: Final = 0.1
 UNDER_WAY_OFF: Final = 0.01
 # A mean lag of this share of the TTL moves a hit ratio h by at most h(1 − h) of it: half a point.
 LAG_OF_TTL: Final = 0.02
-# Outcomes for which the app made exactly one call of its own while the request waited.
+# Outcomes for which the app made exactly one call while the request waited.
 _ONE_CALL: Final = ("miss", "bypass")
 
 
 def gates(
     record: TrialRecord, rows: pd.DataFrame | None = None, variant: Variant | None = None
 ) -> list[Gate]:
-    """Judge a trial by its record; by its requests too, where they are given.
+    """Judge a trial by its record, and by its requests if given.
 
-    With the variant, errors that the scenario asked the upstream for are allowed for. Of a trial with a
-    fault nothing else is judged: what else is wrong with it mostly follows from the fault. Nor is a trial
-    that has measured nothing.
+    With the variant, errors that the scenario configures are allowed. A trial with a fault gets only that
+    gate, because most other failures would follow from it. A trial without measured requests gets no gates
+    on latencies either.
     """
     if record.fault is not None:
         return [of_fault(record.fault)]
@@ -66,19 +66,19 @@ def gates(
 
 
 def reasons(judged: Sequence[Gate], kind: Kind | None = None) -> list[str]:
-    """Say why a trial's counts or times cannot be believed; without a kind, why either cannot."""
+    """Return why a trial's counts or times are invalid; without a kind, the reasons for both."""
     return [gate.reason for gate in judged if (not gate.passed if kind is None else gate.refuses(kind))]
 
 
 def stands(judged: Sequence[Gate], kind: Kind) -> bool:
-    """Whether a trial's counts or times can be believed."""
+    """Whether a trial's counts or times are valid."""
     return not any(gate.refuses(kind) for gate in judged)
 
 
 def _with_errors_of_the_machine(judged: list[Gate]) -> list[Gate]:
-    """Refuse the counts, too, where requests failed on a machine that was out of CPU time.
+    """Also refuse the counts if requests failed on a machine that was out of CPU time.
 
-    A slow machine turns answers into time-outs. Such errors are not the variant's own.
+    A slow machine turns answers into timeouts. Such errors are not caused by the variant.
     """
     if not any(not gate.passed and gate.name in OF_THE_MACHINE for gate in judged):
         return judged
@@ -95,31 +95,31 @@ def _counts(record: TrialRecord) -> Iterator[Gate]:
 def _responses(record: TrialRecord) -> Gate:
     name, load, app = "counts: responses", record.load, record.app
     if app is None:
-        return not_applicable(name, "the app's metrics could not be read: nobody counted but the load side")
+        return not_applicable(name, "the app's metrics could not be read; only the load generator counted")
     words = sorted({*load.outcomes, *app.outcomes})
     differ = [word for word in words if load.outcomes.get(word, 0) != app.outcomes.get(word, 0)]
     counted = "; ".join(
-        f"{word}: {load.outcomes.get(word, 0)} by the load side, {app.outcomes.get(word, 0)} by the app"
+        f"{word}: {load.outcomes.get(word, 0)} by the load generator, {app.outcomes.get(word, 0)} by the app"
         for word in differ
     )
-    others = "" if record.deployed else ": others use it, or it was restarted"
+    others = "" if record.deployed else ": someone else used it, or it was restarted"
     return Gate(
         name,
         counted or f"{sum(load.outcomes.values())} agree",
-        "equal to the last one",
+        "exactly equal",
         not differ,
-        f"load side and app disagree on what happened ({counted}){others}",
+        f"load generator and app disagree ({counted}){others}",
     )
 
 
 def _upstream_calls(record: TrialRecord) -> Gate:
     name, app, upstream = "counts: upstream calls", record.app, record.upstream
     if app is None or not record.deployed:
-        return not_applicable(name, "no stub stands behind a target that would count its calls again")
+        return not_applicable(name, "a target has no stub upstream that counts its calls")
     return Gate(
         name,
         f"{app.upstream_calls} by the app, {upstream.calls} by the upstream",
-        "equal to the last one",
+        "exactly equal",
         app.upstream_calls == upstream.calls,
         f"the app counted {app.upstream_calls} upstream calls, the upstream {upstream.calls}",
     )
@@ -128,22 +128,22 @@ def _upstream_calls(record: TrialRecord) -> Gate:
 def _responses_and_calls(record: TrialRecord) -> Gate:
     name, upstream = "counts: responses and calls", record.upstream
     if upstream.counted_by in ("headers", "unknown", "nobody"):
-        return not_applicable(name, "upstream calls are known from the responses alone")
+        return not_applicable(name, "upstream calls are known only from the responses")
     if upstream.counted_by == "url":
-        return not_applicable(name, "a miss of a service that is not ours may take any number of calls")
+        return not_applicable(name, "a miss of another service may make any number of calls")
     low, high = implied_calls(record.load.outcomes)
     implied, by = f"{low}" if low == high else f"{low} to {high}", upstream.counted_by
     return Gate(
         name,
         f"{implied} by the responses, {upstream.calls} by the {by}",
-        "equal to the last one",
+        "exactly equal",
         low <= upstream.calls <= high,
-        f"the responses speak of {implied} upstream calls, the {by} counted {upstream.calls}",
+        f"the responses imply {implied} upstream calls, the {by} counted {upstream.calls}",
     )
 
 
 def implied_calls(outcomes: Mapping[str, int]) -> tuple[int, int]:
-    """Return the fewest and the most upstream calls that the responses can stand for."""
+    """Return the smallest and largest number of upstream calls that the responses imply."""
     sure = sum(outcomes.get(word, 0) for word in _ONE_CALL)
     return sure, sure + outcomes.get("error", 0) + outcomes.get("unknown", 0)
 
@@ -154,7 +154,7 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame, variant: Variant | None) -> It
         f"{len(rows)}",
         f"{load.requests}",
         len(rows) == load.requests,
-        f"{len(rows)} requests are stored where {load.requests} were sent",
+        f"{len(rows)} requests are stored, but {load.requests} were sent",
     )
     begin, end = load.warmup_s * 1e6, (load.warmup_s + load.duration_s) * 1e6
     due = int(rows["intended_us"].between(begin, end, inclusive="left").sum())
@@ -165,7 +165,7 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame, variant: Variant | None) -> It
         f"{sent / load.duration_s:.1f}/s of {due / load.duration_s:.1f}/s",
         f"within {load_gates.RATE_OFF:.0%}",
         due > 0 and off <= load_gates.RATE_OFF,
-        f"{sent / load.duration_s:.1f} requests/s were sent where {due / load.duration_s:.1f} were due",
+        f"{sent / load.duration_s:.1f} requests/s were sent, but {due / load.duration_s:.1f} were scheduled",
         strain=off / load_gates.RATE_OFF,
     )
     measured = rows[rows["intended_us"] >= begin]
@@ -184,7 +184,7 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame, variant: Variant | None) -> It
         f"{lag_ms:.2f} ms",
         f"≤ {bound:.1f} ms",
         lag_ms <= bound,
-        f"requests were sent late (p99 {lag_ms:.1f} ms, where the median latency is {median_ms:.1f} ms)",
+        f"requests were sent late (p99 {lag_ms:.1f} ms, with a median latency of {median_ms:.1f} ms)",
         strain=lag_ms / bound,
     )
 
@@ -192,7 +192,7 @@ def _of_rows(load: LoadFacts, rows: pd.DataFrame, variant: Variant | None) -> It
 def _lag_beside_ttl(lag_s: float, ttl_s: float) -> Gate:
     share = lag_s / ttl_s
     return Gate(
-        "send lag beside the TTL",
+        "send lag vs. TTL",
         f"{share:.2%} of {ttl_s:g} s",
         f"≤ {LAG_OF_TTL:.0%}",
         share <= LAG_OF_TTL,
@@ -203,10 +203,10 @@ def _lag_beside_ttl(lag_s: float, ttl_s: float) -> Gate:
 
 
 def _under_way(load: LoadFacts, rows: pd.DataFrame, begin: float, end: float) -> Gate:
-    """Judge whether rows tell of the time that requests took what the generator's running count tells."""
-    name, counted = "time under way", load.under_way
+    """Compare the requests in flight by the rows with the generator's running count."""
+    name, counted = "time in flight", load.under_way
     if counted is None:
-        return not_applicable(name, "the generator, of an older version, kept no running count")
+        return not_applicable(name, "this version of the generator had no running count")
     told = (rows["end_us"].clip(begin, end) - rows["sent_us"].clip(begin, end)).sum() / (end - begin)
     off = abs(told - counted) / counted if counted else abs(told)
     return Gate(
@@ -214,17 +214,17 @@ def _under_way(load: LoadFacts, rows: pd.DataFrame, begin: float, end: float) ->
         f"{told:.3f} by rows, {counted:.3f} counted",
         f"within {UNDER_WAY_OFF:.0%}",
         bool(off <= UNDER_WAY_OFF),
-        f"by their rows {told:.3f} requests were under way at once, by the generator's count {counted:.3f}: "
+        f"{told:.3f} requests were in flight by the rows, {counted:.3f} by the generator's count: "
         "the times in the rows are wrong",
         strain=float(off) / UNDER_WAY_OFF,
     )
 
 
 def _little(load: LoadFacts, measured: pd.DataFrame, begin: float, end: float) -> Gate:
-    """Judge by Little's law: requests under way = their rate × the time that each takes.
+    """Judge by Little's law: requests in flight = their rate × the time that each takes.
 
-    It holds while the system is in balance; where a backlog grows or drains, the requests under way
-    within the window are not those that came in it. (J. D. C. Little, Operations Research 9, 1961.)
+    It holds while the system is in balance. If a backlog grows or drains, the requests in flight
+    within the window are not those that arrived in it. (J. D. C. Little, Operations Research 9, 1961.)
     """
     span, under_way, time = end - begin, load.under_way, "service time"
     if under_way is not None:
@@ -239,6 +239,6 @@ def _little(load: LoadFacts, measured: pd.DataFrame, begin: float, end: float) -
         f"{under_way:.2f}, expected {expected:.2f}",
         f"within {LITTLE_OFF:.0%}",
         bool(off <= LITTLE_OFF),
-        f"requests piled up: {under_way:.1f} under way where rate × {time} makes {expected:.1f}",
+        f"requests queued up: {under_way:.1f} in flight, but rate × {time} is {expected:.1f}",
         strain=float(off) / LITTLE_OFF,
     )

@@ -1,4 +1,4 @@
-"""What a run has found, as a terminal shows it."""
+"""The results of a run, as a terminal shows it."""
 
 from __future__ import annotations
 

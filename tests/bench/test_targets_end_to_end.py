@@ -122,7 +122,7 @@ def test_the_report_says_what_a_target_does_not_tell(ran: Ran) -> None:
     assert all(variant["theory"] is None and variant["fills"] is None for variant in ran.summary["variants"])
     page = (ran.folder / "report.html").read_text()
     assert "empty caches" not in page
-    assert "not applicable, because no stub" in page
+    assert "not applicable, because a target has no stub" in page
 
 
 def test_the_run_is_stored_with_its_targets_and_can_be_shown_again(services: Services, ran: Ran) -> None:

@@ -43,7 +43,9 @@ def test_each_gate_says_why_it_matters(golden: Analysis, scenario_of: Callable[.
     shown = [row[0].under for row in evidence.gates(golden).rows]
     assert sorted(shown) == sorted(WHY[name] for name in names)
     written = page(golden)
-    assert written.count("Redis expires keys by the wall clock.") == 1, "once on the page, not once a trial"
+    assert written.count("Redis expires keys by the wall clock, so the clock must not be changed.") == 1, (
+        "once on the page, not once a trial"
+    )
 
 
 def test_the_worst_figure_of_the_valid_trials_is_shown_beside_its_bound(
@@ -65,7 +67,7 @@ def test_a_bound_that_each_trial_has_for_itself_is_shown_with_the_worst(golden: 
 
 
 def test_books_have_no_worst(golden: Analysis) -> None:
-    assert by_name(golden)["Counts: responses"][3].text == "equal in all"
+    assert by_name(golden)["Counts: responses"][3].text == "equal in all trials"
 
 
 def test_what_could_nowhere_be_judged_has_neither_bound_nor_worst(golden: Analysis) -> None:

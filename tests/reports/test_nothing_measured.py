@@ -37,7 +37,7 @@ def test_a_run_without_a_request_says_so_wherever_it_is_shown(made_up: Any, fiel
         assert reason.startswith("nothing was measured: no request was sent in the")
     assert reports.exit_code(summary) == 3
     if fields is not SHORT:
-        assert summary.verdict.startswith(f"Nothing can be said: none of the {len(summary.trials)} trials is")
+        assert summary.verdict.startswith(f"No result: none of the {len(summary.trials)} trials is")
     page = (run / "report.html").read_text()
     assert "nothing was measured" in page
     assert "nothing was measured" in markdown.render(summary)
@@ -54,7 +54,7 @@ def test_no_command_ends_in_a_division(made_up: Any, tmp_path: Path, fields: dic
         ended = sidecar_bench(*command, "--results", str(tmp_path), cwd=tmp_path)
         assert "Traceback" not in ended.stderr
         assert ended.returncode in ((0, 2) if "cost" in command else (0,)), (command, ended.stderr)
-    assert "none of its trials counts" in sidecar_bench(
+    assert "has no valid trial" in sidecar_bench(
         "cost", "--run", name, "--results", str(tmp_path), cwd=tmp_path
     ).stderr.replace("\n", " ")
 
@@ -62,7 +62,7 @@ def test_no_command_ends_in_a_division(made_up: Any, tmp_path: Path, fields: dic
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--rate", "0.001"], "measures 0.0045 requests on average, too few to say anything"),
+        (["--rate", "0.001"], "measures 0.0045 requests on average, too few for any result"),
         (["--duration", "1ms"], "a trial of 0.001 s measures 0.25 requests on average"),
     ],
 )

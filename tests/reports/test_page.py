@@ -40,11 +40,11 @@ def test_the_page_says_everything(analysis: Analysis, html: str) -> None:
         assert f">{trial.id}<" in html
         assert f"{trial.id}: valid" in html
     for text in (
-        "AMD EPYC", "sidecar-bench run quick", "no Docker engine", "Quota of 5,000 an hour", "by theory",
+        "AMD EPYC", "sidecar-bench run quick", "no Docker engine", "Quota of 5,000 per hour", "by theory",
         "Where the time goes", "The Redis hop", "Why upstream was called", "Avoided by sharing",
         "Where the hits go in the long run", "Upstream calls per hour", "after a cold start",
-        "What one shared cache would avoid", "furthest",
-        "Smallest effect found", "Counts: upstream calls", "standard errors from the expected", "Little",
+        "Avoidable by one shared cache", "furthest",
+        "Smallest detectable effect", "Counts: upstream calls", "standard errors from the expected", "Little",
     ):  # fmt: skip
         assert text in html
 
@@ -84,14 +84,14 @@ def test_a_run_with_nothing_valid_still_has_a_page(made_up: Any) -> None:
     )
     reports.write(run)
     html = (run / "report.html").read_text(encoding="utf-8")
-    assert "Nothing can be said" in html
+    assert "No result" in html
     assert "the upstream 0" in html
 
 
 def test_the_theorys_row_has_what_was_counted_expected_and_how_far_apart(analysis: Analysis) -> None:
     row = dict(zip(causes.theory(analysis).heads[4:], causes.theory(analysis).rows[0][4:], strict=True))
     trials = [trial for trial in analysis.summary.trials if trial.variant == "sidecar"]
-    assert row["Upstream calls a trial"].text == f"{sum(one.upstream_calls for one in trials) / 5:,.0f}"
+    assert row["Upstream calls per trial"].text == f"{sum(one.upstream_calls for one in trials) / 5:,.0f}"
     assert row["by theory"].text == f"{trials[0].expected_calls:,.0f}"
     assert row["by theory"].under == f"± {trials[0].expected_calls_error:.0f}"
     furthest = max((one.z for one in trials if one.z is not None), key=abs)
@@ -126,7 +126,7 @@ def test_many_variants_fit_the_page(made_up: Any) -> None:
         schedule={"warmup": 0, "duration": 2, "blocks": 2},
     )
     html = page(analyse(run))
-    assert len(set(re.findall(r"separate-\S+ against sidecar-\S+(?=<)", html))) == 6
+    assert len(set(re.findall(r"separate-\S+ compared with sidecar-\S+(?=<)", html))) == 6
 
 
 def test_the_conductor_does_not_pay_for_the_page() -> None:

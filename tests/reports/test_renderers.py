@@ -52,13 +52,13 @@ def test_markdown_holds_the_verdict_and_a_whole_table(summary: Summary) -> None:
 def test_markdown_of_many_variants_has_a_row_each(made_up: Any) -> None:
     run = made_up(cache={"ttl": [2, 8]}, schedule={"warmup": 0, "duration": 2, "blocks": 2})
     text = markdown.render(reports.summarize(run))
-    assert text.count("separate-ttl2 against sidecar-ttl2") == 1
+    assert text.count("separate-ttl2 compared with sidecar-ttl2") == 1
     assert text.count("\n| sidecar-ttl8 |") == 1
 
 
 def test_markdown_says_what_was_left_out_and_escapes_it(summary: Summary) -> None:
     text = markdown.render(invalid(summary))
-    assert "Left out: 10 trials (b01-" in text
+    assert "Excluded: 10 trials (b01-" in text
     assert text.count("too \\<slow\\>") == 1, "the reason is told once, not once a trial"
 
 

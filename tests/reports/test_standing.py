@@ -88,7 +88,7 @@ def test_the_verdict_says_what_is_known_and_once_why_the_rest_is_not(made_up: An
     )
     assert "latency" not in summary.verdict.split(". ")[0]
     why = (
-        "None of the 10 trials has latencies that can be believed (99% of all CPU time was in use, so "
+        "None of the 10 trials has valid latencies (99% of all CPU time was in use, so "
         "requests waited for a CPU)."
     )
     assert summary.verdict.count(why) == 1
@@ -96,11 +96,11 @@ def test_the_verdict_says_what_is_known_and_once_why_the_rest_is_not(made_up: An
     assert (refused.kinds, refused.gate, len(refused.trials)) == (["times"], "CPU in use", 10)
     assert refused.remedy.startswith("Stop other work on this machine")
     for text in (told(summary), markdown.render(summary)):
-        assert text.count("Latencies left out: 10 trials (") == 1
+        assert text.count("Latencies excluded: 10 trials (") == 1
         assert text.count(refused.remedy) == 1
         assert "0 of 10 trials are valid, only the counts of 10" in text
     html = (run / "report.html").read_text(encoding="utf-8")
-    assert "Latencies left out: 10 trials" in html
+    assert "Latencies excluded: 10 trials" in html
     assert "Upstream calls per 1,000 requests, with 95% intervals" in html
     assert "How long requests took" not in html
     assert "only counts valid: " in junit.render(summary)

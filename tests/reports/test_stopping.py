@@ -45,10 +45,10 @@ def test_a_clear_difference_ends_the_run_at_the_first_look(scenario_of: Any) -> 
 def test_an_open_question_goes_on_and_says_how_far(scenario_of: Any) -> None:
     found = decide(adaptive(scenario_of), OPEN)
     assert not found.stop
-    assert found.undecided == ("median latency of separate against sidecar",)
+    assert found.undecided == ("median latency of separate compared with sidecar",)
     assert found.more_blocks is not None
     assert found.more_blocks > 1
-    assert "next look is after block 7" in found.reason
+    assert "next interim analysis is after block 7" in found.reason
 
 
 def test_between_looks_a_run_goes_on_even_if_all_is_clear(scenario_of: Any) -> None:
@@ -74,7 +74,7 @@ def test_a_precision_that_was_asked_for_keeps_a_run_going(scenario_of: Any) -> N
 
 def test_how_far_a_precision_is_away_is_told_in_blocks(scenario_of: Any) -> None:
     found = decide(adaptive(scenario_of, precision={"p50": "0.5%"}), CLEAR)
-    assert "not as precise as asked" in found.reason
+    assert "not as precise as requested" in found.reason
     assert found.more_blocks is not None
     # t·s/√n = 0.0052 at 5 blocks of sd 0.0084; half a percent of 1 ms takes 14.
     assert found.more_blocks == 14 - 5

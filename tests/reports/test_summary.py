@@ -114,13 +114,15 @@ def test_a_run_without_a_valid_trial_says_so(made_up: Any) -> None:
         return record.model_copy(update={"upstream": record.upstream.model_copy(update={"calls": 0})})
 
     summary = reports.write(made_up(spoil, schedule={"warmup": 0, "duration": 2, "blocks": 2}))
-    assert summary.verdict.startswith("Nothing can be said")
+    assert summary.verdict.startswith("No result")
     assert all(variant.metrics.p50_ms is None for variant in summary.variants)
 
 
 def test_one_block_decides_nothing(made_up: Any) -> None:
     summary = reports.summarize(made_up(schedule={"warmup": 0, "duration": 3, "blocks": 1}))
-    assert summary.verdict.startswith("Nothing is decided: it takes 3 valid blocks, and this run has 1.")
+    assert summary.verdict.startswith(
+        "Nothing is decided: a decision needs 3 valid blocks, but this run has 1."
+    )
     assert {comparison.decision for comparison in summary.comparisons} == {"undecided"}
     assert all(comparison.ci95 is None for comparison in summary.comparisons)
 
@@ -162,7 +164,7 @@ def test_messages_that_were_no_workers_are_told(made_up: Any) -> None:
         return record.model_copy(update={"load": record.load.model_copy(update={"dropped": 2})})
 
     notes = reports.summarize(made_up(tell, schedule={"warmup": 0, "duration": 2, "blocks": 2})).notes
-    assert [note for note in notes if note.startswith("8 messages that reached the load's master")]
+    assert [note for note in notes if note.startswith("8 messages to the load's master")]
 
 
 @pytest.mark.parametrize(("start", "evicted", "predicted"), [

@@ -78,7 +78,7 @@ def test_the_page_names_the_targets_and_claims_no_cold_start(analysis: Analysis)
     for never in (
         "empty caches",
         "cold start",
-        "Measured against theory",
+        "Measurement compared with theory",
         "achieved round trips",
         "Upstream latency",
     ):
@@ -91,7 +91,7 @@ def test_gates_that_do_not_apply_are_not_counted_as_passed(analysis: Analysis) -
     assert rows["Counts: responses"].text == "3 of 3"
     assert "3 not applicable, because the app's metrics could not be read" in rows["Counts: responses"].under
     assert rows["Counts: upstream calls"].text == "–"
-    assert rows["Counts: upstream calls"].under.startswith("not applicable, because no stub")
+    assert rows["Counts: upstream calls"].under.startswith("not applicable, because a target has no stub")
 
 
 def untold(record: TrialRecord) -> TrialRecord:

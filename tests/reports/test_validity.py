@@ -128,7 +128,7 @@ def test_a_growing_backlog_breaks_littles_law(trial: runs.StoredTrial) -> None:
 def test_an_older_trial_is_held_against_littles_law_by_its_rows_alone(trial: runs.StoredTrial) -> None:
     record, rows = changed(trial.record, "load", under_way=None), trial.rows()
     judged = {gate.name: gate for gate in gates(record, rows)}
-    assert not judged["time under way"].applicable
+    assert not judged["time in flight"].applicable
     assert judged["Little's law"].passed
     growing = rows.assign(end_us=rows["end_us"] + rows["intended_us"] // 2)
     assert "Little's law" in {gate.name for gate in gates(record, growing) if not gate.passed}
@@ -147,7 +147,7 @@ def test_a_throttle_that_the_scenario_asks_for_is_no_fault(trial: runs.StoredTri
     (gate,) = [gate for gate in gates(record, variant=limited) if gate.name == "throttled CPU"]
     assert not gate.applicable
     assert gate.passed
-    assert "took 14.3% of the time" in gate.figure
+    assert "active for 14.3% of the time" in gate.figure
 
 
 def test_what_nobody_could_read_is_not_said_to_be_zero(trial: runs.StoredTrial) -> None:
@@ -232,8 +232,8 @@ def test_the_counts_of_a_target_are_the_load_sides_and_the_apps(trial: runs.Stor
     judged = {gate.name: gate for gate in gates(on_target(trial.record, "app"), trial.rows())}
     assert judged["counts: responses"].applicable
     assert judged["counts: responses and calls"].applicable
-    assert judged["counts: upstream calls"].figure.startswith("not applicable, because no stub stands")
-    assert judged["throttled CPU"].figure.startswith("not applicable, because what a target's processes")
+    assert judged["counts: upstream calls"].figure.startswith("not applicable, because a target has no stub")
+    assert judged["throttled CPU"].figure.startswith("not applicable, because the CPU time of a target's processes")
     assert all(gate.passed for gate in judged.values())
     spoilt = changed(on_target(trial.record, "app"), "upstream", calls=trial.record.upstream.calls + 1)
     assert [gate.name for gate in gates(spoilt) if not gate.passed] == ["counts: responses and calls"]
@@ -243,7 +243,7 @@ def test_traffic_of_others_on_a_target_makes_a_trial_invalid_and_is_named(trial:
     record = on_target(trial.record, "app")
     others = {**trial.record.load.outcomes, "hit": trial.record.load.outcomes["hit"] + 1}
     (said,) = reasons(gates(changed(record, "app", outcomes=others)))
-    assert "others use it, or it was restarted" in said
+    assert "someone else used it, or it was restarted" in said
 
 
 def test_counts_that_nobody_else_has_are_not_applicable(trial: runs.StoredTrial) -> None:

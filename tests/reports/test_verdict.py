@@ -80,7 +80,7 @@ def test_what_is_undecided_comes_with_the_blocks_that_would_decide(scenario_of: 
     found = scattered(scenario_of(), [0.3, -0.2, 0.25, 0.0, 0.1])
     (one,) = [comparison for comparison in found[0].comparisons if comparison.blocks]
     said = verdict.sentence(found, BLOCKS, 10)
-    assert "undecided in" in said
+    assert "are undecided (" in said
     assert said.endswith(f"(about {one.more_blocks} more blocks to decide).")
 
 

@@ -51,10 +51,10 @@ def latency(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
 
     return picture(
         "latency",
-        "How long requests took, on a logarithmic axis, all valid trials together. "
-        "A curve further left is faster; the height is the share of requests answered by then.",
+        "Latency of all requests in valid trials, on a logarithmic axis. "
+        "A curve further left is faster; the height is the share of requests answered by that time.",
         "Empirical distribution functions of latency per variant, in panels for "
-        f"{' and '.join(title.lower() for _, title in classes)}; the table below holds the percentiles.",
+        f"{' and '.join(title.lower() for _, title in classes)}; the table below has the percentiles.",
         draw,
     )
 
@@ -123,14 +123,14 @@ def over_time(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
         return figure
 
     held = "empty caches" if cold else "the caches of a long-running service"
-    caches = f"Every trial begins with {held}. Dots: what theory expects."
+    caches = f"Every trial begins with {held}. Dots: the expectation of theory."
     if not analysis.deployed:
-        caches = "Every trial begins with the caches that earlier ones left."
+        caches = "Every trial begins with the caches that earlier trials left."
     return picture(
         "over-time",
         f"Upstream calls of each second, averaged over trials. {caches} "
-        "Dashed upright: the end of the warm-up, which statistics leave out.",
-        f"Upstream calls per second against time since {start}, for each variant.",
+        "Dashed line: the end of the warm-up, which statistics exclude.",
+        f"Upstream calls per second over the time since {start}, for each variant.",
         draw,
     )
 

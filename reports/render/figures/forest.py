@@ -53,13 +53,13 @@ def effects(analysis: Analysis) -> Picture | None:
 
     one = len(analysis.compared) == 1
     pair = analysis.compared[0].pair
-    held = f"{pair.b.id} against {pair.a.id}" if one else "Each comparison"
+    held = f"{pair.b.id} compared with {pair.a.id}" if one else "Each comparison"
     return picture(
         "effects",
-        f"{held}: differences as a share of the latter’s value, with the intervals that decide. "
+        f"{held}: differences as a share of the value of the latter, with the intervals that decide. "
         "Left of zero is better: fewer calls, less time. The band is the margin within which a difference "
-        "does not matter.",
-        "Differences with intervals for each comparison; the table of results holds the figures.",
+        "is too small to matter.",
+        "Differences with intervals for each comparison; the table of results has the figures.",
         draw,
     )
 
@@ -73,7 +73,7 @@ def _panels(compared: Sequence[Compared]) -> list[tuple[str, list[_Row]]]:
     panels = [
         (
             label(metric),
-            [_Row(f"{one.pair.b.id} against {one.pair.a.id}", one.of(metric)) for one in compared],
+            [_Row(f"{one.pair.b.id} compared with {one.pair.a.id}", one.of(metric)) for one in compared],
         )
         for metric in _OF_MANY
     ]

@@ -73,10 +73,10 @@ def hits(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
     return picture(
         "hits",
         "Hit ratio: each trial as a faint dot, the mean with its 95% interval as the solid one"
-        + (", and what theory expects as the upright stroke." if has_theory else "."),
+        + (", and the expectation of theory as the vertical line." if has_theory else "."),
         "Hit ratio of each variant with its interval"
         + (
-            " beside the hit ratio that theory expects; the table below holds the figures."
+            " beside the hit ratio that theory expects; the table below has the figures."
             if has_theory
             else "."
         ),
@@ -111,7 +111,7 @@ def calls(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
     return picture(
         "calls",
         "Upstream calls per 1,000 requests, with 95% intervals. Without a cache it is 1,000.",
-        "Bars of upstream calls per 1,000 requests for each variant; the table above holds the figures.",
+        "Bars of upstream calls per 1,000 requests for each variant; the table above has the figures.",
         draw,
     )
 
@@ -139,15 +139,15 @@ def witness(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
         edge = max(3.0, *(abs(score) + 0.3 for each in scores.values() for score in each))
         axes.set_xlim(-edge, edge)
         axes.set_xlabel(
-            "counted less expected calls, in standard errors" if not narrow else "counted less expected (SE)"
+            "counted − expected calls, in standard errors" if not narrow else "counted − expected (SE)"
         )
         return figure
 
     return picture(
         "witness",
-        "Theory as a witness: the upstream calls of each trial, from its cold start to its end, less those "
-        "that theory expects, in standard errors. The band is where 95% belong.",
-        "For each variant, counted less expected upstream calls of every trial, in standard errors.",
+        "Comparison with theory: the upstream calls of each trial, from its start to its end, minus those "
+        "that theory expects, in standard errors. 95% of the trials should be in the band.",
+        "For each variant, counted minus expected upstream calls of every trial, in standard errors.",
         draw,
     )
 
