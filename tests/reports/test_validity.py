@@ -233,7 +233,9 @@ def test_the_counts_of_a_target_are_the_load_sides_and_the_apps(trial: runs.Stor
     assert judged["counts: responses"].applicable
     assert judged["counts: responses and calls"].applicable
     assert judged["counts: upstream calls"].figure.startswith("not applicable, because a target has no stub")
-    assert judged["throttled CPU"].figure.startswith("not applicable, because the CPU time of a target's processes")
+    assert judged["throttled CPU"].figure.startswith(
+        "not applicable, because the CPU time of a target's processes"
+    )
     assert all(gate.passed for gate in judged.values())
     spoilt = changed(on_target(trial.record, "app"), "upstream", calls=trial.record.upstream.calls + 1)
     assert [gate.name for gate in gates(spoilt) if not gate.passed] == ["counts: responses and calls"]
