@@ -17,8 +17,9 @@ from reports.stored import runs
 from reports.stored.records import RunEnd, RunRecord, StackChoice
 from reports.stored.runs import StoredTrial
 from reports.trial.windows import Window, edges, windows
-from scenarios import document, plan
+from scenarios import plan
 from scenarios.plan import Trial
+from scenarios.reading import document
 from scenarios.timeline import Action
 
 pytestmark = pytest.mark.slow
