@@ -22,7 +22,7 @@ from simulation.prediction.replays import Replays
 from simulation.prediction.routing import Routing
 from simulation.prediction.stream import HOUR_US, Stream
 from traffic import logs
-from traffic.logs import AccessLog, Reading, answers, telling
+from traffic.logs import AccessLog, Reading, answers, shape, telling
 
 _GRID_SEEDS: Final = 3
 _LARGE: Final = 3_000_000  # requests from which on the grid has fewer seeds, and memory no curve
@@ -120,7 +120,7 @@ def of_read(log: AccessLog, about: About, base: Variant) -> Traffic:
     return Traffic(
         source=Replays(*asked, memory=memory),
         grid_source=Replays(*asked, most_seeds=1 if costly else _GRID_SEEDS, memory=memory),
-        figures=telling.figures(log.facts),
+        figures=shape.figures(log),
         span=span,
         rate=rate,
         peak_rate=max(rate, float(by_hour.max()) / 3600 if hours >= 1 else rate),

@@ -11,13 +11,6 @@ from access_logs import line, written
 from commands import Ended, sidecar_bench
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "logs"
-# In formats that are neither Common nor Combined Log Format: refused by their names.
-OTHERS = (
-    "02-json-nginx.log", "03-json-caddy.log", "04-json-caddy-common-log.log", "05-json-traefik.log",
-    "06-json-gcp.log", "07-json-docker-wrapped.log", "08-cloudfront.tsv", "09-alb.log", "10-elb-classic.log",
-    "12-envoy-istio.log", "13-haproxy-http.log", "14-s3.log", "15-squid-native.log",
-    "28-cloudflare-logpush.json",
-)  # fmt: skip
 
 
 def truths() -> list[tuple[str, str, str]]:
@@ -38,7 +31,7 @@ def figures(*arguments: str | Path, cwd: Path) -> dict:
 @pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not beside the repository: {CASES}")
 @pytest.mark.parametrize(("name", "requests", "resources"), truths())
 def test_a_log_holds_what_is_true_of_it(tmp_path: Path, name: str, requests: str, resources: str) -> None:
-    if name in OTHERS or requests == "refused":
+    if requests == "refused":
         ended = sidecar_bench("log", str(CASES / name), "--json", cwd=tmp_path)
         assert ended.returncode == 2
         assert name in ended.stderr
@@ -64,6 +57,7 @@ def test_the_figures_of_a_log(tmp_path: Path) -> None:
     remarks = found.pop("remarks")
     assert found == {
         "format": "Combined Log Format",
+        "detected": ["Combined Log Format: time in brackets, request in quotes, then status and bytes"],
         "lines": 5,
         "requests": 3,
         "resources": 2,
@@ -77,6 +71,16 @@ def test_the_figures_of_a_log(tmp_path: Path) -> None:
         "methods": {"GET": 2, "HEAD": 1, "POST": 1},
         "statuses": {"200": 2, "404": 1},
         "asked_once": 0.5,
+        "clients": 1,
+        "requests_per_hour": [{"hour": "2025-03-14T09:00:00Z", "requests": 3}],
+        "busiest_hour": {"hour": "2025-03-14T09:00:00Z", "requests": 3},
+        "zipf_exponent": None,
+        "working_set": {
+            "resources": 2,
+            "bytes": 1000,
+            "resources_with_size": 1,
+            "resources_per_hour": {"mean": 2.0, "most": 2},
+        },
     }
     assert remarks[0].startswith(
         "Warning: 1 of 5 lines (20%) are not in Combined Log Format, the first: nonsense"
@@ -85,9 +89,50 @@ def test_the_figures_of_a_log(tmp_path: Path) -> None:
     for part in (
         "3 (GET and HEAD)",
         "2, 50% of them requested once",
+        "2 resources per hour on average, 2 at most; the 1 with a known size total 1 kB",
+        "1.5 requests/s on average, 3 in the busiest hour (2025-03-14T09:00:00Z)",
         "1 × method POST: not cached, the first:",
     ):
         assert part in said
+
+
+def test_options_take_part_of_a_log_and_rewrite_keys(tmp_path: Path) -> None:
+    lines = [line(f"/users/{n}?utm_source=x", n) for n in range(9)]
+    log = written(tmp_path, *lines, line("/health", 10), line("/users/1", 20, status=500))
+    found = figures(
+        log, "--path-regex", "^/users", "--status", "2xx", "--until", "2025-03-14T09:00:08",
+        "--strip-query", "utm_*", "--key", r"^/users/\d+→/users/N", cwd=tmp_path,
+    )  # fmt: skip
+    assert (found["lines"], found["requests"], found["resources"]) == (11, 8, 1)
+    assert found["left_out"] == [
+        {"reason": "not before --until 2025-03-14T09:00:08", "lines": 3, "first": "/users/8?utm_source=x"}
+    ]
+    taken = figures(log, "--path-regex", "^/users", "--status", "2xx", cwd=tmp_path)
+    assert [kind["lines"] for kind in taken["left_out"]] == [1, 1]
+    refused = sidecar_bench("log", str(log), "--status", "ok", cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--status ok: is no status; write 200, 2xx or 200-299" in " ".join(refused.stderr.split())
+
+
+def test_a_log_is_written_without_its_names_and_read_again(tmp_path: Path) -> None:
+    log = written(tmp_path, *(line(f"/item/{n % 40}", n, size=n % 40) for n in range(400)))
+    ended = sidecar_bench("log", str(log), "--anonymize", "out.parquet", "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "400 requests with their times" in ended.stderr
+    named, anonymous = json.loads(ended.stdout), figures("out.parquet", cwd=tmp_path)
+    for figure in (
+        "requests",
+        "resources",
+        "statuses",
+        "asked_once",
+        "clients",
+        "zipf_exponent",
+        "working_set",
+    ):
+        assert anonymous[figure] == named[figure], figure
+    again = sidecar_bench("log", "out.parquet", "--anonymize", "out.parquet", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "this is the log itself" in " ".join(again.stderr.split())
 
 
 def check(log: Path, *more: str, cwd: Path) -> Ended:

@@ -151,7 +151,7 @@ class Lines:
         for method, (lines, begin, end) in zip(grammar.OTHERS, found.others.tolist(), strict=True):
             if lines:
                 self.methods[method] += lines
-                self._leave_out(_not_cached(method), block[begin:end], lines)
+                self.leave_out(not_cached(method), block[begin:end], lines)
         numbers = [
             self.numbers[b"http://" + block[host:host_end] + block[at:end] if host_end else block[at:end]]
             for host, host_end, at, end in found.targets.tolist()
@@ -196,11 +196,11 @@ class Lines:
         for place, line in lines:
             entry = self._entry(line.removesuffix(b"\r"), form)
             if isinstance(entry, str):
-                self._leave_out(CUT if place == cut and entry == NOT_READ else entry, line)
+                self.leave_out(CUT if place == cut and entry == NOT_READ else entry, line)
             else:
                 places.append(place)
                 entries.append(entry)
-        resources = [self.numbers[_resource(entry)] for entry in entries]
+        resources = [self.numbers[resource(entry.host, entry.target)] for entry in entries]
         return places, _columns(
             [entry.at_us for entry in entries],
             resources,
@@ -218,19 +218,26 @@ class Lines:
         if isinstance(entry, str):
             return entry
         self.methods[entry.method] += 1
-        return entry if entry.method in CACHEABLE else _not_cached(entry.method)
+        return entry if entry.method in CACHEABLE else not_cached(entry.method)
 
-    def _leave_out(self, reason: str, line: bytes, lines: int = 1) -> None:
+    def add(self, *columns: Any) -> None:
+        """Add requests, a column for each of `COLUMNS`."""
+        self.blocks.append(_columns(*columns))
+
+    def leave_out(self, reason: str, line: bytes, lines: int = 1) -> None:
+        """Count lines that are left out; the first of each reason is shown."""
         counted = self.left_out.setdefault(reason, Counted(shown(line)))
         counted.lines += lines
 
 
-def _not_cached(method: str) -> str:
+def not_cached(method: str) -> str:
+    """Return why a request is left out whose method no cache answers."""
     return f"method {method}: not cached"
 
 
-def _resource(entry: Entry) -> bytes:
-    return b"http://" + entry.host + entry.target if entry.host else entry.target
+def resource(host: bytes, target: bytes) -> bytes:
+    """Return what a resource is called: its target, with its host before it where the log has one."""
+    return b"http://" + host + target if host else target
 
 
 def _columns(*values: Any) -> dict[str, NDArray[Any]]:

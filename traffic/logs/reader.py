@@ -15,14 +15,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from traffic.logs import filters, sources, stored
+from traffic.logs import filters, stored
+from traffic.logs.columnar import parquet
 from traffic.logs.errors import LogError
-from traffic.logs.formats.known import DESCRIBE, Format, recognized
+from traffic.logs.files import sources
+from traffic.logs.files.unpack import blocks
+from traffic.logs.formats import fields
+from traffic.logs.formats.known import DESCRIBE, recognized
 from traffic.logs.formats.times import Clock
 from traffic.logs.lines import COLUMNS, UNREADABLE, Clients, Counted, Lines, Numbers
 from traffic.logs.log import AccessLog, Blob, Facts, LeftOut, apart, spread
 from traffic.logs.options import AS_IT_IS, Reading
-from traffic.logs.unpack import blocks
 
 _LOOKED_AT: Final = 65_536  # bytes, for the format
 
@@ -73,7 +76,8 @@ class _File:
     """One file, read to its end."""
 
     name: str
-    format: Format
+    format: str
+    note: str
     lines: Lines
     digest: bytes
     remarks: list[str]
@@ -100,6 +104,10 @@ def _without_collector() -> Iterator[None]:
 
 def _file(name: str, lines: Lines, reading: Reading, *, apart: bool) -> _File:
     """Read a file. `apart`: there are others, which may hold the same lines."""
+    if parquet.is_parquet(name):
+        note = parquet.take(name, lines, fields.mapping(reading.log_format or ""))
+        whole = hashlib.blake2b(Path(name).read_bytes() if apart else b"", digest_size=16)
+        return _File(name, "Parquet", note, lines, whole.digest(), [])
     remarks: list[str] = []
     digest, form = hashlib.blake2b(digest_size=16), None
     with sources.opened(name) as file:
@@ -111,7 +119,9 @@ def _file(name: str, lines: Lines, reading: Reading, *, apart: bool) -> _File:
             lines.take(block, form)
     if form is None:
         raise LogError(f"{name}: is empty: it has no line")
-    return _File(name, form, lines, digest.digest(), [f"{name}: {remark}" for remark in remarks])
+    return _File(
+        name, form.name, form.note, lines, digest.digest(), [f"{name}: {remark}" for remark in remarks]
+    )
 
 
 def _together(files: list[_File], reading: Reading, remarks: list[str]) -> AccessLog:
@@ -135,8 +145,8 @@ def _together(files: list[_File], reading: Reading, remarks: list[str]) -> Acces
     near = apart(at_us)
     facts = Facts(
         names=tuple(one.name for one in files),
-        format=", ".join(dict.fromkeys(one.format.name for one in files)),
-        detected=tuple(dict.fromkeys(f"{one.format.name}: {one.format.note}" for one in files)),
+        format=", ".join(dict.fromkeys(one.format for one in files)),
+        detected=tuple(dict.fromkeys(f"{one.format}: {one.note}" for one in files)),
         lines=lines,
         requests=at_us.size,
         resources=len(taken.resources),
@@ -187,7 +197,7 @@ def _nothing(files: list[_File], lines: int, left_out: Sequence[LeftOut]) -> str
     kinds = "; ".join(f"{kind.lines} × {kind.reason}, first: {kind.first or '(empty)'}" for kind in left_out)
     return (
         f"{_names(files)}: none of its {lines} lines is a GET or HEAD request in "
-        f"{files[0].format.name} ({kinds}); {remedy}"
+        f"{files[0].format} ({kinds}); {remedy}"
     )
 
 

@@ -25,7 +25,7 @@ _KINDS: Final = 6
 
 
 def figures(facts: Facts) -> dict[str, Any]:
-    """Return what `sidecar-bench log --json` says of a log."""
+    """Return what is known of a log without looking at its requests again."""
     return {
         "format": facts.format,
         "detected": list(facts.detected),

@@ -128,6 +128,6 @@ def test_a_log_that_is_read_by_both_is_one_log(tmp_path: Path, monkeypatch: pyte
         return [*(column.tolist() for column in columns), list(log.resources), log.facts]
 
     whole = everything(read([path]))
-    monkeypatch.setattr("traffic.logs.unpack.BLOCK", 50_000)
+    monkeypatch.setattr("traffic.logs.files.unpack.BLOCK", 50_000)
     monkeypatch.setattr(lines, "BEFORE_COMPILED", 3)
     assert everything(read([path])) == whole

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from traffic.logs.errors import LogError
 from traffic.logs.formats.entry import NO_STATUS, UNREADABLE, Entry, size
-from traffic.logs.formats.request_line import of_parts, requested
+from traffic.logs.formats.request_line import Asked, of_parts, requested
 from traffic.logs.formats.times import Clock
 
 # By role: the names of the fields that have it, the best first. Names are compared as `plain` makes them.
@@ -63,18 +63,27 @@ def entry(raw: Raw, clock: Clock, *, timed: str = UNREADABLE) -> Entry | str:
     at_us = clock.read(raw.time)
     if at_us is None:
         return timed
-    if raw.request:
-        found = requested(raw.request)
-    else:
-        url = raw.url + (b"?" + raw.query if raw.query not in (b"", b"-") and b"?" not in raw.url else b"")
-        found = of_parts(raw.method or b"GET", url)
+    found = asked_for(raw)
     if isinstance(found, str):
         return found
     status = raw.status or b"200"
     if not status.isdigit() or len(status) > 3:
         return NO_STATUS
-    host = found.host or (b"" if raw.host == b"-" else raw.host.strip().lower())
-    return Entry(at_us, found.method, host, found.target, int(status), size(raw.size), address(raw.client))
+    return Entry(
+        at_us, found.method, found.host, found.target, int(status), size(raw.size), address(raw.client)
+    )
+
+
+def asked_for(raw: Raw) -> Asked | str:
+    """Return method, host and target of a request by its texts; text says why it asks for no resource."""
+    if raw.request:
+        found = requested(raw.request)
+    else:
+        url = raw.url + (b"?" + raw.query if raw.query not in (b"", b"-") and b"?" not in raw.url else b"")
+        found = of_parts(raw.method or b"GET", url)
+    if isinstance(found, str) or found.host:
+        return found
+    return found._replace(host=b"" if raw.host == b"-" else raw.host.strip().lower())
 
 
 def address(text: bytes) -> bytes:

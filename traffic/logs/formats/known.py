@@ -191,6 +191,7 @@ def _behind(prefix: str, inner: Format) -> Format:
 def _clf(look: _Look, lines: Sequence[bytes]) -> Format:
     """Name what stands before lines of Common Log Format and its relatives."""
     note = look.note
+    lines = [line for line in lines if look.pattern.match(line)]
     bare = [collected.strip(line) for line in lines]
     if (prefix := collected.named(lines)) is not None:
         note += f"; behind {prefix}"

@@ -30,7 +30,7 @@ _NO_LOGS: Final = {
     b"PK\x05\x06": "a zip archive: unpack it, and name the log in it",
     b"7z\xbc\xaf": "a 7z archive: unpack it, and name the log in it",
     b"Rar!": "a rar archive: unpack it, and name the log in it",
-    b"PAR1": "a Parquet file, and no access log",
+    b"PAR1": "a Parquet file in a pipe or packed: name the file itself",
     b"\x04\x22\x4d\x18": "packed with lz4, which is not read here: unpack it first",
     b"LPKSHHRH": "a binary journal: write it as text first, with journalctl -o cat",
     b"SQLite format 3": "a database, and no access log",
