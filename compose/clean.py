@@ -28,7 +28,8 @@ from compose.host.waiting import await_condition
 _KILLED_S: Final = 5.0
 _REFUSED_S: Final = 1.0
 _UNSEEN: Final = (
-    "its run may be alive, since its lock cannot be seen from here. Run `sidecar-bench clean` where the run "
+    "its run may be alive, because its lock is not visible from here. Run `sidecar-bench clean` where the "
+    "run "
     "was started"
 )
 
@@ -47,7 +48,7 @@ class Cleaned:
 
     def remove(self, name: str, remove: Callable[[], object], is_gone: Callable[[], bool]) -> None:
         """Remove something, and believe only that it is gone."""
-        why, within_s = "it is still there", _KILLED_S
+        why, within_s = "it still exists", _KILLED_S
         try:
             remove()
         except (OSError, psutil.Error, APIError) as error:

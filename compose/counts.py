@@ -100,12 +100,12 @@ class Replica:
             status, text = response.status, response.read().decode()
             families = list(text_string_to_metric_families(text)) if status == 200 else []
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise StackError(f"the replica at {self._url} does not tell its metrics: {error}") from error
+            raise StackError(f"the replica at {self._url} does not return its metrics: {error}") from error
         names = self._counters
         # The format's own name of a counter has no suffix (OpenMetrics, section 5.1).
         if all(family.name != names.requests.removesuffix("_total") for family in families):
             raise StackError(
-                f"the replica at {self._url} does not tell its metrics: {self._metrics} (status {status}) "
+                f"the replica at {self._url} does not return its metrics: {self._metrics} (status {status}) "
                 f"has no {names.requests}"
             )
         outcomes: Counter[str] = Counter()
@@ -142,7 +142,7 @@ def set_upstream(url: str, settings: Mapping[str, object]) -> None:
     try:
         status, said = get(url, "/_stub/settings", "PUT", json.dumps(settings).encode())
     except OSError as error:
-        raise StackError(f"the upstream at {url} does not take new settings: {error}") from error
+        raise StackError(f"the upstream at {url} does not accept new settings: {error}") from error
     if status != 200:
         raise StackError(f"the upstream at {url} refuses the settings: {said.decode(errors='replace')}")
 
@@ -156,6 +156,6 @@ def upstream_counts(url: str) -> UpstreamCounts:
     try:
         _, text = get(url, "/_stub/counts")
     except OSError as error:
-        raise StackError(f"the upstream at {url} does not tell its counts: {error}") from error
+        raise StackError(f"the upstream at {url} does not return its counts: {error}") from error
     counts = json.loads(text)
     return UpstreamCounts(counts["calls"], counts["by_status"])

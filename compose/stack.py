@@ -238,7 +238,7 @@ class Deployment(ABC):
         Raises:
             StackError: nothing can, on this stack.
         """
-        raise StackError("faults are not to be had on this stack")
+        raise StackError("this stack does not support faults")
 
     @abstractmethod
     def down(self) -> None:

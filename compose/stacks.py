@@ -26,15 +26,15 @@ def choose(wanted: str) -> tuple[str, str]:
     if wanted == "processes":
         return "processes", "asked for"
     if wanted not in ("auto", "docker"):
-        raise StackError(f"--stack {wanted}: there is no such stack; choose auto, docker or processes")
+        raise StackError(f"--stack {wanted}: unknown stack; use auto, docker or processes")
     missing = what_docker_lacks()
     if missing is None:
         return (
             "docker",
-            "asked for" if wanted == "docker" else "a Docker engine answers, and the images are here",
+            "asked for" if wanted == "docker" else "a Docker engine answers, and the images are available",
         )
     if wanted == "docker":
-        raise StackError(f"--stack docker: {missing} (docs/stacks.md says how to get there)")
+        raise StackError(f"--stack docker: {missing} (see docs/stacks.md)")
     return "processes", missing
 
 
@@ -57,7 +57,7 @@ def what_docker_lacks() -> str | None:
             try:
                 client.images.pull(name)
             except DockerException:
-                return f"the engine answers, but the image {name} cannot be had"
+                return f"the engine answers, but the image {name} is not available"
     return None
 
 
@@ -72,5 +72,5 @@ def open_stack(name: str, run_id: str) -> Stack:
         "processes": ProcessStack,
     }
     if name not in stacks:
-        raise StackError(f"there is no stack {name}; choose docker or processes")
+        raise StackError(f"unknown stack {name}; use docker or processes")
     return stacks[name](run_id)

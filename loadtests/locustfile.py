@@ -63,14 +63,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     # Added to the parser itself: Locust's page has no fields for arguments of a group.
     parser.add_argument("--rate", type=float, default=usual.rate, help="Requests per second")
     parser.add_argument("--arrivals", choices=["poisson", "constant", "log"], default=usual.arrivals)
-    parser.add_argument("--keys", type=int, default=usual.keys.count, help="How many different paths")
+    parser.add_argument("--keys", type=int, default=usual.keys.count, help="Number of different paths")
     parser.add_argument("--exponent", type=float, default=usual.keys.exponent, help="Skew of the keys")
-    parser.add_argument("--access-log", default="", help="An access log to take the requests from")
+    parser.add_argument("--access-log", default="", help="An access log with the requests")
     parser.add_argument("--speedup", type=float, default=usual.speedup, help="With --arrivals log")
-    parser.add_argument("--seconds", type=float, default=600.0, help="For how long requests are laid out")
-    parser.add_argument("--timeout", type=float, default=30.0, help="Seconds until a request has failed")
+    parser.add_argument("--seconds", type=float, default=600.0, help="Duration of the planned requests")
+    parser.add_argument(
+        "--timeout", type=float, default=30.0, help="Seconds after which a request has failed"
+    )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rows", default="", help="A Parquet file for every request's row")
+    parser.add_argument("--rows", default="", help="A Parquet file for the rows of all requests")
     parser.set_defaults(num_users=_USERS, spawn_rate=_SPAWN_RATE)
 
 

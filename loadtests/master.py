@@ -102,7 +102,7 @@ def _hand_out(crew: Crew, order: Order, plan: Requests) -> None:
         laid_out = crew.read(LaidOut, mail)
         if laid_out.plan != expected:
             raise DistributedError(
-                f"{crew.name(mail.worker)} has laid out other requests from the same seed: install the same "
+                f"{crew.name(mail.worker)} planned other requests from the same seed: install the same "
                 "versions of sidecar-bench and NumPy on all machines"
             )
 

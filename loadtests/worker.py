@@ -111,7 +111,7 @@ def _refuse_far(targets: Sequence[str]) -> None:
     far = [url for url in targets if not is_near(url)]
     if far:
         raise RefusedError(
-            f"{far[0]} is no loopback or private address, and nothing was sent: start the worker with "
+            f"{far[0]} is not a loopback or private address; nothing was sent. Start the worker with "
             "--i-own-this-target if it is yours to load"
         )
 
@@ -161,7 +161,7 @@ def _one_trial(line: Line, options: argparse.Namespace) -> int:
         _fail(line, "was ended by a signal", 2)
         line.hang_up()
         raise
-    _tell("sent, and delivered")
+    _tell("sent and delivered")
     return 0
 
 

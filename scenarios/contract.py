@@ -32,27 +32,27 @@ class Contract(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(
-        "/content/{key}", max_length=500, description="The path of a key; {key} stands for the key."
+        "/content/{key}", max_length=500, description="The path of a key; {key} is replaced by the key."
     )
     ready: tuple[str, ...] = Field(
         ("/healthz", "/content/healthz"),
-        description="Paths that show that the service is there; the first has to answer with success, the "
-        "others with anything below 500.",
+        description="Paths that show that the service is running; the first must answer with success, the "
+        "others with a status below 500.",
     )
     metrics: str | None = Field(
-        "/metrics", description="Where Prometheus counters are; None: the service has none of ours."
+        "/metrics", description="Path of the Prometheus counters; None: the service does not have ours."
     )
     cache: str | None = Field(
         None,
         max_length=100,
-        description="Which member of Cache-Status is meant, by its name; None: the last one, which is the "
+        description="The member of Cache-Status to read, by name; None: the last one, which is the "
         "cache nearest to the client (RFC 9211, section 2).",
     )
     rules: tuple[HitRule, ...] = Field(
-        (), description="Headers that tell the outcome; none: those that are known by name."
+        (), description="Headers that state the outcome; none: those known by name."
     )
     statuses: bool = Field(
-        False, description="Redirects, 401, 403, 407, 408, 425 and 429 are failures, whatever headers say."
+        False, description="Redirects, 401, 403, 407, 408, 425 and 429 are failures, regardless of headers."
     )
 
     @field_validator("path")

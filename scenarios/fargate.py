@@ -30,6 +30,6 @@ def fargate_size(cpus: float, mib: int) -> tuple[float, int]:
             if size_cpus >= cpus and step >= mib:
                 return size_cpus, step
     raise ScenarioError(
-        f"a task of {cpus:g} CPUs and {mib:,} MiB is more than Fargate has (16 CPUs, 122,880 MiB); "
+        f"a task of {cpus:g} CPUs and {mib:,} MiB exceeds Fargate's maximum (16 CPUs, 122,880 MiB); "
         "lower resources.cpus, resources.memory or cache.maxmemory"
     )

@@ -23,7 +23,7 @@ from scenarios.units import Bytes, Milliseconds, Seconds, Share
 def _as_written(name: object) -> object:
     """Refuse what YAML has made a number or a truth of: the file may be named otherwise."""
     if isinstance(name, bool | int | float | date):
-        raise ValueError("a file's name that YAML reads as something else needs quotes, such as '20250314'")  # noqa: TRY004
+        raise ValueError("quote a file name that YAML reads as another type, such as '20250314'")  # noqa: TRY004
     return name
 
 
@@ -35,14 +35,14 @@ class Keys(Strict):
     """Which paths are asked for, and how unevenly; not used where a log gives the requests."""
 
     distribution: Literal["zipf", "uniform"] = "zipf"
-    count: int = Field(500, ge=1, le=10_000_000, description="How many different paths there are.")
+    count: int = Field(500, ge=1, le=10_000_000, description="Number of different paths.")
     exponent: float = Field(
         1.0, ge=0, le=5, description="Skew of the Zipf distribution: key i has weight 1/i^exponent."
     )
     file: Path | None = Field(
         None,
-        description="A file of the service's own paths, one a line, the one most asked for first; `count` of "
-        "them are used. None: paths are made up.",
+        description="A file with the service's own paths, one per line, the most requested first; `count` of "
+        "them are used. None: paths are invented.",
     )
 
 
@@ -53,15 +53,17 @@ class Workload(Strict):
 
     rate: float = Field(200.0, gt=0, le=100_000, description="Requests per second, over all replicas.")
     arrivals: Literal["poisson", "constant", "log"] = Field(
-        "poisson", description="When requests are sent; `log`: at the access log's own times."
+        "poisson", description="When requests are sent; `log`: with the timing of the access log."
     )
     keys: Keys = Keys()
     log: FileName | None = Field(
         None,
         description="An access log to take requests from: a file, a pattern such as access.log*, or - for "
-        "standard input. Common or Combined Log Format, plain or packed.",
+        "standard input. Common or Combined Log Format, plain or compressed.",
     )
-    speedup: float = Field(1.0, gt=0, description="How much faster than its own times a log is replayed.")
+    speedup: float = Field(
+        1.0, gt=0, description="Factor by which a log is replayed faster than its own timing."
+    )
     from_: Seconds = Field(
         0.0,
         alias="from",
@@ -69,7 +71,7 @@ class Workload(Strict):
         description="Where in the log a trial begins: seconds, or a duration such as 3h, from its first "
         "request, in the log's own time.",
     )
-    users: int = Field(256, ge=1, le=5000, description="The most requests that can be under way at once.")
+    users: int = Field(256, ge=1, le=5000, description="Maximum number of requests in flight.")
 
     @model_validator(mode="after")
     def _log_goes_with_its_times(self) -> Workload:
@@ -80,12 +82,10 @@ class Workload(Strict):
             )
         if self.from_ and self.log is None:
             raise ValueError(
-                "`from` says where in a log a trial begins, and there is none: name it with `log`"
+                "`from` sets where in a log a trial begins, but there is no log: name it with `log`"
             )
         if self.speedup != 1.0 and self.arrivals != "log":
-            raise ValueError(
-                "`speedup` goes with `arrivals: log`; with other arrivals `rate` says how fast requests come"
-            )
+            raise ValueError("`speedup` needs `arrivals: log`; other arrivals use `rate`")
         return self
 
 
@@ -102,25 +102,25 @@ class Cache(Strict):
         "loopback", description="How the app reaches a sidecar: TCP on localhost, or a Unix socket."
     )
     ttl_jitter: Share = Field(
-        0.0, ge=0, lt=1, description="By what share of itself a TTL is made longer or shorter, at random."
+        0.0, ge=0, lt=1, description="Share of itself by which each TTL is lengthened or shortened at random."
     )
     single_flight: bool = Field(
-        True, description="Requests of a replica for what it is fetching already wait for that one call."
+        True, description="Requests for what a replica is already fetching wait for that call."
     )
     lease: bool = Field(
-        False, description="So do those of other replicas on the same Redis: one of them fetches."
+        False, description="Replicas on the same Redis share calls: only one of them fetches."
     )
     lease_wait: Seconds = Field(
-        3.0, gt=0, description="How long they wait for it at most, before they fetch themselves."
+        3.0, gt=0, description="Maximum time that they wait before they fetch themselves."
     )
     revalidate: Seconds = Field(
-        0.0, ge=0, description="How long an expired response is kept, to ask with its ETag whether it holds."
+        0.0, ge=0, description="How long an expired response is kept for revalidation with its ETag."
     )
     stale_while_revalidate: Seconds = Field(
-        0.0, ge=0, description="How long an expired response is still served, while it is refreshed."
+        0.0, ge=0, description="How long an expired response is served while it is refreshed."
     )
     stale_if_error: Seconds = Field(
-        0.0, ge=0, description="How long an expired response is still served where the upstream fails."
+        0.0, ge=0, description="How long an expired response is served if the upstream fails."
     )
     negative_ttl: Seconds = Field(0.0, ge=0, description="How long a 404 stays in Redis.")
     l1: Seconds = Field(
@@ -129,23 +129,21 @@ class Cache(Strict):
         description="How long the app answers from its own memory before it asks Redis again.",
     )
     max_body: Bytes = Field(
-        16_000_000, ge=1, description="The largest body that is kept; the stub sends none above 1 MiB."
+        16_000_000, ge=1, description="Largest body that is cached; the stub sends at most 1 MiB."
     )
     vary: str = Field(
         "",
         pattern=r"^$|^[A-Za-z0-9-]+(, ?[A-Za-z0-9-]+)*$",
         max_length=200,
-        description="Request headers by which answers differ, such as `accept, accept-language`: each "
-        "combination of their values is cached for itself.",
+        description="Request headers that select the answer, such as `accept, accept-language`: each "
+        "combination of their values is cached separately.",
     )
 
 
 class Upstream(Strict):
     """The stub of the GitHub API that answers what the cache does not, and how the app calls it."""
 
-    latency_ms: Milliseconds = Field(
-        20.0, ge=0, le=60_000, description="Median time that it takes to answer."
-    )
+    latency_ms: Milliseconds = Field(20.0, ge=0, le=60_000, description="Median time to answer.")
     latency_spread: float = Field(
         0.0, ge=0, le=3, description="Sigma of a log-normal latency; 0 makes it constant."
     )
@@ -153,16 +151,16 @@ class Upstream(Strict):
     body_spread: float = Field(
         1.0, ge=0, le=3, description="Sigma of the log-normal sizes; 0 makes them equal."
     )
-    error_ratio: float = Field(0.0, ge=0, le=1, description="Share of calls that it answers with 502.")
+    error_ratio: float = Field(0.0, ge=0, le=1, description="Share of calls answered with 502.")
     missing_ratio: Share = Field(
-        0.0, ge=0, le=1, description="Share of paths that are not there: each of them always answers 404."
+        0.0, ge=0, le=1, description="Share of missing paths: each of them always answers 404."
     )
-    rate_limit: int | None = Field(None, ge=1, description="Calls an hour that it allows; none: no limit.")
+    rate_limit: int | None = Field(None, ge=1, description="Allowed calls per hour; none: no limit.")
     concurrency: int | None = Field(
-        None, ge=1, description="Calls of one replica under way at once; none: as many as `workload.users`."
+        None, ge=1, description="Maximum number of concurrent calls of one replica; none: `workload.users`."
     )
     reserve: int = Field(
-        10, ge=0, description="Calls of the hour that are left to what is not cached at all."
+        10, ge=0, description="Calls per hour reserved for responses that are not cached at all."
     )
 
 
@@ -173,7 +171,7 @@ class Link(Strict):
         0.3,
         ge=0,
         le=1000,
-        description="Round-trip time wanted between app and Redis, as PING sees it; 0: no delay.",
+        description="Round-trip time between app and Redis, as measured by PING; 0: no added delay.",
     )
 
 
@@ -181,7 +179,7 @@ class Resources(Strict):
     """What one task may use."""
 
     cpus: float | None = Field(
-        None, gt=0, le=64, description="CPUs of a task (app, and its sidecar); none: no limit."
+        None, gt=0, le=64, description="CPUs of a task (the app and its sidecar); none: no limit."
     )
     memory: Bytes | None = Field(None, ge=32_000_000, description="Memory of a task; none: no limit.")
 
@@ -193,10 +191,10 @@ class Settings(Strict):
         "",
         pattern=r"^[a-z0-9_]*$",
         max_length=30,
-        description="Tells variants of equal settings apart, as in an A/A test; cases have their name here.",
+        description="Distinguishes variants with equal settings, as in an A/A test; for cases, their name.",
     )
     topology: TopologyName = topologies.SIDECAR.name
-    replicas: int = Field(2, ge=1, le=64, description="How many copies of the app run.")
+    replicas: int = Field(2, ge=1, le=64, description="Number of copies of the app.")
     workload: Workload = Workload()
     cache: Cache = Cache()
     upstream: Upstream = Upstream()
@@ -238,22 +236,25 @@ class RunSettings(Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=60)
     description: str = ""
-    seed: int = Field(1, ge=0, lt=2**32, description="Seeds the order of trials, the arrivals and the keys.")
+    seed: int = Field(
+        1, ge=0, lt=2**32, description="Seed of the order of trials, the arrivals and the keys."
+    )
     schedule: Schedule = Schedule()
     margin: Margin = Margin()
     precision: Precision = Precision()
     thresholds: Thresholds = Field((), description="What the run must meet, such as `p99_ms <= 20`.")
     cases: dict[CaseName, dict[str, Any]] = Field(
         {},
-        description="Variants that differ in several fields at once, by name: what each sets, as it stands "
-        "above. Each is compared with the first.",
+        description="Variants that differ in several fields at once, by name, with the fields that each "
+        "sets. "
+        "Each is compared with the first.",
     )
 
 
 class Scenario(RunSettings):
     """A scenario that has been read: the run's settings, its factors and its variants."""
 
-    factors: dict[str, list[Any]] = Field(description="The levels of each field that is varied.")
+    factors: dict[str, list[Any]] = Field(description="The levels of each varied field.")
     variants: tuple[Variant, ...]
 
     def variant(self, variant_id: str) -> Variant:

@@ -17,29 +17,34 @@ class Schedule(Strict):
 
     start: Start = Field(
         "steady",
-        description="What the caches hold when a trial starts. `steady`: what they hold at a random moment "
-        "of a long-running service. `cold`: nothing, as after a deployment.",
+        description="Contents of the caches when a trial starts. `steady`: those of a long-running service "
+        "at "
+        "a random moment. `cold`: empty, as after a deployment.",
     )
     warmup: Seconds = Field(
-        0.0, ge=0, description="Time at the start of a trial that the statistics leave out."
+        0.0, ge=0, description="Time at the start of a trial that the statistics exclude."
     )
-    duration: Seconds = Field(10.0, gt=0, le=86_400, description="Time of a trial that is measured.")
+    duration: Seconds = Field(10.0, gt=0, le=86_400, description="Measured time of a trial.")
     blocks: int = Field(5, ge=1, le=1000, description="Rounds in which every variant is tried once.")
     most_blocks: int | None = Field(
         None,
         ge=1,
         le=1000,
-        description="Blocks are added, up to so many, while a comparison is undecided. None: four times "
-        "`blocks` where a precision or a budget is given, else none is added.",
+        description="Maximum number of blocks; they are added while a comparison is undecided. None: four "
+        "times "
+        "`blocks` if a precision or a budget is given, otherwise no block is added.",
     )
     budget: Seconds | None = Field(
         None,
         gt=0,
-        description="Wall-clock time after which no block is added to the planned ones, and no trial is "
-        "repeated; none: no limit.",
+        description="Wall-clock time after which no block is added and no trial is repeated; none: no limit.",
     )
-    attempts: int = Field(2, ge=1, le=10, description="How often a trial that comes out invalid is tried.")
-    timeout: Seconds = Field(30.0, gt=0, description="A request without an answer by then has failed.")
+    attempts: int = Field(
+        2, ge=1, le=10, description="Maximum number of attempts for a trial that is invalid."
+    )
+    timeout: Seconds = Field(
+        30.0, gt=0, description="A request without an answer after this time has failed."
+    )
 
     @model_validator(mode="after")
     def _blocks_can_be_added(self) -> Schedule:
@@ -51,14 +56,18 @@ class Schedule(Strict):
 class Margin(Strict):
     """Differences too small to matter: within them, two variants are equivalent."""
 
-    p50: Share = Field(0.05, ge=0, le=1, description="Of mean and median latencies, as a share of them.")
-    p99: Share = Field(0.15, ge=0, le=1, description="Of the 90th and 99th percentiles, as a share of them.")
-    hit_ratio: Share = Field(0.01, ge=0, le=1, description="Of ratios, in absolute terms (1pp).")
+    p50: Share = Field(
+        0.05, ge=0, le=1, description="For mean and median latencies, as a share of the value."
+    )
+    p99: Share = Field(
+        0.15, ge=0, le=1, description="For the 90th and 99th percentiles, as a share of the value."
+    )
+    hit_ratio: Share = Field(0.01, ge=0, le=1, description="For ratios, absolute (1pp).")
 
 
 class Precision(Strict):
     """How narrow intervals are wanted: half their width. None: narrow enough to decide is enough."""
 
-    p50: Share | None = Field(None, gt=0, le=1, description="Of median latencies, as a share of them.")
-    p99: Share | None = Field(None, gt=0, le=1, description="Of 99th percentiles, as a share of them.")
-    hit_ratio: Share | None = Field(None, gt=0, le=1, description="Of hit ratios, in absolute terms (1pp).")
+    p50: Share | None = Field(None, gt=0, le=1, description="For median latencies, as a share of the value.")
+    p99: Share | None = Field(None, gt=0, le=1, description="For 99th percentiles, as a share of the value.")
+    hit_ratio: Share | None = Field(None, gt=0, le=1, description="For hit ratios, absolute (1pp).")

@@ -58,7 +58,7 @@ def parse(text: str) -> Threshold:
     found = _THRESHOLD.fullmatch(text)
     if found is None:
         raise ValueError(
-            f"{text!r} is not understood; write METRIC <= NUMBER, such as p99_ms <= 20, "
+            f"{text!r} cannot be read; write METRIC <= NUMBER, such as p99_ms <= 20, "
             "or separate.p50_ms <= sidecar.p50_ms * 1.1"
         )
     of, metric, sign, number, right_of, right_metric, factor = found.groups()
@@ -73,7 +73,7 @@ def _metric(name: str) -> str:
     for known in (name, f"{name}_ms"):
         if known in METRICS:
             return known
-    raise ValueError(f"{name!r} is no metric; known: {', '.join(METRICS)}")
+    raise ValueError(f"{name!r} is not a metric; known: {', '.join(METRICS)}")
 
 
 def check(texts: Iterable[str], names: Iterable[str]) -> None:
@@ -86,7 +86,7 @@ def check(texts: Iterable[str], names: Iterable[str]) -> None:
     for threshold in map(parse, texts):
         for side in (threshold.left, threshold.right):
             if side is not None and side.of is not None and side.of not in known:
-                raise ValueError(f"{threshold.text!r}: no variant {side.of!r}; there are: {', '.join(known)}")
+                raise ValueError(f"{threshold.text!r}: no variant {side.of!r}; known: {', '.join(known)}")
 
 
 def _listed(value: object) -> object:

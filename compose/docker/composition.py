@@ -74,7 +74,8 @@ def task_budget(variant: Variant) -> tuple[Resources, str | None]:
         each = Resources(
             cpus=each.cpus and each.cpus * share, memory=each.memory and int(each.memory * share)
         )
-        note = f"{replicas} tasks' resources are shared by {replicas + 1}: the separate Redis is a task, too"
+        note = f"{replicas} tasks' resources are shared by {replicas + 1} tasks, because the separate "
+        "Redis is a task, too"
     held = variant.cache.maxmemory // max(variant.layout.redis_count(replicas), 1)
     if each.memory is not None and variant.layout.has_redis and held > _MOST_FILLED * each.memory:
         raise UnsuitableError(

@@ -69,7 +69,7 @@ class Fleet:
             connection = socket.socket(socket.AF_UNIX)
             path = self._control / CONTROL
             if not await_condition(path.exists, _READY_S):
-                raise StackError(f"the link did not get ready: {self.project.last_words('link')}")
+                raise StackError(f"the link did not become ready: {self.project.last_words('link')}")
             connection.connect(str(path))
             self._relay = LinkControl(connection)
         return self._relay
@@ -140,5 +140,5 @@ class Fleet:
             return counts.ready(self.url(name), path) or not self.project.runs(name)
 
         if not await_condition(ready_or_over, _READY_S) or not self.project.runs(name):
-            why = f"{name} did not get ready within {_READY_S:g} s"
+            why = f"{name} did not become ready within {_READY_S:g} s"
             raise StackError(why, name, self.project.last_words(name))

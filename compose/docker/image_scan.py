@@ -200,7 +200,7 @@ def main() -> None:
         sys.exit("usage: python compose/docker/image_scan.py IMAGE")
     image = sys.argv[1]
     if shutil.which("docker") is None:
-        sys.exit("docker is not installed: it is what the image is read from")
+        sys.exit("docker is not installed; it is needed to read the image")
     with subprocess.Popen(
         ["docker", "save", image], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as saving:

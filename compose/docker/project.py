@@ -177,7 +177,7 @@ class Project:
         except NotFound:
             return "was removed"
         except (DockerException, OSError) as error:
-            raise StackError(f"the engine does not tell how {name} is: {error}") from error
+            raise StackError(f"the engine does not report the state of {name}: {error}") from error
         state = container.attrs["State"]
         expected = self._expected.get(name, "running")
         if state.get("Paused"):
@@ -186,7 +186,7 @@ class Project:
             return None
         code = int(state.get("ExitCode", 0))
         if state.get("OOMKilled"):
-            return "was killed for want of memory"
+            return "was killed because it ran out of memory"
         return how_it_ended(_SHELL - code if code > _SHELL else code)
 
     def usage(self) -> list[Usage]:
@@ -196,7 +196,7 @@ class Project:
             StackError: the engine does not tell.
         """
         for name, container in self.containers.items():
-            with engine_errors(f"the engine does not tell what {name} has used"):
+            with engine_errors(f"the engine does not report the usage of {name}"):
                 self._look_at(name, container)
         return [self._seen[name] for name in sorted(self._seen)]
 
@@ -217,7 +217,7 @@ class Project:
         Raises:
             StackError: the engine does not tell.
         """
-        with engine_errors(f"the engine does not tell what {name} has used"):
+        with engine_errors(f"the engine does not report the usage of {name}"):
             self._look_at(name, self.containers[name])
         self._gauges.pop(name, None)
         if name in self._seen:

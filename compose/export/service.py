@@ -55,7 +55,7 @@ class Service(Sizes):
             return f"with CPUs as in the scenario {self.name}, which sets no memory"
         if self.memory_limited:
             return f"with memory as in the scenario {self.name}, which sets no CPUs"
-        return f"with sizes by default, as the scenario {self.name} sets none"
+        return f"with default sizes, because the scenario {self.name} sets none"
 
 
 def service(

@@ -35,8 +35,9 @@ from scenarios.model import Variant
 _READINGS: Final = 8
 _CREDENTIALS: Final = (401, 403, 407)
 WARM: Final = (
-    "Targets are not deployed fresh: caches were warm with what earlier trials and others had left, so that "
-    "theory, which expects a cold start, is left out, and so are the causes of misses."
+    "Targets are not deployed fresh: their caches contained what earlier trials and others had left. "
+    "Theory needs "
+    "a known start and is not used. The causes of misses are not known either."
 )
 
 
@@ -52,7 +53,7 @@ def is_here(url: str) -> bool:
         # The load is sent over IPv4: no other address matters.
         found = socket.getaddrinfo(host, parts.port, socket.AF_INET, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise StackError(f"{url}: the host {host} has no IPv4 address that is known here") from error
+        raise StackError(f"{url}: the host {host} has no known IPv4 address") from error
     own = {address.address for of_one in psutil.net_if_addrs().values() for address in of_one}
     names = {str(entry[4][0]) for entry in found}
     return all(name in own or ipaddress.ip_address(name).is_loopback for name in names)
@@ -93,16 +94,16 @@ def check_answers(label: str, url: str, calls: Calls | None = None) -> None:
             return
         said.append(f"{path}: status {status}")
     raise StackError(
-        f"the target {label} at {url} does not answer ({'; '.join(said)}); see that it runs, and that it can "
-        "be reached from here"
+        f"the target {label} at {url} does not answer ({'; '.join(said)}); make sure that it runs and "
+        "can be reached from here"
     )
 
 
 def _not_as_asked(label: str, url: str, path: str, status: int) -> str:
     said = f"the target {label} at {url} answers {path} with status {status}: "
     if status in _CREDENTIALS:
-        return said + "give what it asks for with --header, such as --header @secret.txt"
-    return said + "a redirect is not followed; give the URL and the --path that it leads to"
+        return said + "send credentials with --header, such as --header @secret.txt"
+    return said + "redirects are not followed; use the URL and --path that it leads to"
 
 
 class TargetStack(Stack):
@@ -122,7 +123,7 @@ class TargetStack(Stack):
         urls = self._urls[variant.label]
         for url in urls:
             if url in self._here and not is_here(url):  # what may be loaded was decided by where it leads
-                raise StackError(f"{url} led to this machine when the run began, and no longer does")
+                raise StackError(f"{url} pointed to this machine when the run began, but no longer does")
             check_answers(variant.label, url, self._calls)
         return TargetDeployment(variant.label, urls, self._calls)
 
@@ -215,13 +216,13 @@ class TargetDeployment(Deployment):
             self.notes = (*self.notes, note)
 
     def set_upstream(self, **settings: object) -> None:
-        raise StackError("a target's upstream is its own, and not to be set")
+        raise StackError("the upstream of a target cannot be set")
 
     def fill(self, held: Sequence[Held]) -> Filling:
-        raise StackError("a target's caches are its own, and not to be filled")
+        raise StackError("the caches of a target cannot be filled")
 
     def measure_link(self) -> LinkReport:
-        raise StackError("the way from a target to its Redis cannot be measured from here")
+        raise StackError("the round trip from a target to its Redis cannot be measured from here")
 
     def usage(self) -> list[Usage]:
         return []
@@ -242,7 +243,7 @@ def _steady(url: str) -> AppCounts:
         with counts.Replica(url) as replica:
             if replica.counts() != first:
                 raise StackError(
-                    f"the metrics at {url} differ from one reading to the next, so that several replicas "
+                    f"the metrics at {url} differ between readings: several replicas "
                     "answer there, or others use it"
                 )
     return first

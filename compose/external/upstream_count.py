@@ -36,7 +36,7 @@ def read(url: str) -> int:
     try:
         return _count(body.decode("utf-8"), name)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
-        wanted = f"#{name}" if name else "a plain number; name a counter or a path in JSON after a #"
+        wanted = f"#{name}" if name else "a plain number; add # and the name of a counter or a path in JSON"
         raise StackError(f"the answer at {address} has no count under {wanted}") from error
 
 

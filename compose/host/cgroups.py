@@ -39,7 +39,7 @@ class Budgets:
         if not self.allowed:
             limits = {"cpus": resources.cpus, "mem_limit": resources.memory}
             return {key: value for key, value in limits.items() if value is not None}, (
-                "parent cgroups are not allowed here: each container has its task's limits for itself"
+                "parent cgroups are not allowed here: each container has the limits of its task separately"
             )
         for top in self._tops():
             self._make(top, name, resources)

@@ -64,7 +64,7 @@ class Child:
             return None if self._ended_by_us else how_it_ended(self.process.returncode)
         with contextlib.suppress(psutil.Error):
             if not self._paused_by_us and self._seen().status() == psutil.STATUS_STOPPED:
-                return "stands still (SIGSTOP)"
+                return "is stopped (SIGSTOP)"
         return None
 
     def listens(self) -> bool:

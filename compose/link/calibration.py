@@ -91,7 +91,7 @@ def miss(wanted_us: float, seen: Ping, floor_ms: float) -> str | None:
     if abs(seen.median_us - wanted_us) <= tolerance(wanted_us, STALE):
         return None
     return (
-        f"a round trip of {wanted_us / 1000:g} ms was asked for and {seen.median_us / 1000:.2f} ms "
+        f"a round trip of {wanted_us / 1000:g} ms was configured, but {seen.median_us / 1000:.2f} ms "
         f"achieved; the relay's floor is {floor_ms:.2f} ms"
     )
 

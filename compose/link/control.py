@@ -35,6 +35,6 @@ class LinkControl:
             self._connection.sendall(f"{command}\n".encode())
             answer = self._connection.recv(256).decode().strip()
         except OSError as error:
-            raise StackError(f"the link does not take the command `{command}`: {error}") from error
+            raise StackError(f"the link does not accept the command `{command}`: {error}") from error
         if answer != "ok":
-            raise StackError(f"the link does not take the command `{command}`: {answer or 'it is gone'}")
+            raise StackError(f"the link does not accept the command `{command}`: {answer or 'it has ended'}")

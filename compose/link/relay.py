@@ -270,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     listens.add_argument("--listen-fd", metavar="FD", type=int)
     parser.add_argument("--to", required=True, metavar="ADDRESS", help="HOST:PORT, or a Unix socket")
     parser.add_argument("--delay-us", type=float, default=0.0, help="in each direction")
-    parser.add_argument("--control", metavar="ADDRESS", help="where it takes commands")
+    parser.add_argument("--control", metavar="ADDRESS", help="the socket for commands")
     parser.add_argument("--control-fd", metavar="FD", type=int, help="a socket; the relay ends with it")
     options = parser.parse_args(arguments)
     if options.listen:

@@ -104,7 +104,7 @@ class ProcessDeployment(Deployment):
         if kind not in ("app", "redis") or budget == Resources():
             return []
         if not self._stack.budgets.allowed:
-            self._note("resources are not kept to: cgroups cannot be written here (that takes root)")
+            self._note("resource limits are not enforced: cgroups are not writable here (this needs root)")
             return []
         if note:
             self._note(note)
@@ -170,7 +170,7 @@ class ProcessDeployment(Deployment):
         )
         cache = next((replica.cache for replica in self._fleet.replicas.values() if replica.cache), None)
         if cache is None:
-            raise StackError("there is no Redis to measure the way to")
+            raise StackError("there is no Redis to measure the round trip to")
         environment = sealed.environment(
             self._stack.run_id, UPSTREAM_URL=self._fleet.upstream.url, **self.servers.redis_environment(cache)
         )

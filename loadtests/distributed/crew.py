@@ -74,7 +74,7 @@ class _Master(MasterRunner):
             except MalformedError as error:
                 self._drop(str(error))
             except Exception as error:  # whatever Locust makes of what a message holds
-                self._drop(f"its content makes no sense ({type(error).__name__})")
+                self._drop(f"its content is not valid ({type(error).__name__})")
 
     def _drop(self, reason: str) -> None:
         self.dropped += 1
@@ -121,7 +121,7 @@ class Crew:
         while len(self._nodes) < self.size:
             if time.monotonic() > deadline_s:
                 raise DistributedError(
-                    f"{len(self._nodes)} of {self.size} workers have come within {within_s:g} s; start the "
+                    f"{len(self._nodes)} of {self.size} workers connected within {within_s:g} s; start the "
                     "others with: sidecar-bench worker --master ADDRESS:PORT"
                 )
             gevent.sleep(0.02)
@@ -212,7 +212,7 @@ class Crew:
     def _check(self) -> None:
         for worker, present in enumerate(self._present()):
             if not present and worker not in self.released:
-                raise LostError(f"{self.name(worker)} was lost in the middle of the trial")
+                raise LostError(f"{self.name(worker)} was lost during the trial")
 
     def _hello(self, environment: Environment, msg: Any, **_: Any) -> None:
         """Take a worker on, or say why not."""
@@ -239,7 +239,7 @@ class Crew:
         try:
             Hello.model_validate(data)
         except ValidationError:
-            return "the master cannot read what this worker says of itself"
+            return "the master cannot read this worker's description of itself"
         if len(self._nodes) == self.size:
             return f"the master has all of its {self.size} workers; raise --expect-workers"
         return None

@@ -39,9 +39,9 @@ def read(frames: Sequence[bytes]) -> Letter:
         sender = frames[0].decode()
         kind, data, name = msgpack.loads(frames[1], raw=False, strict_map_key=False)
     except Exception as error:  # msgpack has five kinds of them; then there are names and the unpacking
-        raise MalformedError("it is no message in Locust's format") from error
+        raise MalformedError("it is not a message in Locust's format") from error
     if not isinstance(kind, str) or not isinstance(name, str) or len(name) > _LONGEST_NAME:
-        raise MalformedError("its kind or its sender is no text")
+        raise MalformedError("its kind or its sender is not text")
     if name != sender:
-        raise MalformedError("it speaks for another sender")
+        raise MalformedError("it claims another sender")
     return Letter(sender, kind, data)

@@ -41,7 +41,7 @@ class Line:
         environment: Any = Environment(user_classes=[TrialUser])
         self._events = environment.events
         self._events.heartbeat_received.add_listener(self._heartbeat)
-        nobody = GoneError(f"no master has answered at {host}:{port} within {patience_s:g} s")
+        nobody = GoneError(f"no master answered at {host}:{port} within {patience_s:g} s")
         with gevent.Timeout(patience_s, nobody):
             try:
                 self.runner = environment.create_worker_runner(host, port)
@@ -76,7 +76,7 @@ class Line:
             self._heard_s = time.monotonic()
             self._end = None
             return
-        raise GoneError(f"the master has not answered within {self._patience_s:g} s")
+        raise GoneError(f"the master did not answer within {self._patience_s:g} s")
 
     def expect(self, wanted: str, within_s: float = float("inf")) -> tuple[Any, int] | None:
         """Return the next message of a kind, and when it came (ns); None where none comes in time.
@@ -104,7 +104,7 @@ class Line:
         if self._end is not None:
             raise GoneError(self._end or "the master has ended the trial")
         if time.monotonic() - self._heard_s > _SILENCE_S:
-            raise GoneError(f"the master has not been heard for {_SILENCE_S:g} s")
+            raise GoneError(f"no message from the master for {_SILENCE_S:g} s")
 
     def hang_up(self) -> None:
         """Take leave of the master."""

@@ -247,7 +247,7 @@ class Connection:
     def _more(self) -> bytes:
         data = self._receive()
         if not data:
-            raise TransportError("the connection broke in the middle of an answer", "cut short")
+            raise TransportError("the connection broke during an answer", "cut short")
         return data
 
     def _receive(self) -> bytes:
@@ -289,7 +289,7 @@ def _status(head: bytes) -> int:
         raise TransportError("the answer does not begin like HTTP/1.1")
     status = int(found[1])
     if status == 101:
-        raise TransportError("the server switched to a protocol that nobody asked for")
+        raise TransportError("the server switched to a protocol that was not requested")
     return status
 
 

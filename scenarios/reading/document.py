@@ -158,14 +158,15 @@ def _cases(run: RunSettings, document: Document) -> Iterator[Document]:
         return
     leaves = dict(_leaves(document.fields))
     if ("label",) in leaves:
-        raise ScenarioError(f"{document.where(('label',))}: cases are their own labels; leave it out")
+        raise ScenarioError(f"{document.where(('label',))}: cases already set the label; remove it")
     for name, changed in run.cases.items():
         lines, overrides = dict(document.lines), {"label": name}
         for path, value in _leaves(changed):
             place = ("cases", name, *path)
             if isinstance(value, list) or isinstance(leaves.get(path), list):
                 raise ScenarioError(
-                    f"{document.where(place)}: a field is set by the cases or varied by a list, not both"
+                    f"{document.where(place)}: a field can be set by the cases or varied by a list, but "
+                    "not both"
                 )
             overrides[".".join(path)] = value
             written = {path[:n]: place[: n + 2] for n in range(1, len(path) + 1)}
@@ -177,13 +178,11 @@ def _check_factors(factors: Mapping[Path_, list[Any]], cases: int, document: Doc
     size = cases
     for path, levels in factors.items():
         if not levels:
-            raise ScenarioError(
-                f"{document.where(path)}: an empty list leaves nothing to compare; give it a value"
-            )
+            raise ScenarioError(f"{document.where(path)}: an empty list has nothing to compare; add a value")
         if any(isinstance(level, list | dict) for level in levels):
-            raise ScenarioError(f"{document.where(path)}: each level of a factor is one value")
+            raise ScenarioError(f"{document.where(path)}: each level of a factor must be a single value")
         if len({repr(level) for level in levels}) < len(levels):
-            raise ScenarioError(f"{document.where(path)}: a level is listed twice; leave one of them out")
+            raise ScenarioError(f"{document.where(path)}: a level is listed twice; remove one of them")
         size *= len(levels)
     if size > MOST_VARIANTS:
         spelled = " × ".join(f"{len(levels)} of {'.'.join(path)}" for path, levels in factors.items())
@@ -200,7 +199,7 @@ def _check_used(factors: Iterable[Path_], variants: Iterable[Variant], document:
     for path in factors:
         if ".".join(path) not in used:
             raise ScenarioError(
-                f"{document.where(path)}: no topology compared here uses it; give it one value"
+                f"{document.where(path)}: none of the compared topologies uses it; give it a single value"
             )
 
 
@@ -213,7 +212,7 @@ def _checked(model: type[_Model], fields: dict[str, Any], document: Document) ->
             path = tuple(str(part) for part in detail["loc"])
             known = _known_fields(model, path[:-1])
             if detail["type"] == "extra_forbidden":
-                problem = f"unknown field; known here: {', '.join(known)}"
+                problem = f"unknown field; known fields: {', '.join(known)}"
             else:
                 problem = detail["msg"].removeprefix("Value error, ")
                 if detail["type"] != "missing" and not isinstance(detail["input"], dict | Settings):

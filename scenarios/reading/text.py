@@ -60,7 +60,7 @@ def _check(root: yaml.Node) -> None:
 
     def size(node: yaml.Node, above: tuple[int, ...]) -> int:
         if id(node) in above:
-            raise TextError("an alias stands for what contains it", node.start_mark.line + 1)
+            raise TextError("an alias refers to something that contains it", node.start_mark.line + 1)
         if len(above) > _DEEPEST:
             raise TextError(f"nested more than {_DEEPEST} levels deep", node.start_mark.line + 1)
         if id(node) not in sizes:
@@ -78,7 +78,7 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise TextError("a field's name is plain text", line)
+                raise TextError("a field name must be plain text", line)
             if key.value in seen:
                 raise TextError(f"{key.value} is given twice, first on line {seen[key.value]}", line)
             seen[key.value] = line

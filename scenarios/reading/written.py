@@ -60,7 +60,7 @@ def override(document: Document, overrides: Mapping[str, object]) -> Document:
         for part in path[:-1]:
             parent = parent.setdefault(part, {})
             if not isinstance(parent, dict):
-                raise ScenarioError(f"--set {dotted}: {part} is a value, it has no fields of its own")
+                raise ScenarioError(f"--set {dotted}: {part} is a value and has no fields")
         parent[path[-1]] = value
         lines = {known: line for known, line in lines.items() if known[: len(path)] != path}
         if option:

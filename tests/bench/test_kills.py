@@ -192,10 +192,10 @@ def test_every_kill_ends_in_an_invalid_trial_or_a_sentence_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        (redis_binary.find().path.name, "redis stands still (SIGSTOP)"),
-        ("compose.link.relay", "link stands still (SIGSTOP)"),
-        ("loadtests.upstream:app", "upstream stands still (SIGSTOP)"),
-        ("app.main:app", "stands still (SIGSTOP)"),
+        (redis_binary.find().path.name, "redis is stopped (SIGSTOP)"),
+        ("compose.link.relay", "link is stopped (SIGSTOP)"),
+        ("loadtests.upstream:app", "upstream is stopped (SIGSTOP)"),
+        ("app.main:app", "is stopped (SIGSTOP)"),
         ("loadtests -", "the load generator has said nothing and used no CPU time for 20 s"),
     ],
     ids=["redis", "link", "upstream", "app", "load"],

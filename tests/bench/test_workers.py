@@ -125,7 +125,7 @@ def test_a_worker_of_another_terminal_serves_trial_after_trial(tmp_path: Path) -
         worker.kill()
         worker.communicate()
     assert worker.returncode == 130
-    assert said.count("sent, and delivered") == 2
+    assert said.count("sent and delivered") == 2
     assert "Traceback" not in said
 
 

@@ -69,7 +69,7 @@ def test_where_systemd_keeps_the_tree_containers_are_limited_one_by_one_and_it_i
     settings, note = Budgets("run", "systemd").task("task-1", HALF)
     assert settings == {"cpus": 0.5, "mem_limit": 256_000_000}
     assert note
-    assert "each container has its task's limits for itself" in note
+    assert "each container has the limits of its task separately" in note
     assert not (one / "cpu/sidecar-bench").exists()
 
 

@@ -158,7 +158,7 @@ def test_a_process_that_stays_is_not_called_removed(
     monkeypatch.setattr(cleaning, "_KILLED_S", 0.1)
     cleaned = clean()
     monkeypatch.undo()
-    assert of(cleaned.stuck, run_id) == of(cleaned.stuck, "it is still there")
+    assert of(cleaned.stuck, run_id) == of(cleaned.stuck, "it still exists")
     assert not of(cleaned.removed, run_id)
     for process in marked(run_id):
         process.kill()

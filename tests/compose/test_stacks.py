@@ -50,5 +50,5 @@ def test_local_processes_are_taken_when_asked_for() -> None:
 
 @pytest.mark.parametrize("ask", [stacks.choose, lambda name: stacks.open_stack(name, "run")])
 def test_another_stack_there_is_not(ask: object) -> None:
-    with pytest.raises(StackError, match="there is no"):
+    with pytest.raises(StackError, match="unknown stack"):
         ask("kubernetes")  # type: ignore[operator]

@@ -179,7 +179,7 @@ def test_an_address_of_an_interface_is_this_machine() -> None:
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70])
 def test_a_host_that_stands_for_nothing_is_named(host: str) -> None:
-    with pytest.raises(StackError, match=f"the host {host} has no IPv4 address"):
+    with pytest.raises(StackError, match=f"the host {host} has no known IPv4 address"):
         is_here(f"http://{host}:8000")
 
 
@@ -188,5 +188,5 @@ def test_a_name_that_leads_elsewhere_meanwhile_is_not_loaded(
 ) -> None:
     stack = TargetStack("run", {"old": (serve(Service(Counters())),)})
     monkeypatch.setattr(external, "is_here", lambda _: False)
-    with pytest.raises(StackError, match="led to this machine when the run began"):
+    with pytest.raises(StackError, match="pointed to this machine when the run began"):
         stack.deploy(Variant(id="old", levels={}, label="old"), seed=1, folder=tmp_path)

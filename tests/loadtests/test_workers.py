@@ -201,7 +201,7 @@ def test_a_worker_that_is_killed_ends_the_trial_by_name(
     doomed.kill()
     code, events, errors = ended(master)
     assert code == 3
-    assert f"on {socket.gethostname()} was lost in the middle of the trial" in errors
+    assert f"on {socket.gethostname()} was lost during the trial" in errors
     assert not any(event["event"] == "finished" for event in events)
     assert not (tmp_path / "rows.parquet").exists()
     assert other.wait(20) == 3

@@ -59,7 +59,7 @@ def test_cases_and_lists_multiply(tmp_path: Path) -> None:
             r"line 11, cases\.slow\.upstream\.latency_ms: .*both",
         ),
         (("ttl: 5s", "stale_while_revalidate: [0, 1s]"), r"line 9, cases\.stale\.cache\.stale_wh.*: .*both"),
-        (("topology: separate", "label: mine"), r"line 3, label: cases are their own labels"),
+        (("topology: separate", "label: mine"), r"line 3, label: cases already set the label"),
         (("slow:", "Slow:"), r"line 10, cases\.Slow"),
     ],
 )

@@ -57,23 +57,27 @@ def test_a_log_named_in_a_file_is_looked_for_beside_that_file(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name: mine\ncache:\n  tll: 5\n", r"line 3, cache\.tll: unknown field; known here: .*ttl"),
-        ("name: mine\ntopolgy: sidecar\n", r"line 2, topolgy: unknown field; known here: .*topology"),
-        ("name: mine\ncache: {ttl: 5 parsecs}\n", r"line 2, cache\.ttl: '5 parsecs' is not understood"),
+        ("name: mine\ncache:\n  tll: 5\n", r"line 3, cache\.tll: unknown field; known fields: .*ttl"),
+        ("name: mine\ntopolgy: sidecar\n", r"line 2, topolgy: unknown field; known fields: .*topology"),
+        ("name: mine\ncache: {ttl: 5 parsecs}\n", r"line 2, cache\.ttl: '5 parsecs' cannot be read"),
         ("name: mine\ncache: 5\n", r"line 2, cache: "),
         ("name: mine\ncache: {ttl: 0}\n", r"cache\.ttl: .*greater than 0 \(it is 0\.0\)"),
         ("name: mine\nreplicas: []\n", r"line 2, replicas: an empty list"),
         ("name: mine\nreplicas: [1, 1]\n", r"line 2, replicas: a level is listed twice"),
-        ("name: mine\nreplicas: [[1], 2]\n", r"line 2, replicas: each level of a factor is one value"),
+        (
+            "name: mine\nreplicas: [[1], 2]\n",
+            r"line 2, replicas: each level of a factor must be a single "
+            r"value",
+        ),
         ("name: mine\nseed: [1, 2]\n", r"line 2, seed: "),
         (f"name: mine\nreplicas: {list(range(1, 66))}\n", r"65 of replicas make 65 variants; at most 64"),
-        ("name: mine\nlink: {rtt_ms: [0, 1]}\n", r"line 2, link\.rtt_ms: no topology compared here uses it"),
+        ("name: mine\nlink: {rtt_ms: [0, 1]}\n", r"line 2, link\.rtt_ms: none of the compared topologies uses it"),
         ("topology: sidecar\n", r"name: Field required"),
         ("name: Not A Name\n", r"line 1, name: "),
         ("- a\n- b\n", "a scenario is a mapping"),
         ("", "a scenario is a mapping"),
         ("name: [\n", "line 2: not valid YAML"),
-        ("name: mine\nworkload: {speedup: 5}\n", "line 2, workload: `speedup` goes with `arrivals: log`"),
+        ("name: mine\nworkload: {speedup: 5}\n", "line 2, workload: `speedup` needs `arrivals: log`"),
     ],
 )
 def test_a_wrong_scenario_is_told_where_and_why(tmp_path: Path, text: str, said: str) -> None:

@@ -138,7 +138,7 @@ def test_no_secret_stands_in_clear_and_both_have_their_place(target: str, topolo
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({}, "with sizes by default, as the scenario quick sets none"),
+        ({}, "with default sizes, because the scenario quick sets none"),
         ({"resources.cpus": 1, "resources.memory": "1GB"}, "sized as in the scenario quick"),
         ({"resources.cpus": 1}, "with CPUs as in the scenario quick, which sets no memory"),
         ({"resources.memory": "1GB"}, "with memory as in the scenario quick, which sets no CPUs"),
