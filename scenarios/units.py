@@ -34,9 +34,7 @@ def _quantity(text: str, units: dict[str, float] | dict[str, int], example: str)
     found = _QUANTITY.fullmatch(text)
     if found is None or (found[2] and found[2].lower() not in units):
         known = ", ".join(unit for unit in units if unit)
-        raise ValueError(
-            f"{text!r} cannot be read; write a number and a unit of {known}, such as {example}"
-        )
+        raise ValueError(f"{text!r} cannot be read; write a number and a unit of {known}, such as {example}")
     return float(found[1]), found[2].lower()
 
 

@@ -71,7 +71,10 @@ def test_a_log_named_in_a_file_is_looked_for_beside_that_file(tmp_path: Path) ->
         ),
         ("name: mine\nseed: [1, 2]\n", r"line 2, seed: "),
         (f"name: mine\nreplicas: {list(range(1, 66))}\n", r"65 of replicas make 65 variants; at most 64"),
-        ("name: mine\nlink: {rtt_ms: [0, 1]}\n", r"line 2, link\.rtt_ms: none of the compared topologies uses it"),
+        (
+            "name: mine\nlink: {rtt_ms: [0, 1]}\n",
+            r"line 2, link\.rtt_ms: none of the compared topologies uses it",
+        ),
         ("topology: sidecar\n", r"name: Field required"),
         ("name: Not A Name\n", r"line 1, name: "),
         ("- a\n- b\n", "a scenario is a mapping"),
