@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from compose.stack import AppCounts, StackError, UpstreamCounts
+from compose.stack import StackError
 from scenarios.contract import OUR_APP, App
+from scenarios.facts import AppFacts, UpstreamFacts
 
 _TIMEOUT_S: Final = 5.0
 
@@ -58,13 +59,13 @@ def ready(url: str, path: str = OUR_APP.ready) -> bool:
         return False
 
 
-def app_counts(targets: Sequence[str]) -> AppCounts:
+def app_counts(targets: Sequence[str]) -> AppFacts:
     """Add up what the replicas have counted.
 
     Raises:
         StackError: one does not answer.
     """
-    total = AppCounts({}, 0)
+    total = AppFacts()
     for target in targets:
         with Replica(target) as replica:
             total += replica.counts()
@@ -88,7 +89,7 @@ class Replica:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def counts(self) -> AppCounts:
+    def counts(self) -> AppFacts:
         """Read what it has counted.
 
         Raises:
@@ -118,7 +119,11 @@ class Replica:
                     calls += int(sample.value)
                 elif sample.name == names.redis_errors:
                     errors += int(sample.value)
-        return AppCounts({name: count for name, count in outcomes.items() if count}, calls, errors)
+        return AppFacts(
+            outcomes={name: count for name, count in outcomes.items() if count},
+            upstream_calls=calls,
+            redis_errors=errors,
+        )
 
 
 def evicted_keys(**where: Any) -> int | None:
@@ -147,7 +152,7 @@ def set_upstream(url: str, settings: Mapping[str, object]) -> None:
         raise StackError(f"the upstream at {url} refuses the settings: {said.decode(errors='replace')}")
 
 
-def upstream_counts(url: str) -> UpstreamCounts:
+def upstream_counts(url: str) -> UpstreamFacts:
     """Ask the stub upstream for its counts.
 
     Raises:
@@ -158,4 +163,4 @@ def upstream_counts(url: str) -> UpstreamCounts:
     except OSError as error:
         raise StackError(f"the upstream at {url} does not return its counts: {error}") from error
     counts = json.loads(text)
-    return UpstreamCounts(counts["calls"], counts["by_status"])
+    return UpstreamFacts(calls=counts["calls"], by_status=counts["by_status"])

@@ -20,7 +20,8 @@ from typing import Any, Final
 from compose.host import interrupts, sealed
 from compose.host.commands import how_it_ended
 from compose.host.interrupts import shielded
-from compose.stack import Filled, Filling, Held, StackError
+from compose.stack import Filling, Held, StackError
+from scenarios.facts import FillingFacts
 
 _PATIENCE_S: Final = 120.0
 _LOOK_S: Final = 0.1
@@ -133,13 +134,13 @@ class Warming(Filling):
         self._calls = sum(int(each["calls"]) for each in _all(self._fetching))
         self._fetched_all()
 
-    def store(self, begin_s: float) -> Filled:
+    def store(self, begin_s: float) -> FillingFacts:
         told = _all([self._pool.submit(warmer.store, begin_s) for warmer in self._warmers])
         failed: Counter[str] = Counter()
         for each in told:
             failed.update(each["failed"])
         wanted, filled = (sum(int(each[name]) for each in told) for name in ("wanted", "filled"))
-        return Filled(wanted, filled, dict(failed), self._calls)
+        return FillingFacts(wanted=wanted, filled=filled, failed=dict(failed), calls=self._calls)
 
 
 def _all(waited_for: Sequence[Future[dict[str, Any]]]) -> list[dict[str, Any]]:

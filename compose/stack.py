@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 from compose.faults import Faults
 from scenarios.contract import OURS, Contract
+from scenarios.facts import AppFacts, FillingFacts, LinkFacts, UpstreamFacts, UsageFacts
 from scenarios.model import Variant
 
 
@@ -45,58 +44,6 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class LinkReport:
-    """The way from app to Redis, measured by PING from where the app stands."""
-
-    means: str
-    achieved_ms: float
-    achieved_p99_ms: float
-    samples: int
-    configured_ms: float | None = None
-    floor_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class AppCounts:
-    """What the replicas' metrics have counted, added up."""
-
-    outcomes: dict[str, int]
-    upstream_calls: int
-    redis_errors: int = 0
-
-    def __add__(self, other: AppCounts) -> AppCounts:
-        outcomes = Counter(self.outcomes) + Counter(other.outcomes)
-        return AppCounts(
-            dict(outcomes),
-            self.upstream_calls + other.upstream_calls,
-            self.redis_errors + other.redis_errors,
-        )
-
-
-@dataclass(frozen=True)
-class UpstreamCounts:
-    """What the upstream has counted itself; or, where it cannot be asked, the app."""
-
-    calls: int
-    by_status: dict[str, int] = field(default_factory=dict)
-    counted_by: Literal["upstream", "app", "url"] = "upstream"
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What one process or container has used since it was started.
-
-    `evicted_keys`: what a Redis had to let go for want of memory, where it can be asked.
-    """
-
-    name: str
-    cpu_s: float
-    memory_bytes: int
-    throttled_s: float | None = None
-    evicted_keys: int | None = None
-
-
-@dataclass(frozen=True)
 class Held:
     """What a cache is to hold: the target of a request, and for how long it is fresh (s).
 
@@ -107,16 +54,6 @@ class Held:
     cache: int
     target: str
     left_s: float
-
-
-@dataclass(frozen=True)
-class Filled:
-    """What came of filling caches: entries wanted and stored, why others were not, and calls that it took."""
-
-    wanted: int
-    filled: int
-    failed: dict[str, int]
-    calls: int
 
 
 class Filling(ABC):
@@ -143,7 +80,7 @@ class Filling(ABC):
         """End what fills them; a second call does nothing."""
 
     @abstractmethod
-    def store(self, begin_s: float) -> Filled:
+    def store(self, begin_s: float) -> FillingFacts:
         """Store everything, so that lifetimes count from a moment (Unix time); again for a later one.
 
         Raises:
@@ -154,7 +91,7 @@ class Filling(ABC):
 class Deployment(ABC):
     """One variant, deployed for one trial. On leaving its context nothing of it is left."""
 
-    link: LinkReport | None
+    link: LinkFacts | None
     notes: tuple[str, ...] = ()
     redis_server: str | None = None  # name and version, where there is one
     contract: Contract = OURS
@@ -172,7 +109,7 @@ class Deployment(ABC):
         self.down()
 
     @abstractmethod
-    def app_counts(self) -> AppCounts | None:
+    def app_counts(self) -> AppFacts | None:
         """Read the replicas' metrics; None where they are not to be had.
 
         Raises:
@@ -180,7 +117,7 @@ class Deployment(ABC):
         """
 
     @abstractmethod
-    def upstream_counts(self) -> UpstreamCounts | None:
+    def upstream_counts(self) -> UpstreamFacts | None:
         """Ask the upstream for its own counts; None where nobody but the load side has counted.
 
         Raises:
@@ -212,7 +149,7 @@ class Deployment(ABC):
         """
 
     @abstractmethod
-    def measure_link(self) -> LinkReport:
+    def measure_link(self) -> LinkFacts:
         """Measure the way to Redis now; meaningless in the topology without a cache.
 
         Raises:
@@ -220,7 +157,7 @@ class Deployment(ABC):
         """
 
     @abstractmethod
-    def usage(self) -> Sequence[Usage]:
+    def usage(self) -> Sequence[UsageFacts]:
         """Return what each part has used since it was started."""
 
     def lost(self) -> tuple[Lost, ...]:

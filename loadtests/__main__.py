@@ -90,7 +90,7 @@ def main(order_path: str) -> int:
         under_way=loop.under_way,
         unsent=loop.unsent,
     )
-    say(event="finished", load=load)
+    say(event="finished", load=load.model_dump())
     return 0
 
 

@@ -82,7 +82,7 @@ def conduct(crew: Crew, order: Order) -> None:
         unsent=sum(part.unsent for part in done),
     )
     of_crew = {"workers": crew.size, "start_skew_ms": skew_ms, "dropped": crew.dropped}
-    say(event="finished", load=load | of_crew)
+    say(event="finished", load=load.model_copy(update=of_crew).model_dump())
 
 
 def _hand_out(crew: Crew, order: Order, plan: Requests) -> None:

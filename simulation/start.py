@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from scenarios.model import Variant
 from simulation import longrun
-from simulation.engine import Contents, Trace, contents_at
-from simulation.stationary import Lifetimes, look, stored_s
+from simulation.engine import Contents, contents_at
+from simulation.logs import trace_of
+from simulation.stationary import Lifetimes, look
 from simulation.variants import behaviour_of
 from traffic.keys import Requests, history, path_of, shares
 
@@ -93,17 +94,10 @@ def _of_log(variant: Variant, asked: Requests, seed: int) -> Contents:
             seed,
         ).shifted(round(-back_s * 1e6))
     held = contents_at(
-        _trace(variant, earlier), behaviour_of(variant), variant.replicas, 0, start, _kept_us(variant)
+        trace_of(earlier, variant.cache), behaviour_of(variant), variant.replicas, 0, start, _kept_us(variant)
     )
     wanted = np.isin(held.keys * caches + held.caches, _pairs(asked, caches))
     return Contents(held.caches[wanted], held.keys[wanted], held.expires_us[wanted])
-
-
-def _trace(variant: Variant, requests: Requests) -> Trace:
-    lifetimes_us = None
-    if requests.statuses is not None:
-        lifetimes_us = np.round(stored_s(variant, requests.statuses) * 1e6).astype(np.int64)
-    return Trace(requests.at_us, requests.keys, requests.replicas, lifetimes_us)
 
 
 def _kept_us(variant: Variant) -> int:

@@ -30,12 +30,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.model import Variant
+from simulation.lifetimes import OK, stored_s
 
 Array = NDArray[np.float64]
 _CANDIDATES: Final = 32  # lifetimes among which one is drawn in proportion to its length
 _QUANTILES: Final = (np.arange(64) + 0.5) / 64
-_OK: Final = 200
-_NOT_FOUND: Final = (404, 410)
 _PAUSE_S: Final = 5.0  # the app's own: so long it does not call again for a copy that it can serve stale
 
 
@@ -69,9 +68,9 @@ class Lifetimes:
         # With a shared cache the other replicas do not know of a failed call, and make their own.
         waits = cache.stale_if_error > 0 and not shared
         return cls(
-            ttl_s=stored_s(variant, statuses),
-            grace_s=np.where(statuses == _OK, grace_s, 0.0),
-            jitter=np.where(statuses == _OK, cache.ttl_jitter, 0.0),
+            ttl_s=stored_s(statuses, cache),
+            grace_s=np.where(statuses == OK, grace_s, 0.0),
+            jitter=np.where(statuses == OK, cache.ttl_jitter, 0.0),
             fill_s=fill_s,
             fill_spread=upstream.latency_spread,
             # A refresh behind a stale answer is joined, whatever single_flight says.
@@ -79,12 +78,6 @@ class Lifetimes:
             failing=upstream.error_ratio,
             pause_s=fill_s + (min(cache.ttl, _PAUSE_S) if waits else 0.0),
         )
-
-
-def stored_s(variant: Variant, statuses: NDArray[np.integer]) -> Array:
-    """Return for how long answers of these statuses are fresh in a variant's caches; 0: not stored."""
-    negative = np.where(np.isin(statuses, _NOT_FOUND), variant.cache.negative_ttl, 0.0)
-    return np.asarray(np.where(statuses == _OK, variant.cache.ttl, negative))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ ROOMS = {
 # that stand beside the sub-rooms need no place of their own, but must not close a circle.
 SUB_ROOMS = {
     "app": ("content", "upstream", "store"),
-    "scenarios": ("reading",),
+    "scenarios": ("sizing", "reading"),
     "traffic": ("logs",),
     "simulation": ("prediction",),
     "loadtests": ("distributed", "sending", "reading"),

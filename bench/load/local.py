@@ -17,7 +17,7 @@ from compose.host import launch, sealed
 from compose.host.commands import how_it_ended
 from compose.host.interrupts import shielded
 from loadtests.order import Order
-from reports.stored.records import LoadFacts
+from scenarios.facts import LoadFacts
 
 _PATIENCE_S: Final = 10.0
 LOST: Final = 3  # the exit code of a master that has lost a worker

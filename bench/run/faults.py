@@ -12,7 +12,8 @@ from bench.errors import UserError
 from bench.events.model import StageName
 from bench.load.local import LoadError
 from compose.stack import Lost, Stack, StackError, UnsuitableError
-from reports.stored.records import Fault, LoadFacts, MachineFacts, UpstreamFacts
+from reports.stored.records import Fault
+from scenarios.facts import LoadFacts, MachineFacts, UpstreamFacts
 from scenarios.plan import Trial
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ import psutil
 from bench.run import awake
 from compose.docker.gauges import Gauges
 from compose.host.cgroups import ROOT
-from reports.stored.records import MachineFacts
+from scenarios.facts import MachineFacts
 
 # What each version of cgroups calls the time that a limit has taken, and its unit in seconds.
 _THROTTLED: Final = {"throttled_usec": 1e-6, "throttled_time": 1e-9}

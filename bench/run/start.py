@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from bench.errors import UserError
-from compose.stack import Deployment, Filled, Filling, Held, StackError, Usage
+from compose.stack import Deployment, Filling, Held, StackError
 from loadtests.upstream import is_missing
-from reports.stored.records import FillingFacts
 from scenarios.contract import OURS
+from scenarios.facts import FillingFacts, UsageFacts
 from scenarios.model import Variant
 from scenarios.schedule import Start
 from traffic.keys import requests
@@ -43,7 +43,7 @@ class ColdStart:
     held = False
 
     def __init__(self, deployment: Deployment) -> None:
-        self.used: Mapping[str, Usage] = {usage.name: usage for usage in deployment.usage()}
+        self.used: Mapping[str, UsageFacts] = {usage.name: usage for usage in deployment.usage()}
 
     def begin(self, generator: Load) -> None:
         """Nothing holds the load back."""
@@ -69,10 +69,10 @@ class SteadyStart:
         self._entries = entries
         self._filling = filling
         self._began_s = time.monotonic()
-        self._filled = Filled(0, 0, {}, 0)
+        self._filled = FillingFacts()
         self._begin_ns = 0
         self._off_ms = self._seconds = 0.0
-        self.used: Mapping[str, Usage] = {}
+        self.used: Mapping[str, UsageFacts] = {}
 
     def begin(self, generator: Load) -> None:
         """Store everything for a moment that is near, and have the load begun at it.
@@ -118,14 +118,7 @@ class SteadyStart:
         """Return what the filling came to; None where it failed."""
         if not self._seconds:
             return None
-        return FillingFacts(
-            wanted=self._filled.wanted,
-            filled=self._filled.filled,
-            failed=self._filled.failed,
-            calls=self._filled.calls,
-            seconds=self._seconds,
-            off_ms=self._off_ms,
-        )
+        return self._filled.model_copy(update={"seconds": self._seconds, "off_ms": self._off_ms})
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from compose.docker.proxies import place_proxies
 from compose.host.children import free_port
 from compose.host.waiting import await_condition
 from compose.link.control import LinkControl
-from compose.stack import AppCounts, StackError
+from compose.stack import StackError
 from scenarios.contract import OUR_APP
+from scenarios.facts import AppFacts
 from scenarios.model import Variant
 
 _READY_S: Final = 30.0
@@ -44,7 +45,7 @@ class Fleet:
         self._describe = describe
         self._cpus = cpus
         self._dead: set[int] = set()
-        self._retired = AppCounts({}, 0)
+        self._retired = AppFacts()
         self._relay: LinkControl | None = None
         self.project = project
         self.numbers: list[int] = []
@@ -117,7 +118,7 @@ class Fleet:
             self._retired += counts.app_counts([self.url(f"app-{number}")])
             self._dead.add(number)
 
-    def counts(self) -> AppCounts:
+    def counts(self) -> AppFacts:
         """Return what all replicas have counted, those that are gone included.
 
         Raises:

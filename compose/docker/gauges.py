@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from compose.host.cgroups import ROOT, TREE
-from compose.stack import Usage
+from scenarios.facts import UsageFacts
 
 _NS: Final = 1e9
 _US: Final = 1e6
@@ -36,7 +36,7 @@ class Gauges:
             folders = {"": folders[""]}
         return cls(folders)
 
-    def read(self, name: str) -> Usage:
+    def read(self, name: str) -> UsageFacts:
         """Return CPU time, the most memory, and the time that the quota has taken away.
 
         Raises:
@@ -47,14 +47,17 @@ class Gauges:
             cpu = _table(folder / "cpu.stat")
             peak = folder / "memory.peak"  # kernels before 5.19 have none
             memory = peak if peak.exists() else folder / "memory.current"
-            return Usage(
-                name, cpu["usage_usec"] / _US, _number(memory), _throttled(folder, "throttled_usec") / _US
+            return UsageFacts(
+                name=name,
+                cpu_s=cpu["usage_usec"] / _US,
+                memory_bytes=_number(memory),
+                throttled_s=_throttled(folder, "throttled_usec") / _US,
             )
-        return Usage(
-            name,
-            _number(self.folders["cpuacct"] / "cpuacct.usage") / _NS,
-            _number(self.folders["memory"] / "memory.max_usage_in_bytes"),
-            _throttled(self.folders["cpu"], "throttled_time") / _NS,
+        return UsageFacts(
+            name=name,
+            cpu_s=_number(self.folders["cpuacct"] / "cpuacct.usage") / _NS,
+            memory_bytes=_number(self.folders["memory"] / "memory.max_usage_in_bytes"),
+            throttled_s=_throttled(self.folders["cpu"], "throttled_time") / _NS,
         )
 
 

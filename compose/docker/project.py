@@ -17,7 +17,8 @@ from compose.docker.gauges import Gauges
 from compose.host import commands, sealed
 from compose.host.commands import how_it_ended
 from compose.host.redis_binary import parse_version
-from compose.stack import Lost, StackError, Usage
+from compose.stack import Lost, StackError
+from scenarios.facts import UsageFacts
 
 _COMPOSE_S: Final = 120.0
 _LAST_LINES: Final = 12
@@ -61,7 +62,7 @@ class Project:
         self._file = file
         self._logs = logs
         self._gauges: dict[str, Gauges] = {}
-        self._seen: dict[str, Usage] = {}
+        self._seen: dict[str, UsageFacts] = {}
         self._earlier_cpu_s: dict[str, float] = {}
         self._expected: dict[str, str] = {}
         self.containers: dict[str, Container] = {}
@@ -189,7 +190,7 @@ class Project:
             return "was killed because it ran out of memory"
         return how_it_ended(_SHELL - code if code > _SHELL else code)
 
-    def usage(self) -> list[Usage]:
+    def usage(self) -> list[UsageFacts]:
         """Return what each container, those before it of its name included, has used.
 
         Raises:
@@ -239,7 +240,7 @@ class Project:
                 return  # what was seen last stands
             now = _told_usage(name, container)
         before = self._seen.get(name)
-        self._seen[name] = Usage(
+        self._seen[name] = UsageFacts(
             name=name,
             cpu_s=now.cpu_s + self._earlier_cpu_s.get(name, 0.0),
             memory_bytes=max(now.memory_bytes, before.memory_bytes if before else 0),
@@ -247,10 +248,10 @@ class Project:
         )
 
 
-def _told_usage(name: str, container: Container) -> Usage:
+def _told_usage(name: str, container: Container) -> UsageFacts:
     seen: dict[str, Any] = container.stats(stream=False)  # type: ignore[assignment]
     cpu = seen.get("cpu_stats", {})
-    return Usage(
+    return UsageFacts(
         name=name,
         cpu_s=cpu.get("cpu_usage", {}).get("total_usage", 0) / 1e9,
         memory_bytes=int(seen.get("memory_stats", {}).get("usage", 0)),

@@ -32,18 +32,8 @@ from compose.host.cgroups import Budgets
 from compose.host.interrupts import shielded
 from compose.link.calibration import Calibration
 from compose.link.hop import Hop
-from compose.stack import (
-    AppCounts,
-    Deployment,
-    Filling,
-    Held,
-    LinkReport,
-    Lost,
-    Stack,
-    StackError,
-    UpstreamCounts,
-    Usage,
-)
+from compose.stack import Deployment, Filling, Held, Lost, Stack, StackError
+from scenarios.facts import AppFacts, LinkFacts, UpstreamFacts, UsageFacts
 from scenarios.model import Variant
 from traffic.logs.handing import with_stored_log
 
@@ -121,21 +111,21 @@ class DockerDeployment(Deployment):
             self.redis_server = self.project.redis_server()
             self.link = self._calibrated_link() if "link" in self.project.containers else self.measure_link()
 
-    def app_counts(self) -> AppCounts:
+    def app_counts(self) -> AppFacts:
         return self._fleet.counts()
 
-    def upstream_counts(self) -> UpstreamCounts:
+    def upstream_counts(self) -> UpstreamFacts:
         return counts.upstream_counts(self._fleet.url("upstream"))
 
     def set_upstream(self, **settings: object) -> None:
         counts.set_upstream(self._fleet.url("upstream"), settings)
 
-    def _calibrated_link(self) -> LinkReport:
+    def _calibrated_link(self) -> LinkFacts:
         link, note = self._hop.calibrated(self._fleet.relay.delay)
         self._note(note)
         return link
 
-    def measure_link(self) -> LinkReport:
+    def measure_link(self) -> LinkFacts:
         apart, relayed = self._variant.layout.apart, "link" in self.project.containers
         return self._hop.measured("relay" if relayed else "network" if apart else "loopback")
 
@@ -158,7 +148,7 @@ class DockerDeployment(Deployment):
         ]
         return Warming(places, held, lambda: self.set_upstream(filling=False))
 
-    def usage(self) -> Sequence[Usage]:
+    def usage(self) -> Sequence[UsageFacts]:
         return self.project.usage()
 
     def down(self) -> None:

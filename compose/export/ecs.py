@@ -7,7 +7,7 @@ from typing import Final
 
 from compose.export.rendering import render
 from compose.export.service import Service
-from scenarios.fargate import fargate_size
+from scenarios.sizing.fargate import fargate_size
 
 _UNITS: Final = 1024  # what ECS calls one CPU
 

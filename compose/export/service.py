@@ -12,7 +12,7 @@ from compose.app_environment import app_settings
 from compose.stack import StackError
 from scenarios import topologies
 from scenarios.model import Scenario, Variant
-from scenarios.sizes import Sizes, sizes
+from scenarios.sizing.sizes import Sizes, sizes
 
 REDIS_PORT: Final = 6379
 

@@ -16,18 +16,9 @@ import psutil
 
 from compose import counts
 from compose.external import upstream_count
-from compose.stack import (
-    AppCounts,
-    Deployment,
-    Filling,
-    Held,
-    LinkReport,
-    Stack,
-    StackError,
-    UpstreamCounts,
-    Usage,
-)
+from compose.stack import Deployment, Filling, Held, Stack, StackError
 from scenarios.contract import OUR_APP, OURS, Contract
+from scenarios.facts import AppFacts, LinkFacts, UpstreamFacts, UsageFacts
 from scenarios.model import Variant
 
 # Whoever answers at one address for several replicas is told by answers that differ: behind a fair coin,
@@ -143,18 +134,18 @@ class TargetDeployment(Deployment):
         self.notes = (WARM,)
         self._before = self._read() if self.contract.metrics is not None else None
         self._calls_before = self._upstream_count()
-        self._counted: AppCounts | None = None
+        self._counted: AppFacts | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
         return self._urls
 
-    def app_counts(self) -> AppCounts | None:
+    def app_counts(self) -> AppFacts | None:
         """Return what the metrics have counted since the trial began; None where they cannot be read."""
         after = self._read() if self._before is not None else None
         if self._before is None or after is None:
             return None
-        self._counted = AppCounts({}, 0)
+        self._counted = AppFacts()
         for before, now in zip(self._before, after, strict=True):
             self._counted += self._since(before, now)
         self._note(
@@ -163,7 +154,7 @@ class TargetDeployment(Deployment):
         )
         return self._counted
 
-    def upstream_counts(self) -> UpstreamCounts | None:
+    def upstream_counts(self) -> UpstreamFacts | None:
         """Return the count at the upstream's URL, or the app's own, once `app_counts` has read it.
 
         None where neither can be read.
@@ -171,12 +162,12 @@ class TargetDeployment(Deployment):
         if self._calls_before is not None:
             after = self._upstream_count()
             if after is not None and after >= self._calls_before:
-                return UpstreamCounts(after - self._calls_before, counted_by="url")
+                return UpstreamFacts(calls=after - self._calls_before, counted_by="url")
             if after is not None:
                 self._note(f"{self._label}: the upstream's count went back in a trial, as after a restart.")
         if self._counted is None:
             return None
-        return UpstreamCounts(self._counted.upstream_calls, counted_by="app")
+        return UpstreamFacts(calls=self._counted.upstream_calls, counted_by="app")
 
     def _upstream_count(self) -> int | None:
         if self._calls.count_url is None:
@@ -187,7 +178,7 @@ class TargetDeployment(Deployment):
             self._note(f"{self._label}: {error}.")
             return None
 
-    def _read(self) -> list[AppCounts] | None:
+    def _read(self) -> list[AppFacts] | None:
         """Read the metrics of every replica; None, with a note, where that makes no sense of all of them."""
         found = []
         for url in self._urls:
@@ -201,7 +192,7 @@ class TargetDeployment(Deployment):
                 return None
         return found
 
-    def _since(self, before: AppCounts, now: AppCounts) -> AppCounts:
+    def _since(self, before: AppFacts, now: AppFacts) -> AppFacts:
         outcomes = Counter(now.outcomes)
         outcomes.subtract(before.outcomes)
         calls = now.upstream_calls - before.upstream_calls
@@ -209,7 +200,11 @@ class TargetDeployment(Deployment):
         if min([calls, errors, *outcomes.values()]) < 0:
             self._note(f"{self._label}: its counters went back in a trial, as after a restart.")
             return now
-        return AppCounts({word: count for word, count in outcomes.items() if count}, calls, errors)
+        return AppFacts(
+            outcomes={word: count for word, count in outcomes.items() if count},
+            upstream_calls=calls,
+            redis_errors=errors,
+        )
 
     def _note(self, note: str) -> None:
         if note not in self.notes:
@@ -221,17 +216,17 @@ class TargetDeployment(Deployment):
     def fill(self, held: Sequence[Held]) -> Filling:
         raise StackError("the caches of a target cannot be filled")
 
-    def measure_link(self) -> LinkReport:
+    def measure_link(self) -> LinkFacts:
         raise StackError("the round trip from a target to its Redis cannot be measured from here")
 
-    def usage(self) -> list[Usage]:
+    def usage(self) -> list[UsageFacts]:
         return []
 
     def down(self) -> None:
         """Targets stay as they are."""
 
 
-def _steady(url: str) -> AppCounts:
+def _steady(url: str) -> AppFacts:
     """Read a replica's metrics, and make sure that it is one replica that answers.
 
     Raises:

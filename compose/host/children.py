@@ -18,7 +18,8 @@ import psutil
 
 from compose.host import interrupts, launch, sealed
 from compose.host.commands import how_it_ended
-from compose.stack import Lost, StackError, Usage
+from compose.stack import Lost, StackError
+from scenarios.facts import UsageFacts
 
 _LAST_LINES: Final = 12
 _TAIL_BYTES: Final = 4096
@@ -34,7 +35,7 @@ class Child:
         self.name = name
         self.process = process
         self.log = log
-        self._used = Usage(name, 0.0, 0)
+        self._used = UsageFacts(name=name)
         self._ended_by_us = self._paused_by_us = False
 
     def last_words(self) -> str:
@@ -108,12 +109,12 @@ class Child:
     def _seen(self) -> psutil.Process:
         return psutil.Process(self.process.pid)
 
-    def usage(self) -> Usage:
+    def usage(self) -> UsageFacts:
         """Return the CPU time and memory that it has used; of one that has ended, what was seen last."""
         with contextlib.suppress(psutil.Error):
             times, memory = self._seen().cpu_times(), self._seen().memory_info().rss
             memory = max(memory, self._used.memory_bytes)
-            self._used = Usage(self.name, times.user + times.system, memory)
+            self._used = UsageFacts(name=self.name, cpu_s=times.user + times.system, memory_bytes=memory)
         return self._used
 
 
@@ -175,13 +176,15 @@ class Children:
         for child in self._children if cpus else ():
             child.place(cpus)
 
-    def usage(self) -> list[Usage]:
+    def usage(self) -> list[UsageFacts]:
         """Return what the processes of each name have used since the first of them was started."""
-        used: dict[str, Usage] = {}
+        used: dict[str, UsageFacts] = {}
         for child in self._children:
-            now, before = child.usage(), used.get(child.name, Usage(child.name, 0.0, 0))
+            now, before = child.usage(), used.get(child.name, UsageFacts(name=child.name))
             most_memory = max(now.memory_bytes, before.memory_bytes)
-            used[child.name] = Usage(child.name, before.cpu_s + now.cpu_s, most_memory)
+            used[child.name] = now.model_copy(
+                update={"cpu_s": before.cpu_s + now.cpu_s, "memory_bytes": most_memory}
+            )
         return list(used.values())
 
     def lost(self) -> tuple[Lost, ...]:

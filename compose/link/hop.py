@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from compose.link.calibration import Calibration, Ping, miss, pings
-from compose.stack import LinkReport
+from scenarios.facts import LinkFacts
 from scenarios.model import Variant
 
 
@@ -20,7 +20,7 @@ class Hop:
     asked: Callable[[int], str]
     floor_ms: float | None = None
 
-    def calibrated(self, set_delay: Callable[[float], None]) -> tuple[LinkReport, str | None]:
+    def calibrated(self, set_delay: Callable[[float], None]) -> tuple[LinkFacts, str | None]:
         """Have the relay's delay make PING take the configured time; with a note where it does not.
 
         Raises:
@@ -31,7 +31,7 @@ class Hop:
         self.floor_ms = floor_us / 1000
         return self._report(seen, "relay"), miss(wanted_us, seen, self.floor_ms)
 
-    def measured(self, means: str) -> LinkReport:
+    def measured(self, means: str) -> LinkFacts:
         """Measure it now; `means` says by what it goes.
 
         Raises:
@@ -39,9 +39,9 @@ class Hop:
         """
         return self._report(self._ping(), means)
 
-    def _report(self, seen: Ping, means: str) -> LinkReport:
+    def _report(self, seen: Ping, means: str) -> LinkFacts:
         layout = self.variant.layout
-        return LinkReport(
+        return LinkFacts(
             means="unix" if layout.in_task and self.variant.cache.sidecar_transport == "unix" else means,
             achieved_ms=seen.median_us / 1000,
             achieved_p99_ms=seen.p99_us / 1000,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from compose import counts
 from compose.link.control import LinkControl
 from compose.local.servers import Address, RedisServer, Replica, Server, Servers
-from compose.stack import AppCounts
+from scenarios.facts import AppFacts
 from scenarios.model import Variant
 
 
@@ -25,7 +25,7 @@ class Fleet:
         self._confine = confine
         self._upstream: Server | None = None
         self._shared: Address | None = None
-        self._retired = AppCounts({}, 0)
+        self._retired = AppFacts()
         self.servers = servers
         self.separate: RedisServer | None = None
         self.relay: LinkControl | None = None
@@ -75,11 +75,11 @@ class Fleet:
         """Count a replica no longer among those that serve."""
         del self.replicas[number]
 
-    def retire(self, counted: AppCounts) -> None:
+    def retire(self, counted: AppFacts) -> None:
         """Keep what a replica has counted that is about to go."""
         self._retired += counted
 
-    def counts(self) -> AppCounts:
+    def counts(self) -> AppFacts:
         """Return what all replicas have counted, those that are gone included.
 
         Raises:

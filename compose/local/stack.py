@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,18 +23,8 @@ from compose.link.hop import Hop
 from compose.local.faults import ProcessFaults
 from compose.local.fleet import Fleet
 from compose.local.servers import Servers
-from compose.stack import (
-    AppCounts,
-    Deployment,
-    Filling,
-    Held,
-    LinkReport,
-    Lost,
-    Stack,
-    StackError,
-    UpstreamCounts,
-    Usage,
-)
+from compose.stack import Deployment, Filling, Held, Lost, Stack, StackError
+from scenarios.facts import AppFacts, LinkFacts, UpstreamFacts, UsageFacts
 from scenarios.model import Resources, Variant
 from traffic.logs.handing import with_stored_log
 
@@ -116,10 +105,10 @@ class ProcessDeployment(Deployment):
         if note and note not in self.notes:
             self.notes = (*self.notes, note)
 
-    def app_counts(self) -> AppCounts:
+    def app_counts(self) -> AppFacts:
         return self._fleet.counts()
 
-    def upstream_counts(self) -> UpstreamCounts:
+    def upstream_counts(self) -> UpstreamFacts:
         return counts.upstream_counts(self._fleet.upstream.url)
 
     def set_upstream(self, **settings: object) -> None:
@@ -142,9 +131,12 @@ class ProcessDeployment(Deployment):
     def lost(self) -> tuple[Lost, ...]:
         return self._children.lost()
 
-    def usage(self) -> list[Usage]:
+    def usage(self) -> list[UsageFacts]:
         evicted = {redis.name: self.servers.evicted(redis) for redis in self._fleet.redis_servers()}
-        return [replace(used, evicted_keys=evicted.get(used.name)) for used in self._children.usage()]
+        return [
+            used.model_copy(update={"evicted_keys": evicted.get(used.name)})
+            for used in self._children.usage()
+        ]
 
     def down(self) -> None:
         with shielded():
@@ -155,12 +147,12 @@ class ProcessDeployment(Deployment):
             self._stack.budgets.remove()
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _calibrated_link(self, relay: LinkControl) -> LinkReport:
+    def _calibrated_link(self, relay: LinkControl) -> LinkFacts:
         link, note = self._hop.calibrated(relay.delay)
         self._note(note)
         return link
 
-    def measure_link(self) -> LinkReport:
+    def measure_link(self) -> LinkFacts:
         return self._hop.measured("relay" if self._fleet.relay else "loopback")
 
     def _pinged(self, count: int) -> str:

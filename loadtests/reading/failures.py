@@ -19,7 +19,7 @@ _REFUSED: Final = 400
 def told_of_failures(
     requests: Requests, failed: NDArray[np.int64], statuses: NDArray[np.int16]
 ) -> dict[str, Any]:
-    """Return what `reports.stored.records.LoadFacts` stores of the failed requests, given by their numbers.
+    """Return what `scenarios.facts.LoadFacts` stores of the failed requests, given by their numbers.
 
     A request had to fail where our app refuses its path by rule, or where the log tells of that very error
     for the path.

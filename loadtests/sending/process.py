@@ -17,6 +17,7 @@ from loadtests.order import Sending
 from loadtests.sending.limits import raise_open_files
 from loadtests.sending.open_loop import OpenLoop
 from loadtests.sending.recorder import Recorder
+from scenarios.facts import LoadFacts
 
 EVERY_S: Final = 0.5
 
@@ -83,21 +84,21 @@ def facts(
     cpu_ratio: float,
     under_way: float | None,
     unsent: int,
-) -> dict[str, Any]:
+) -> LoadFacts:
     """Return what the load side says of a trial that has ended."""
     planned, outcomes = recorder.requests, recorder.outcomes()
-    return {
-        "offered": int(planned.at_us.size),
-        "requests": sum(outcomes.values()),
-        "outcomes": outcomes,
-        "warmup_s": sending.warmup_s,
-        "duration_s": max(planned.span_s - sending.warmup_s, 0.0),
-        "most_users": most_users,
-        "cpu_ratio": cpu_ratio,
-        "under_way": under_way,
-        "unsent": unsent,
+    return LoadFacts(
+        offered=int(planned.at_us.size),
+        requests=sum(outcomes.values()),
+        outcomes=outcomes,
+        warmup_s=sending.warmup_s,
+        duration_s=max(planned.span_s - sending.warmup_s, 0.0),
+        most_users=most_users,
+        cpu_ratio=cpu_ratio,
+        under_way=under_way,
+        unsent=unsent,
         **recorder.facts(),
-    }
+    )
 
 
 def say(**event: object) -> None:

@@ -61,7 +61,7 @@ class Recorder:
         return {OUTCOMES[code]: count for code, count in sorted(self.counts.items())}
 
     def facts(self) -> dict[str, Any]:
-        """Return what the rows say of answers as a whole, as `reports.stored.records.LoadFacts` stores it."""
+        """Return what the rows say of answers as a whole, as `scenarios.facts.LoadFacts` stores it."""
         columns = self._columns()
         sent = columns["outcome"] != UNSENT
         failed = columns["outcome"] == ERROR

@@ -10,9 +10,9 @@ from typing import Final, Literal
 from reports.calls import hourly, longrun, quota
 from reports.cost.prices import Prices
 from reports.trial.measures import Measures
-from scenarios.fargate import fargate_size
 from scenarios.model import Variant
-from scenarios.sizes import sizes
+from scenarios.sizing.fargate import fargate_size
+from scenarios.sizing.sizes import sizes
 
 Architecture = Literal["x86", "arm"]
 CROSSING: Final = 2 / 3  # three zones, app and Redis placed at random

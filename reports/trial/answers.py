@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from scenarios.outcomes import SHORTAGES
 
 if TYPE_CHECKING:
-    from reports.stored.records import LoadFacts, TrialRecord
+    from reports.stored.records import TrialRecord
+    from scenarios.facts import LoadFacts
 
 _MOST: Final = 3
 _PLAIN: Final = ("200", "203", "206", "304")

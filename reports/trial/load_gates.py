@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from reports.stored.records import LoadFacts, TrialRecord
+from reports.stored.records import TrialRecord
 from reports.trial.answers import listed, short_of
 from reports.trial.gate import Gate
+from scenarios.facts import LoadFacts
 
 if TYPE_CHECKING:
     import pandas as pd

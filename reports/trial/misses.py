@@ -17,7 +17,7 @@ from scenarios.topologies import SEPARATE
 from simulation import start as beginnings
 from simulation.engine import Behaviour, Contents, Trace, replay
 from simulation.kernels import NEVER
-from simulation.logs import lifetimes_us
+from simulation.lifetimes import stored_us
 from simulation.outcomes import HIT, MISS
 from traffic.keys import requests
 
@@ -206,7 +206,7 @@ def _kept(rows: pd.DataFrame, variant: Variant) -> NDArray[np.int64] | None:
     """Return for how long the answer to each of a log's requests is kept; None: all for the TTL."""
     if variant.workload.log is None or "status" not in rows:
         return None
-    return lifetimes_us(rows["status"].to_numpy().astype(np.int16), variant.cache)
+    return stored_us(rows["status"].to_numpy().astype(np.int16), variant.cache)
 
 
 def shared_calls(rows: pd.DataFrame, ttl_us: float, fill_us: float, joined: bool) -> int:

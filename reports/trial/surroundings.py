@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from reports.stored.records import LinkFacts, MachineFacts, TrialRecord
+from reports.stored.records import TrialRecord
 from reports.trial.gate import Gate, not_applicable
+from scenarios.facts import LinkFacts, MachineFacts
 
 STOLEN_RATIO: Final = 0.05
 BUSY_RATIO: Final = 0.97

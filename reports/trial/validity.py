@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from reports.stored.records import LoadFacts, TrialRecord
+from reports.stored.records import TrialRecord
 from reports.trial import load_gates
 from reports.trial.faults import of_fault, of_outcomes
 from reports.trial.gate import Gate, not_applicable
 from reports.trial.surroundings import OF_THE_MACHINE, of_limits, of_link, of_machine
+from scenarios.facts import LoadFacts
 from scenarios.metrics import KINDS, Kind
 from scenarios.tried import as_tried
 

@@ -23,11 +23,11 @@ from servers import eventually
 
 from bench.run import attempt, conductor
 from bench.store import RunFolder
-from compose.stack import Filled, UpstreamCounts
 from loadtests.order import Order
 from reports.inference.stopping import Decision
 from reports.stored.records import RunEnd
 from scenarios import plan
+from scenarios.facts import FillingFacts, UpstreamFacts
 from scenarios.model import Scenario, Variant
 
 
@@ -96,7 +96,7 @@ def test_caches_that_were_not_filled_in_time_are_filled_again_for_a_later_moment
     moments: list[float] = []
 
     class Slow(NotedFilling):
-        def store(self, begin_s: float) -> Filled:
+        def store(self, begin_s: float) -> FillingFacts:
             moments.append(begin_s)
             if len(moments) == 1:
                 assert eventually(lambda: time.time() > begin_s)
@@ -116,10 +116,10 @@ def test_caches_that_were_not_filled_in_time_are_filled_again_for_a_later_moment
 
 def filled_with(failed: dict[str, int]) -> NotedStack:
     class Failing(NotedFilling):
-        def store(self, begin_s: float) -> Filled:
+        def store(self, begin_s: float) -> FillingFacts:
             self._notes.append("stored")
             wanted = len(self.held)
-            return Filled(wanted, wanted - sum(failed.values()), failed, calls=3)
+            return FillingFacts(wanted=wanted, filled=wanted - sum(failed.values()), failed=failed, calls=3)
 
     class Stack(NotedStack):
         def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
@@ -177,8 +177,8 @@ def test_a_resumed_run_tries_only_what_is_missing(run: RunFolder) -> None:
 
 def test_an_invalid_trial_is_tried_again_kept_and_superseded(run: RunFolder) -> None:
     class LosesACallAtFirst(NotedDeployment):
-        def upstream_counts(self) -> UpstreamCounts:
-            return UpstreamCounts(calls=3 if self._notes.count("load") == 1 else 4, by_status={})
+        def upstream_counts(self) -> UpstreamFacts:
+            return UpstreamFacts(calls=3 if self._notes.count("load") == 1 else 4, by_status={})
 
     class Stack(NotedStack):
         def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
@@ -195,7 +195,7 @@ def test_a_trial_that_stays_invalid_is_given_up_after_its_attempts(run: RunFolde
     class Stack(NotedStack):
         def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
             deployment = super().deploy(variant, seed=seed, folder=folder)
-            deployment.upstream_counts = lambda: UpstreamCounts(calls=0, by_status={})  # type: ignore[method-assign]
+            deployment.upstream_counts = lambda: UpstreamFacts(calls=0, by_status={})  # type: ignore[method-assign]
             return deployment
 
     conduct(run, Stack(), changed(run, attempts=3, blocks=1))
@@ -206,7 +206,7 @@ def test_nothing_is_tried_again_once_the_budget_is_spent(run: RunFolder) -> None
     class Stack(NotedStack):
         def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
             deployment = super().deploy(variant, seed=seed, folder=folder)
-            deployment.upstream_counts = lambda: UpstreamCounts(calls=0, by_status={})  # type: ignore[method-assign]
+            deployment.upstream_counts = lambda: UpstreamFacts(calls=0, by_status={})  # type: ignore[method-assign]
             return deployment
 
     conduct(run, Stack(), changed(run, attempts=3, blocks=1, budget=1e-9))

@@ -15,11 +15,12 @@ from bench.errors import UserError
 from bench.load.local import LoadError
 from bench.run import attempt, conductor
 from bench.store import RunFolder
-from compose.stack import AppCounts, Lost, StackError, UnsuitableError, UpstreamCounts
+from compose.stack import Lost, StackError, UnsuitableError
 from loadtests.order import Order
 from reports.render.junit import render as as_junit
 from reports.render.markdown import render as as_markdown
 from reports.stored.records import TrialRecord
+from scenarios.facts import AppFacts, UpstreamFacts
 from scenarios.model import Scenario, Variant
 
 
@@ -122,10 +123,10 @@ def test_a_part_that_is_lost_is_named_before_what_follows_from_it(run: RunFolder
         def lost(self) -> tuple[Lost, ...]:
             return (Lost("redis-1", "was killed (SIGKILL)", "ready"), Lost("app-2", "stands still", ""))
 
-        def app_counts(self) -> AppCounts:
+        def app_counts(self) -> AppFacts:
             raise StackError("the replica does not tell its metrics")
 
-        def upstream_counts(self) -> UpstreamCounts:
+        def upstream_counts(self) -> UpstreamFacts:
             raise StackError("the upstream does not tell its counts")
 
     stack = Faulty(deployment=Lossy)
@@ -140,7 +141,7 @@ def test_a_part_that_is_lost_is_named_before_what_follows_from_it(run: RunFolder
 
 def test_who_does_not_answer_when_counted_makes_the_trial_invalid(run: RunFolder) -> None:
     class Silent(NotedDeployment):
-        def upstream_counts(self) -> UpstreamCounts:
+        def upstream_counts(self) -> UpstreamFacts:
             raise StackError("the upstream does not tell its counts", "upstream", "its last words")
 
     [first, *_] = conduct(run, Faulty(deployment=Silent), changed(run, attempts=1, blocks=1))

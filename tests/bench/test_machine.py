@@ -11,7 +11,7 @@ import pytest
 
 from bench.run import machine
 from bench.run.machine import Moment, Watch
-from reports.stored.records import MachineFacts
+from scenarios.facts import MachineFacts
 
 
 def test_the_kernels_pressure_is_read_in_seconds(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from bench.events.model import Event
 from bench.run import attempt, conductor
 from bench.run.plans import Found
 from bench.store import RunFolder
-from reports.stored.records import LoadFacts, RunEnd
+from reports.stored.records import RunEnd
 from scenarios import plan
+from scenarios.facts import LoadFacts
 from scenarios.plan import Trial
 
 BEARS = 700.0  # requests/s; above it the generator has no CPU time to spare

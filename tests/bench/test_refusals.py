@@ -22,10 +22,10 @@ from bench.events.model import Event
 from bench.run import attempt, conductor, refusals
 from bench.run.refusals import IN_A_ROW, Refusals
 from bench.store import RunFolder
-from compose.stack import UpstreamCounts
-from reports.stored.records import LoadFacts, RunEnd
+from reports.stored.records import RunEnd
 from reports.trial.gate import Gate
 from scenarios import plan
+from scenarios.facts import LoadFacts, UpstreamFacts
 from scenarios.model import Scenario, Variant
 
 COUNTS_FALL, TIMES_FALL, ALL_STANDS = "counts", "times", ""
@@ -54,7 +54,7 @@ class Stack(NotedStack):
 
     def deploy(self, variant: Variant, *, seed: int, folder: Path) -> NotedDeployment:
         deployment = super().deploy(variant, seed=seed, folder=folder)
-        calls = lambda: UpstreamCounts(calls=3 if self.now == COUNTS_FALL else 4, by_status={})  # noqa: E731
+        calls = lambda: UpstreamFacts(calls=3 if self.now == COUNTS_FALL else 4, by_status={})  # noqa: E731
         deployment.upstream_counts = calls  # type: ignore[method-assign]
         return deployment
 

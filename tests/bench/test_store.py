@@ -14,16 +14,8 @@ from bench.errors import UserError
 from bench.store import RunFolder, new_run_id, runs
 from reports.errors import ResultsError
 from reports.stored import sessions
-from reports.stored.records import (
-    AppFacts,
-    LoadFacts,
-    MachineFacts,
-    RunEnd,
-    RunRecord,
-    StackChoice,
-    TrialRecord,
-    UpstreamFacts,
-)
+from reports.stored.records import RunEnd, RunRecord, StackChoice, TrialRecord
+from scenarios.facts import AppFacts, LoadFacts, MachineFacts, UpstreamFacts
 from scenarios.reading import document
 
 RUN = RunRecord(

@@ -13,7 +13,8 @@ import pytest
 from compose import counts
 from compose.filling import Place, Warming
 from compose.local.stack import ProcessStack
-from compose.stack import Deployment, Filled, Held, StackError
+from compose.stack import Deployment, Held, StackError
+from scenarios.facts import FillingFacts
 from scenarios.model import Variant
 
 pytestmark = pytest.mark.slow
@@ -140,6 +141,6 @@ def test_each_place_is_told_of_its_own_caches_and_of_each_name_once(tmp_path: Pa
     with Warming([place("x", [0, 1]), place("y", [2])], held, lambda: fetched.append(True)) as filling:
         filling.fetched()
         assert fetched == [True]
-        assert filling.store(12.5) == Filled(wanted=6, filled=4, failed={"over": 2}, calls=4)
+        assert filling.store(12.5) == FillingFacts(wanted=6, filled=4, failed={"over": 2}, calls=4)
     assert (tmp_path / "x").read_text() == "5.000000,-1.500000 /a\n12.5\n"
     assert (tmp_path / "y").read_text() == "7.000000 /b c\n12.5\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from compose.docker.gauges import Gauges
-from compose.stack import Usage
+from scenarios.facts import UsageFacts
 
 
 def write(folder: Path, **files: str) -> None:
@@ -20,7 +20,9 @@ def test_version_1_keeps_a_folder_a_controller(tmp_path: Path) -> None:
     write(tmp_path / "cpuacct/docker/ab", cpuacct__usage="1500000000\n")
     write(tmp_path / "memory/docker/ab", memory__max_usage_in_bytes="4096\n")
     write(tmp_path / "cpu/docker/ab", cpu__stat="nr_periods 9\nthrottled_time 250000000\n")
-    assert Gauges.of(7, tmp_path, tmp_path / "proc").read("redis") == Usage("redis", 1.5, 4096, 0.25)
+    assert Gauges.of(7, tmp_path, tmp_path / "proc").read("redis") == UsageFacts(
+        name="redis", cpu_s=1.5, memory_bytes=4096, throttled_s=0.25
+    )
 
 
 def test_controllers_of_version_1_may_share_a_folder(tmp_path: Path) -> None:
@@ -28,7 +30,9 @@ def test_controllers_of_version_1_may_share_a_folder(tmp_path: Path) -> None:
     shared = {"cpuacct__usage": "2000000000\n", "cpu__stat": "throttled_time 0\n"}
     write(tmp_path / "cpu,cpuacct/docker/ab", **shared)
     write(tmp_path / "memory/docker/ab", memory__max_usage_in_bytes="1\n")
-    assert Gauges.of(7, tmp_path, tmp_path / "proc").read("redis") == Usage("redis", 2.0, 1, 0.0)
+    assert Gauges.of(7, tmp_path, tmp_path / "proc").read("redis") == UsageFacts(
+        name="redis", cpu_s=2.0, memory_bytes=1, throttled_s=0.0
+    )
 
 
 @pytest.mark.parametrize(("kernel", "memory"), [("new", 8192), ("old", 4096)])
@@ -39,7 +43,9 @@ def test_version_2_keeps_one_folder(tmp_path: Path, kernel: str, memory: int) ->
     write(folder, cpu__stat="usage_usec 1500000\nthrottled_usec 250000\n", memory__current="4096\n")
     if kernel == "new":
         write(folder, memory__peak="8192\n")
-    assert Gauges.of(7, tmp_path, tmp_path / "proc").read("redis") == Usage("redis", 1.5, memory, 0.25)
+    assert Gauges.of(7, tmp_path, tmp_path / "proc").read("redis") == UsageFacts(
+        name="redis", cpu_s=1.5, memory_bytes=memory, throttled_s=0.25
+    )
 
 
 def test_a_process_that_is_gone_has_none(tmp_path: Path) -> None:

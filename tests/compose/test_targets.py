@@ -12,7 +12,8 @@ from servers import free_port, serving
 
 from compose.external import stack as external
 from compose.external.stack import TargetDeployment, TargetStack, check_answers, is_here
-from compose.stack import AppCounts, StackError
+from compose.stack import StackError
+from scenarios.facts import AppFacts
 from scenarios.model import Variant
 
 
@@ -70,7 +71,7 @@ def test_what_a_trial_counted_is_the_difference_over_all_replicas(serve) -> None
     with TargetDeployment("sidecar", urls) as deployment:
         first.counts = {"hit": 13, "miss": 6, "calls": 6}
         second.counts = {"hit": 100, "miss": 52, "calls": 53}
-        assert deployment.app_counts() == AppCounts({"hit": 3, "miss": 3}, 3)
+        assert deployment.app_counts() == AppFacts(outcomes={"hit": 3, "miss": 3}, upstream_calls=3)
         upstream = deployment.upstream_counts()
     assert upstream is not None
     assert (upstream.calls, upstream.counted_by) == (3, "app")
@@ -108,7 +109,7 @@ def test_a_restart_within_a_trial_is_not_hidden(serve) -> None:
     with TargetDeployment("sidecar", (serve(Service(counters)),)) as deployment:
         counters.counts = {"hit": 2, "miss": 6, "calls": 6}
         # Not the load side's counts: the books will not balance.
-        assert deployment.app_counts() == AppCounts({"hit": 2, "miss": 6}, 6)
+        assert deployment.app_counts() == AppFacts(outcomes={"hit": 2, "miss": 6}, upstream_calls=6)
     assert any("went back" in note for note in deployment.notes)
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from loadtests.order import Order
-from reports.stored.records import LoadFacts
+from scenarios.facts import LoadFacts
 from scenarios.model import Keys, Workload
 
 pytestmark = pytest.mark.served

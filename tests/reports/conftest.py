@@ -12,18 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.stored.records import (
-    AppFacts,
-    LinkFacts,
-    LoadFacts,
-    MachineFacts,
-    RunRecord,
-    StackChoice,
-    TrialRecord,
-    UpstreamFacts,
-    UsageFacts,
-)
+from reports.stored.records import RunRecord, StackChoice, TrialRecord
 from scenarios import plan
+from scenarios.facts import AppFacts, LinkFacts, LoadFacts, MachineFacts, UpstreamFacts, UsageFacts
 from scenarios.model import Scenario, Variant
 from scenarios.plan import Trial
 from scenarios.reading.document import Document, build

@@ -9,7 +9,8 @@ import pytest
 import reports
 from reports import ResultsError
 from reports.stored import runs
-from reports.stored.records import LinkFacts, RunEnd
+from reports.stored.records import RunEnd
+from scenarios.facts import LinkFacts
 
 ROWS = "trials/b01-sidecar/requests.parquet"
 SMALL: dict[str, Any] = {"schedule": {"warmup": 0.5, "duration": 2, "blocks": 2}}

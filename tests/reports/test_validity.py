@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from reports.stored import runs
-from reports.stored.records import FailedPath, TrialRecord, UsageFacts
+from reports.stored.records import TrialRecord
 from reports.trial.validity import gates, reasons
+from scenarios.facts import FailedPath, UsageFacts
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.fargate import SIZES, fargate_size
 from scenarios.reading.document import ScenarioError
+from scenarios.sizing.fargate import SIZES, fargate_size
 
 SOLD = [(cpus, mib) for cpus, steps in SIZES.items() for mib in steps]
 

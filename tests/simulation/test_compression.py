@@ -11,7 +11,7 @@ from access_logs import line, written
 from scenarios.model import Cache, Variant, Workload
 from scenarios.tried import as_tried
 from simulation.compression import bend, straight
-from simulation.logs import lifetimes_us
+from simulation.lifetimes import stored_us
 
 TRACES = Path(__file__).parents[3] / "shared" / "traces"
 
@@ -65,7 +65,7 @@ def test_a_steady_start_finds_what_the_log_s_earlier_lines_leave(tmp_path: Path)
 def test_only_what_the_app_keeps_has_a_lifetime() -> None:
     cache = Cache(ttl=60, negative_ttl=5)
     statuses = np.array([200, 301, 302, 403, 404, 410, 429, 500, 503], np.int16)
-    assert lifetimes_us(statuses, cache).tolist() == [60_000_000, 0, 0, 0, 5_000_000, 5_000_000, 0, 0, 0]
+    assert stored_us(statuses, cache).tolist() == [60_000_000, 0, 0, 0, 5_000_000, 5_000_000, 0, 0, 0]
 
 
 @pytest.mark.skipif(not TRACES.is_dir(), reason=f"the traces are not beside the repository: {TRACES}")

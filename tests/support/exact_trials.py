@@ -20,8 +20,8 @@ from scenarios.model import Scenario
 from scenarios.tried import as_tried
 from simulation import start
 from simulation.engine import Contents, Trace, replay
+from simulation.lifetimes import stored_us
 from simulation.outcomes import DELAYED, HIT, MISS
-from simulation.stationary import stored_s
 from simulation.variants import behaviour_of
 from traffic.keys import requests
 from traffic.logs.handing import FOLDER, with_stored_log
@@ -72,7 +72,7 @@ def _compared(folder: Path, scenario: Scenario, trial: runs.StoredTrial) -> Comp
     order = np.argsort(rows["sent_us"].to_numpy(), kind="stable")
     lifetimes_us = None
     if asked.statuses is not None:
-        lifetimes_us = np.round(stored_s(variant, asked.statuses) * 1e6).astype(np.int64)[order]
+        lifetimes_us = stored_us(asked.statuses, variant.cache)[order]
     trace = Trace(rows["sent_us"].to_numpy()[order], asked.keys[order], asked.replicas[order], lifetimes_us)
     simulated = replay(trace, behaviour_of(variant, fill_s), variant.replicas, contents)
     seen = np.array([WORDS.get(word, -1) for word in rows["outcome"]])[order]

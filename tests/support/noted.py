@@ -12,9 +12,18 @@ import pyarrow.parquet as pq
 
 from bench.events.model import Event
 from bench.store import RunFolder
-from compose.stack import AppCounts, Deployment, Filled, Filling, Held, LinkReport, UpstreamCounts, Usage
+from compose.stack import Deployment, Filling, Held
 from loadtests.order import Order
-from reports.stored.records import LoadFacts, MachineFacts, RunRecord, StackChoice
+from reports.stored.records import RunRecord, StackChoice
+from scenarios.facts import (
+    AppFacts,
+    FillingFacts,
+    LinkFacts,
+    LoadFacts,
+    MachineFacts,
+    UpstreamFacts,
+    UsageFacts,
+)
 from scenarios.model import Scenario, Variant
 from scenarios.reading import document
 
@@ -38,30 +47,30 @@ ROWS = pa.table(
 class NotedDeployment(Deployment):
     targets = ("http://127.0.0.1:1", "http://127.0.0.1:2")
     notes = ("a note",)
-    link = LinkReport(means="loopback", achieved_ms=0.03, achieved_p99_ms=0.05, samples=10)
+    link = LinkFacts(means="loopback", achieved_ms=0.03, achieved_p99_ms=0.05, samples=10)
 
     def __init__(self, notes: list[str]) -> None:
         self._notes = notes
         self._up = True
 
-    def app_counts(self) -> AppCounts:
-        return AppCounts(outcomes={"hit": 6, "miss": 4}, upstream_calls=4)
+    def app_counts(self) -> AppFacts:
+        return AppFacts(outcomes={"hit": 6, "miss": 4}, upstream_calls=4)
 
-    def upstream_counts(self) -> UpstreamCounts:
-        return UpstreamCounts(calls=4, by_status={"200": 4})
+    def upstream_counts(self) -> UpstreamFacts:
+        return UpstreamFacts(calls=4, by_status={"200": 4})
 
     def set_upstream(self, **settings: object) -> None:
         self._notes.append(f"upstream {settings}")
 
-    def measure_link(self) -> LinkReport:
-        return LinkReport(means="loopback", achieved_ms=0.04, achieved_p99_ms=0.05, samples=10)
+    def measure_link(self) -> LinkFacts:
+        return LinkFacts(means="loopback", achieved_ms=0.04, achieved_p99_ms=0.05, samples=10)
 
     def fill(self, held: Sequence[Held]) -> NotedFilling:
         return NotedFilling(self._notes, held)
 
-    def usage(self) -> Sequence[Usage]:
+    def usage(self) -> Sequence[UsageFacts]:
         self._cpu_s = getattr(self, "_cpu_s", 0.0) + 1.5
-        return [Usage(name="app-1", cpu_s=self._cpu_s, memory_bytes=1000)]
+        return [UsageFacts(name="app-1", cpu_s=self._cpu_s, memory_bytes=1000)]
 
     def down(self) -> None:
         if self._up:
@@ -86,8 +95,8 @@ class NotedFilling(Filling):
     def close(self) -> None:
         self._notes.append("filled")
 
-    def store(self, begin_s: float) -> Filled:
-        return Filled(wanted=len(self.held), filled=len(self.held), failed={}, calls=3)
+    def store(self, begin_s: float) -> FillingFacts:
+        return FillingFacts(wanted=len(self.held), filled=len(self.held), failed={}, calls=3)
 
 
 class NotedStack:

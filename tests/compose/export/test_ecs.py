@@ -26,10 +26,10 @@ from compose.docker.composition import PARTS
 from compose.export.ecs import Size, ecs, task_size
 from compose.export.service import Service, service
 from compose.host import redis_binary
-from scenarios.fargate import SIZES
 from scenarios.reading import document
 from scenarios.reading.document import ScenarioError
-from scenarios.sizes import MIB
+from scenarios.sizing.fargate import SIZES
+from scenarios.sizing.sizes import MIB
 
 GOLDEN = Path(__file__).with_name("golden")
 CASES = list(itertools.product(["sidecar", "separate"], [1, 2, 8]))

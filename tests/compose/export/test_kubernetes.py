@@ -23,7 +23,7 @@ from compose.export.compose_files import compose_files
 from compose.export.kubernetes import kubernetes
 from compose.export.service import Service, service
 from scenarios.reading import document
-from scenarios.sizes import MIB
+from scenarios.sizing.sizes import MIB
 
 GOLDEN = Path(__file__).with_name("golden")
 CASES = list(itertools.product(["sidecar", "separate"], [1, 2, 8]))
