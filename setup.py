@@ -19,8 +19,8 @@ PLAIN = find_packages(
         for below in ("", ".*")
     ]
 )
-# What is no module: everything that a room reads beside its code, and the Docker stack's build context.
-DATA = ["*.yaml", "*.json", "*.css", "*.j2", "*.in", "*.lock", "Dockerfile", "templates/*"]
+# Whatever a room keeps beside its code: it reads it, or it is the Docker stack's build context.
+DATA = ["*", "templates/*"]
 
 
 class Build(build_py):

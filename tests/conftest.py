@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from unittest import mock
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from bench.session import measuring
 
+_FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
-@pytest.fixture(scope="session", autouse=True)
-def _own_lock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let runs of these tests wait for none but each other: others may measure on this machine."""
-    lock = tmp_path_factory.mktemp("lock") / measuring.FILE
-    with mock.patch.dict(os.environ, {measuring.TESTS: str(lock)}):
-        yield
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let runs of these tests wait for none but each other: others may measure on this machine.
+
+    Before any test module is read: some copy the environment there.
+    """
+    config.stash[_FOLDER] = folder = tempfile.TemporaryDirectory(prefix="tests-lock-")
+    os.environ[measuring.TESTS] = str(Path(folder.name) / measuring.FILE)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing of it."""
+    os.environ.pop(measuring.TESTS, None)
+    config.stash[_FOLDER].cleanup()

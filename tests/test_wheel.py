@@ -100,6 +100,7 @@ COMMANDS: dict[str, tuple[Sequence[str], Sequence[int], str]] = {
     "report": (("last",), (0,), "Report:"),
     "show": (("last",), (0,), "sidecar"),
     "log": (("access.log",), (0,), "requests"),
+    "predict": (("--rate", "50", "--keys", "100", "--skew", "1"), (0,), "hit"),
     "cost": (("quick",), (0,), "month"),
     "export": (("compose", "quick", "--topology", "sidecar", "--out", "exported"), (0,), ""),
     "selftest": (("--help",), (0,), "six questions"),  # as a whole it takes five minutes: `make selftest`

@@ -18,6 +18,7 @@ import reports
 from bench.load.local import Load
 from bench.run import conductor, machine
 from bench.run.plans import Blocks
+from bench.session.request import telling
 from bench.store import RunFolder, new_run_id
 from bench.terminal import progress
 from compose import stacks
@@ -156,9 +157,10 @@ class EmbeddedExperiments:
             RunFolder.begun(self._root, record) as folder,
             stacks.open_stack("processes", record.run_id) as stack,
             progress.listener(self._console) as listener,
+            telling(folder, listener) as tell,
         ):
-            listener(conductor.begins(record, Blocks(compared), 0))
-            conductor.conduct(folder, compared, stack, listener)
+            tell(conductor.begins(record, Blocks(compared), 0))
+            conductor.conduct(folder, compared, stack, tell)
         self.found.append(reports.write(folder.path))
         return self.found[-1]
 

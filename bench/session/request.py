@@ -74,22 +74,41 @@ def run(request: RunRequest, listener: Listener) -> RunFolder:
         measuring.alone(holder) as alone,
         _held(request, checked) as (folder, record),
         hint(folder),
-        Journal(folder.path) as journal,
+        telling(folder, listener, checked.said) as tell,
     ):
         alone.names(f"{holder}, in {folder.path.absolute()}")
-        for sentence in checked.said:
+        plan = Blocks(record.scenario)
+        tell(conductor.begins(record, plan, len(folder.ended())))
+        said = [*limits.remarks(record.scenario, files), *filter(None, [alone.remark])]
+        _conduct(request, checked, folder, record, said, plan, tell)
+    return folder
+
+
+@contextlib.contextmanager
+def telling(folder: RunFolder, listener: Listener, said: Sequence[str] = ()) -> Iterator[Listener]:
+    """Yield who is to be told a run's events: they go to the listener and to `events.jsonl`.
+
+    What ends the run before its plan does is told, too. `said` has what the listener has heard already.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with Journal(folder.path) as journal:
+        for sentence in said:
             journal(Says(sentence=sentence))
 
         def tell(event: Event) -> None:
             listener(event)
             journal(event)
 
-        with _telling_the_end(tell):
-            plan = Blocks(record.scenario)
-            tell(conductor.begins(record, plan, len(folder.ended())))
-            said = [*limits.remarks(record.scenario, files), *filter(None, [alone.remark])]
-            _conduct(request, checked, folder, record, said, plan, tell)
-    return folder
+        try:
+            yield tell
+        except BaseException as error:
+            interrupted = isinstance(error, interrupts.Interrupted)
+            ended = Ended(why="interrupted") if interrupted else Ended(why="failed", reason=str(error))
+            with contextlib.suppress(UserError):  # if it cannot be written, that is what has ended the run
+                tell(ended)
+            raise
 
 
 @contextlib.contextmanager
@@ -143,19 +162,6 @@ def _held(request: RunRequest, checked: _Checked) -> Iterator[tuple[RunFolder, R
     )
     with RunFolder.begun(request.results, record) as folder:
         yield folder, record
-
-
-@contextlib.contextmanager
-def _telling_the_end(tell: Listener) -> Iterator[None]:
-    """Tell what ends the run before its plan does."""
-    try:
-        yield
-    except BaseException as error:
-        interrupted = isinstance(error, interrupts.Interrupted)
-        ended = Ended(why="interrupted") if interrupted else Ended(why="failed", reason=str(error))
-        with contextlib.suppress(UserError):  # where it cannot be written, that is what has ended the run
-            tell(ended)
-        raise
 
 
 def _conduct(
