@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.topologies import PredictedName
-from simulation.prediction import kernels
+from simulation.prediction import kernels, plain
 from simulation.prediction.kernels import CALLS, DELAYED, HITS, KINDS, L1_HITS, STALE, UNCHANGED
 from simulation.prediction.life import Life
 from simulation.prediction.routing import Replicas
@@ -22,6 +22,7 @@ from simulation.prediction.stream import Stream
 Topology = PredictedName
 _NO_LIVES: Final = np.empty(0, np.int32)
 _ALONE: Final = 100_000  # requests below which one core is as fast as all
+LEAST_PLAIN = 100_000  # requests from which on plain caches have their own loop
 _PARTS: Final = 4  # of the work, for each core: keys are not equally much of it
 
 
@@ -102,7 +103,8 @@ def count(
     from_us = np.zeros_like(ttls_us)
     if count_from_s is not None:
         from_us = np.round(np.array(count_from_s, float) * 1e6).astype(np.int64)
-    requests = np.stack([stream.requests_by_hour(start) for start in from_us.tolist()])
+    from_each = {start: stream.requests_by_hour(start) for start in set(from_us.tolist())}
+    requests = np.stack([from_each[start] for start in from_us.tolist()])
     evicted = np.zeros(ttls_us.size, np.int64)
     if topology == "none":
         found = np.zeros((*requests.shape, KINDS), np.int64)
@@ -127,19 +129,60 @@ def _in_parts(
     from_us: NDArray[np.int64],
     rules: kernels.Rules,
 ) -> NDArray[np.int64]:
-    """Share the keys out among the cores: the loop lets go of Python's lock."""
+    """Share the keys out among the cores: the loops let go of Python's lock."""
     starts, cores = stream.starts, len(os.sched_getaffinity(0))
     shape = (ttls_us.size, stream.hours, KINDS)
+    # A second loop takes seconds to compile, once: few requests are not worth it.
+    counted = _plain if starts[-1] >= LEAST_PLAIN and _is_plain(asked, rules) else _refined
+
+    def part(keys: tuple[int, int]) -> NDArray[np.int64]:
+        return counted(asked, starts, keys, replicas, ttls_us, from_us, rules, shape)
+
+    if starts[-1] < _ALONE:
+        return part((0, starts.size - 1))
     ends = np.linspace(0, starts[-1], cores * _PARTS + 1)
     bounds = np.unique(np.searchsorted(starts, ends)).tolist()
-
-    def counted(keys: tuple[int, int]) -> NDArray[np.int64]:
-        found = np.zeros(shape, np.int64)
-        kernels.count_by_key(asked, starts, keys, replicas, ttls_us, from_us, rules, found)
-        return found
-
-    parts = itertools.pairwise(bounds)
-    if starts[-1] < _ALONE:
-        return counted((0, starts.size - 1))
     with ThreadPoolExecutor(cores) as pool:
-        return sum(pool.map(counted, parts), np.zeros(shape, np.int64))
+        return sum(pool.map(part, itertools.pairwise(bounds)), np.zeros(shape, np.int64))
+
+
+def _is_plain(asked: kernels.Asked, rules: kernels.Rules) -> bool:
+    refined = rules.revalidate_us or rules.stale_us or rules.l1_us or rules.jitter or asked.lives.size
+    return not refined
+
+
+def _refined(
+    asked: kernels.Asked,
+    starts: NDArray[np.int64],
+    keys: tuple[int, int],
+    replicas: int,
+    ttls_us: NDArray[np.int64],
+    from_us: NDArray[np.int64],
+    rules: kernels.Rules,
+    shape: tuple[int, int, int],
+) -> NDArray[np.int64]:
+    found = np.zeros(shape, np.int64)
+    kernels.count_by_key(asked, starts, keys, replicas, ttls_us, from_us, rules, found)
+    return found
+
+
+def _plain(
+    asked: kernels.Asked,
+    starts: NDArray[np.int64],
+    keys: tuple[int, int],
+    replicas: int,
+    ttls_us: NDArray[np.int64],
+    from_us: NDArray[np.int64],
+    rules: kernels.Rules,
+    shape: tuple[int, int, int],
+) -> NDArray[np.int64]:
+    found = np.zeros((shape[1], plain.KINDS, shape[0]), np.int64)
+    plainly = plain.Plain(rules.fill_us, rules.negative_us, rules.shared, rules.joined, rules.lease)
+    plain.count_plain(
+        asked.at_us, asked.replicas, asked.kept, asked.hours, starts, keys, replicas, ttls_us, from_us,
+        plainly, found,
+    )  # fmt: skip
+    placed = np.zeros(shape, np.int64)
+    for at, kind in plain.PLACES:
+        placed[:, :, kind] = found[:, at].T
+    return placed

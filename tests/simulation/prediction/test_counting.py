@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulation.prediction import counting
 from simulation.prediction.counting import Caching, Counts, Topology, count
 from simulation.prediction.kernels import KEPT, NEGATIVE, NOT_KEPT
 from simulation.prediction.life import Life
@@ -153,6 +155,37 @@ def test_it_counts_what_an_oracle_counts(
         "unchanged": oracle.tally["unchanged"],
         "waited": oracle.tally["miss"],
     }
+
+
+@given(
+    asked=requests,
+    topology=st.sampled_from(["sidecar", "separate"]),
+    caching=st.builds(Caching, fill_s=short, negative_ttl_s=short, joined=st.booleans(), lease=st.booleans()),
+    ttls=st.lists(st.integers(0, 40), min_size=1, max_size=4, unique=True),
+    from_us=st.integers(0, 60),
+)
+@settings(max_examples=600, deadline=None)
+def test_plain_caches_count_what_an_oracle_counts(
+    asked: list[Request], topology: Topology, caching: Caching, ttls: list[int], from_us: int
+) -> None:
+    """Many TTLs at once, each of them alone by the oracle; what comes early is not counted."""
+    stream, replicas = stream_of(asked)
+    ttls_s, from_s = [ttl / 1e6 for ttl in ttls], [from_us / 1e6] * len(ttls)
+    with mock.patch.object(counting, "LEAST_PLAIN", 0):
+        found = count(stream, topology, caching, ttls_s, replicas, count_from_s=from_s)
+    for at, ttl in enumerate(ttls):
+        oracle = Oracle(topology, caching, ttl, [])
+        for request in asked:
+            if request[0] < from_us:
+                oracle.ask(*request)
+        oracle.tally.clear()
+        for request in asked:
+            if request[0] >= from_us:
+                oracle.ask(*request)
+        mine = totals(found, at)
+        assert mine["hits"] == oracle.tally["hit"]
+        assert mine["delayed"] == oracle.tally["delayed"]
+        assert mine["calls"] == mine["waited"] == oracle.tally["calls"]
 
 
 def totals(found: Counts, at: int = 0) -> dict[str, int]:
