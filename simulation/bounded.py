@@ -6,7 +6,8 @@ are as in `simulation.kernels`.
 Entries are rows of one array, so that what is read together lies together: when it expires (`NEVER`: not
 held), the entries of its cache used just before and just after it, its bytes, its cache. Caches are rows of
 another: the entry unused for longest, the one used last, the bytes held. `ageing` lists (entry, expiry) in
-the order of fills; `marks` are where that list begins and ends, and how many entries were evicted.
+the order of fills, the longest lifetime and any other (a 404's) by themselves, so that each list is in order
+of expiry; `marks` are where each begins and ends, and how many entries were evicted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from simulation.outcomes import DELAYED, HIT, MISS
 
 _EXPIRES, _OLDER, _NEWER, _BYTES, _CACHE = range(5)
 _OLDEST, _NEWEST, _USED = range(3)
+_EVICTED: Final = 4  # among the marks
 _NONE: Final = -1
 Table = NDArray[np.int64]
 
@@ -50,13 +52,15 @@ def replay_bounded(
     """
     cache_count, caller_count = counts
     entries, caches = _tables(sizes, cache_count)
-    ageing = np.empty((held.size + asked.at_us.size, 2), np.int64)
-    marks = np.zeros(3, np.int64)
+    longest_us = asked.lifetimes_us.max() if asked.lifetimes_us.size else 0
+    ageing = np.empty((2, held.size + asked.at_us.size, 2), np.int64)
+    marks = np.zeros(5, np.int64)
     for place in range(held.size):
-        _put(entries, caches, ageing, marks, held[place], expires_us[place], capacity)
+        _put(entries, caches, ageing[0], marks[:2], held[place], expires_us[place])
+        _evict(entries, caches, marks, entries[held[place], _CACHE], capacity)
     for turn, place in enumerate(np.argsort(expires_us)):
-        ageing[turn, 0], ageing[turn, 1] = held[place], expires_us[place]
-    marks[2] = 0
+        ageing[0, turn, 0], ageing[0, turn, 1] = held[place], expires_us[place]
+    marks[_EVICTED] = 0
     joined = joined and fill_us > 0
     busy_until_us = np.full(sizes.size * caller_count if joined else 1, NEVER)
     waiting = np.empty(asked.at_us.size, np.int64)
@@ -69,7 +73,19 @@ def replay_bounded(
             emptied_us[emptied[turn, 1]] = emptied[turn, 0]
             turn += 1
         while first < last and asked.at_us[waiting[first]] + fill_us <= now:
-            _land(asked, keys, waiting[first], fill_us, capacity, entries, caches, ageing, marks, emptied_us)
+            _land(
+                asked,
+                keys,
+                waiting[first],
+                fill_us,
+                capacity,
+                longest_us,
+                entries,
+                caches,
+                ageing,
+                marks,
+                emptied_us,
+            )
             first += 1
         entry = keys[request] * cache_count + asked.caches[request]
         line = keys[request] * caller_count + asked.callers[request]
@@ -86,9 +102,21 @@ def replay_bounded(
             waiting[last] = request
             last += 1
     for place in range(first, last):
-        _land(asked, keys, waiting[place], fill_us, capacity, entries, caches, ageing, marks, emptied_us)
+        _land(
+            asked,
+            keys,
+            waiting[place],
+            fill_us,
+            capacity,
+            longest_us,
+            entries,
+            caches,
+            ageing,
+            marks,
+            emptied_us,
+        )
     left = _by_last_use(entries, caches)
-    return left, entries[left, _EXPIRES], marks[2]
+    return left, entries[left, _EXPIRES], marks[_EVICTED]
 
 
 @compiled
@@ -111,24 +139,29 @@ def _land(
     request: int,
     fill_us: int,
     capacity: int,
+    longest_us: int,
     entries: Table,
     caches: Table,
-    ageing: Table,
+    ageing: NDArray[np.int64],
     marks: Integers,
     emptied_us: Integers,
 ) -> None:
     if asked.at_us[request] < emptied_us[asked.caches[request]]:
         return
     lands_us = asked.at_us[request] + fill_us
-    _expire(entries, caches, ageing, marks, lands_us)
-    if asked.lifetimes_us[request] > 0:
+    for line in range(2):
+        _expire(entries, caches, ageing[line], marks[2 * line : 2 * line + 2], lands_us)
+    lifetime_us = asked.lifetimes_us[request]
+    if lifetime_us > 0:
+        line = 0 if lifetime_us == longest_us else 1
         entry = keys[request] * len(caches) + asked.caches[request]
-        _put(entries, caches, ageing, marks, entry, lands_us + asked.lifetimes_us[request], capacity)
+        _put(entries, caches, ageing[line], marks[2 * line : 2 * line + 2], entry, lands_us + lifetime_us)
+        _evict(entries, caches, marks, asked.caches[request], capacity)
 
 
 @compiled
 def _expire(entries: Table, caches: Table, ageing: Table, marks: Integers, now: int) -> None:
-    """Remove what has expired; what outlives an entry filled after it goes when that one's turn has come."""
+    """Remove what has expired of those that are listed."""
     while marks[0] < marks[1] and ageing[marks[0], 1] <= now:
         entry = ageing[marks[0], 0]
         if entries[entry, _EXPIRES] == ageing[marks[0], 1]:
@@ -137,21 +170,22 @@ def _expire(entries: Table, caches: Table, ageing: Table, marks: Integers, now: 
 
 
 @compiled
-def _put(
-    entries: Table, caches: Table, ageing: Table, marks: Integers, entry: int, expires_us: int, capacity: int
-) -> None:
-    cache = entries[entry, _CACHE]
+def _put(entries: Table, caches: Table, ageing: Table, marks: Integers, entry: int, expires_us: int) -> None:
     if entries[entry, _EXPIRES] == NEVER:
-        caches[cache, _USED] += entries[entry, _BYTES]
+        caches[entries[entry, _CACHE], _USED] += entries[entry, _BYTES]
     else:
         _unlink(entries, caches, entry)
     _append(entries, caches, entry)
     entries[entry, _EXPIRES] = expires_us
     ageing[marks[1], 0], ageing[marks[1], 1] = entry, expires_us
     marks[1] += 1
+
+
+@compiled
+def _evict(entries: Table, caches: Table, marks: Integers, cache: int, capacity: int) -> None:
     while caches[cache, _USED] > capacity:
         _remove(entries, caches, caches[cache, _OLDEST])
-        marks[2] += 1
+        marks[_EVICTED] += 1
 
 
 @compiled

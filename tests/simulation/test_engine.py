@@ -87,9 +87,11 @@ def test_it_agrees_with_the_oracle_on_each_request_and_on_what_is_left(
     requests: list[Request], behaviour: Behaviour, data: st.DataObject
 ) -> None:
     count = len(requests)
-    lifetimes = [behaviour.ttl_us] * count
-    if behaviour.capacity is None:
-        lifetimes = data.draw(st.lists(st.integers(0, 40), min_size=count, max_size=count))
+    # In caches with a limit there are two lifetimes: the TTL, and that of a 404.
+    drawn = st.integers(0, 40)
+    if behaviour.capacity is not None:
+        drawn = st.sampled_from([0, behaviour.ttl_us, data.draw(st.integers(1, 40))])
+    lifetimes = data.draw(st.lists(drawn, min_size=count, max_size=count))
     sizes = dict(enumerate(data.draw(st.lists(st.integers(1, 4), min_size=5, max_size=5))))
     oracle = Oracle(behaviour, sizes)
     wanted = [oracle.ask(*request, lifetime) for request, lifetime in zip(requests, lifetimes, strict=True)]
