@@ -70,7 +70,7 @@ class Reader:
         if not text:
             return default
         if text.lower() not in _SWITCH:
-            raise ConfigurationError(f"{name}: {text!r} is neither on nor off")
+            raise ConfigurationError(f"{name}: {text!r} must be on or off")
         return _SWITCH[text.lower()]
 
     def headers(self, name: str) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Reader:
         """Read a secret that is sent in a header."""
         token = (self.secret(name) or "").strip() or None
         if token and not (token.isascii() and token.isprintable() and " " not in token):
-            raise ConfigurationError(f"{name}: a token has visible ASCII characters alone, on one line")
+            raise ConfigurationError(f"{name}: a token must be visible ASCII characters on one line")
         return token
 
     def host(self, name: str) -> str | None:
@@ -122,7 +122,7 @@ class Reader:
             host = host[1:-1]
         if not is_host(host):
             shown = f"{host!r} is" if "@" not in host else "this is"
-            raise ConfigurationError(f"{name}: {shown} neither a host name nor an address")
+            raise ConfigurationError(f"{name}: {shown} not a host name or an address")
         return host
 
     def socket(self, name: str) -> str | None:
@@ -159,13 +159,16 @@ def _problem_of(url: str) -> str | None:
         parts = urlsplit(url)
         port_fits = parts.port is None or parts.port > 0
     except ValueError:
-        return "its host or port is none; write a URL"
+        return "it has no host or port; write a URL"
     checks = (
-        (parts.scheme in ("http", "https"), "name the API whose answers are cached"),
-        (not _UNFIT.search(url), "a URL has no blanks, control characters or backslashes; encode them"),
-        ("@" not in parts.netloc, "leave user and password out of it, and give UPSTREAM_TOKEN; write a URL"),
+        (parts.scheme in ("http", "https"), "set it to the API whose answers are cached"),
+        (
+            not _UNFIT.search(url),
+            "a URL must not have spaces, control characters or backslashes; encode them",
+        ),
+        ("@" not in parts.netloc, "remove the user and password, and use UPSTREAM_TOKEN; write a URL"),
         ("?" not in url and "#" not in url, "it has a query or a fragment, which would be lost; write a URL"),
-        (port_fits and is_host(parts.hostname or ""), "its host or port is none; write a URL"),
+        (port_fits and is_host(parts.hostname or ""), "it has no host or port; write a URL"),
         (not {".", ".."} & set(parts.path.split("/")), "its path has . or .. segments; write a URL"),
     )
     return next((problem for fits, problem in checks if not fits), None)

@@ -24,18 +24,18 @@ from app.store.tls import context_of
 
 # The upstream's own status is passed on, whatever it is; these are what APIs usually answer.
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The upstream's answer, or what is cached of it.", "content": {"*/*": {}}},
-    301: {"description": "A redirect of the upstream's, to where this service does not go."},
-    302: {"description": "The same, for the time being."},
-    304: {"description": "The client has what it asks for, by its `If-None-Match`."},
+    200: {"description": "The upstream's answer, or a cached one.", "content": {"*/*": {}}},
+    301: {"description": "A redirect of the upstream that this service does not follow."},
+    302: {"description": "The same, temporarily."},
+    304: {"description": "The client already has the current response, by its `If-None-Match`."},
     400: {"description": "The path would leave the upstream."},
     403: {"description": "The upstream refuses."},
-    404: {"description": "The upstream has no such thing."},
-    410: {"description": "The upstream has it no more."},
+    404: {"description": "The upstream has no such resource."},
+    410: {"description": "The upstream no longer has the resource."},
     429: {"description": "The upstream has been called too often."},
     500: {"description": "The upstream failed; `Cache-Status` has its status as `fwd-status`."},
     502: {"description": "The upstream gave no answer, and nothing is cached."},
-    503: {"description": "The upstream's quota is spent, and nothing is cached."},
+    503: {"description": "The upstream's quota is used up, and nothing is cached."},
 }
 
 

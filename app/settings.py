@@ -67,7 +67,7 @@ class Settings:
         jitter = read.number("CACHE_TTL_JITTER", cls.ttl_jitter)
         if jitter >= 1:
             raise ConfigurationError(
-                f"CACHE_TTL_JITTER: {jitter:g} is no share of the TTL, from 0 to below 1"
+                f"CACHE_TTL_JITTER: {jitter:g} is not a share of the TTL; use 0 or more and less than 1"
             )
         found = cls(
             upstream_url=read.base_url("UPSTREAM_URL", "https://api.github.com"),
@@ -110,8 +110,8 @@ class Settings:
         if self.redis_user and not self.redis_password:
             raise ConfigurationError("REDIS_USER: give its password, as REDIS_PWD or REDIS_PWD_FILE")
         if self.redis_tls and self.redis_socket:
-            raise ConfigurationError("REDIS_TLS: a Unix socket (REDIS_SOCKET) has no TLS; leave one out")
+            raise ConfigurationError("REDIS_TLS: a Unix socket (REDIS_SOCKET) has no TLS; remove one of them")
         if (self.redis_tls_cert is None) != (self.redis_tls_key is None):
             raise ConfigurationError("REDIS_TLS_CERT, REDIS_TLS_KEY: give both, or neither")
         if not self.redis_tls and (self.redis_tls_ca or self.redis_tls_cert):
-            raise ConfigurationError("REDIS_TLS: switch it on, or leave REDIS_TLS_CA and REDIS_TLS_CERT out")
+            raise ConfigurationError("REDIS_TLS: switch it on, or remove REDIS_TLS_CA and REDIS_TLS_CERT")

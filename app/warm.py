@@ -221,7 +221,7 @@ def _at(settings: Settings, address: str) -> Settings:
     if address.startswith("/"):
         return replace(settings, redis_socket=address, redis_host=None)
     if not host or not port.isdecimal():
-        raise ConfigurationError(f"--redis {address}: is neither HOST:PORT nor the path of a socket")
+        raise ConfigurationError(f"--redis {address}: is not HOST:PORT or the path of a socket")
     return replace(settings, redis_socket=None, redis_host=host.strip("[]"), redis_port=int(port))
 
 
@@ -243,10 +243,10 @@ async def _run(options: argparse.Namespace) -> bool:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fill caches as the command line and standard input say."""
     parser = argparse.ArgumentParser(prog="python -m app.warm", description="Fill a cache from the upstream.")
-    parser.add_argument("--rate", type=float, default=10.0, help="calls a second at most (default 10)")
-    parser.add_argument("--concurrency", type=int, default=4, help="calls at once at most (default 4)")
+    parser.add_argument("--rate", type=float, default=10.0, help="maximum calls per second (default 10)")
+    parser.add_argument("--concurrency", type=int, default=4, help="maximum concurrent calls (default 4)")
     parser.add_argument("--redis", action="append", default=[], help="HOST:PORT or a socket's path")
-    parser.add_argument("--hold", action="store_true", help="fetch all, then store all at a given moment")
+    parser.add_argument("--hold", action="store_true", help="fetch everything, then store it at a given time")
     options = parser.parse_args(arguments)
     if not options.rate > 0 or options.concurrency < 1:
         parser.error("--rate is above 0, and --concurrency at least 1")

@@ -45,8 +45,8 @@ def _read(path: Path, changed_ns: int) -> tuple[str, ...]:
                 raise PathsError(f"{path}, line {number}: is a URL; write its path alone, from the / on")
             key = text.removeprefix("/")
             if key in seen:
-                raise PathsError(f"{path}, line {number}: is line {seen[key]} again; name each path once")
+                raise PathsError(f"{path}, line {number}: repeats line {seen[key]}; list each path once")
             seen[key] = number
     if not seen:
-        raise PathsError(f"{path}: holds no path; write one a line, the one most asked for first")
+        raise PathsError(f"{path}: has no paths; write one per line, the most requested first")
     return tuple(seen)

@@ -96,7 +96,7 @@ class Leases:
             await self._store.release(key, token, kept=kept)
         except RedisError as error:  # then it ends by itself
             self._metrics.redis_errors[error.reason] += 1
-            self._seldom.warning("a lease was not given back", reason=error.reason, error=str(error))
+            self._seldom.warning("a lease was not released", reason=error.reason, error=str(error))
         finally:
             self._held.discard(token)
 

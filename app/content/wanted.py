@@ -75,5 +75,5 @@ def seconds_of(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds):
-        raise ValueError(f"{text[:40]!r} is no number of seconds; a line is SECONDS PATH, {_EXAMPLE}")
+        raise ValueError(f"{text[:40]!r} is not a number of seconds; a line is SECONDS PATH, {_EXAMPLE}")
     return seconds

@@ -37,7 +37,7 @@ class Breaker:
         self.reason = reason
         if time.monotonic() - self._closed_s >= STEADY_S:
             self._pause_s = FIRST_PROBE_S
-        _log.warning("redis is passed by", extra={"reason": reason, "cause": cause})
+        _log.warning("redis is bypassed", extra={"reason": reason, "cause": cause})
         self._task = asyncio.get_running_loop().create_task(self._recover())
 
     async def close(self) -> None:
@@ -55,5 +55,5 @@ class Breaker:
             except Exception as error:
                 _log.info("redis still fails", extra={"error": str(error) or type(error).__name__})
             else:
-                _log.warning("redis is asked again", extra={"reason": self.reason})
+                _log.warning("redis is used again", extra={"reason": self.reason})
                 self.reason, self._closed_s = None, time.monotonic()

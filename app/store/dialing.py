@@ -47,7 +47,7 @@ class Dialer:
             async with asyncio.timeout(TIMEOUT_S):
                 reached = await self._reached()
                 stage = (
-                    "it did not answer the TLS handshake (does it speak TLS?)"
+                    "it did not answer the TLS handshake (does it use TLS?)"
                     if self._tls
                     else "it did not answer"
                 )

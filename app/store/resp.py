@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
         """Tell who still waits."""
         error = RedisError("redis-down", "Redis closed the connection") if exc is None else failure_of(exc)
         if self._waiting and not self._heard_s and error.reason == "redis-down":
-            error = RedisError("redis-down", f"{error} before it answered: it may want TLS (REDIS_TLS)")
+            error = RedisError("redis-down", f"{error} before it answered: it may require TLS (REDIS_TLS)")
         self.close(error)
 
     def data_received(self, data: bytes) -> None:
@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
                     future.set_result(answer)
         except (hiredis.ProtocolError, IndexError):
             tls = data.startswith(_TLS_ALERT)
-            said = "it speaks TLS: switch REDIS_TLS on" if tls else "what answers is no Redis"
+            said = "it uses TLS: switch REDIS_TLS on" if tls else "the server is not a Redis"
             self.close(RedisError("redis-tls" if tls else "redis-garbage", said))
         if not self.open and not self._waiting:
             self.close()

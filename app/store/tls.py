@@ -12,10 +12,10 @@ from app.settings import Settings
 _CAUSES: Final = {
     9: "its certificate is not valid yet",
     10: "its certificate has expired",
-    18: "its certificate is signed by itself alone: name it as REDIS_TLS_CA",
-    19: "its certificate is signed by an unknown CA: name that as REDIS_TLS_CA",
-    20: "its certificate is signed by an unknown CA: name that as REDIS_TLS_CA",
-    21: "its certificate is signed by an unknown CA: name that as REDIS_TLS_CA",
+    18: "its certificate is self-signed: set REDIS_TLS_CA to it",
+    19: "its certificate is signed by an unknown CA: set REDIS_TLS_CA to that CA",
+    20: "its certificate is signed by an unknown CA: set REDIS_TLS_CA to that CA",
+    21: "its certificate is signed by an unknown CA: set REDIS_TLS_CA to that CA",
     62: "its certificate is for another host name",
     64: "its certificate is for another address",
 }
@@ -57,9 +57,9 @@ def cause_of(error: Exception) -> str:
             "PACKET_LENGTH_TOO_LONG",
             "RECORD_LAYER_FAILURE",
         ):
-            return "it does not speak TLS: check REDIS_PORT, or switch REDIS_TLS off"
+            return "it does not use TLS: check REDIS_PORT, or switch REDIS_TLS off"
         if "CERTIFICATE_REQUIRED" in reason or "HANDSHAKE_FAILURE" in reason:
-            return "it wants a client certificate: give REDIS_TLS_CERT and REDIS_TLS_KEY"
+            return "it requires a client certificate: set REDIS_TLS_CERT and REDIS_TLS_KEY"
         if "UNKNOWN_CA" in reason or "BAD_CERTIFICATE" in reason:
             return "it does not trust the client certificate of REDIS_TLS_CERT"
         return f"TLS failed: {reason.replace('_', ' ').lower()}"

@@ -143,7 +143,9 @@ class Store:
         except RefusedError as error:
             if not _without_permission(error):
                 raise
-            self._seldom.warning("redis permits no scripts: leases are given back without", error=str(error))
+            self._seldom.warning(
+                "redis permits no scripts: leases are released without them", error=str(error)
+            )
             # Another's lease may take its place in between, and end early: then there is a call more.
             if await self.holder(key) == token:
                 await self._pass(key, 1 if kept else _PASS_MS)
@@ -163,7 +165,7 @@ class Store:
 
     def garbled(self) -> RedisError:
         """Give up a connection whose answer is none to what was asked; returns what to say of it."""
-        error = RedisError("redis-garbage", "what answers is no Redis")
+        error = RedisError("redis-garbage", "the server is not a Redis")
         if self._connection is not None:
             self._connection.close(error)
         self._failed(error)
@@ -218,7 +220,7 @@ class Store:
         if not error.outdated or self._connecting is not None or now_s < self._follow_s:
             return
         self._follow_s = now_s + _FOLLOW_S
-        self._seldom.warning("redis is looked up anew", reason=error.reason, error=str(error))
+        self._seldom.warning("redis is looked up again", reason=error.reason, error=str(error))
         self._dial()
 
     def _dial(self) -> asyncio.Task[Connection]:

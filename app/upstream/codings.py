@@ -140,7 +140,7 @@ class Decoding:
         try:
             yield from _through(self._decoders, data)
         except tuple(_ERRORS) as error:
-            raise CodingError("body-broken", "the body is not what its content-encoding says") from error
+            raise CodingError("body-broken", "the body does not match its content-encoding") from error
 
     def end(self) -> None:
         """Check that the body is whole; where nothing has come, there is none.

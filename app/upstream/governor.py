@@ -82,7 +82,7 @@ class Governor:
             async with asyncio.timeout(self._patience_s):
                 await self._slots.acquire()
         except TimeoutError:
-            raise QuotaError("too many calls to the upstream are under way", b"busy", _SOON_S) from None
+            raise QuotaError("too many calls to the upstream are in progress", b"busy", _SOON_S) from None
         try:
             self._refuse(name, spare)  # what the calls before this one brought may have changed it
             quota = self._quotas.of(name)
@@ -97,7 +97,7 @@ class Governor:
     def _refuse(self, name: str, spare: bool) -> None:
         wait_s = self.wait_s(name, spare=spare)
         if wait_s:
-            raise QuotaError("the upstream's quota is spent", b"quota", wait_s)
+            raise QuotaError("the upstream's quota is used up", b"quota", wait_s)
 
     def wait_s(self, name: str = "", *, spare: bool) -> float:
         """Return for how long no call for a path should be made; 0 where one may."""
@@ -129,7 +129,7 @@ class Governor:
             patience_s = self._patience_due_s(status, counted=remaining is not None, body=body)
         if now_s + patience_s > self._closed_until_s and patience_s > 0:
             self._closed_until_s = now_s + patience_s
-            _log.warning("the upstream asks for patience", extra={"seconds": round(patience_s)})
+            _log.warning("the upstream asks to wait", extra={"seconds": round(patience_s)})
 
     def _patience_due_s(self, status: int, *, counted: bool, body: bytes) -> float:
         """Return for how long a refusal that names no wait is heeded; 0 if it may be for its path alone."""

@@ -101,6 +101,6 @@ def depends_on(variants: Sequence[Variant]) -> str:
     again = ", and again after Redis has evicted it" if evicts else ""
     return (
         f"This depends on the number of paths ({keys.count:,}) and their skew ({skew}): each cache that is"
-        f" asked for a path fetches it about once a TTL{again}.{would} If yours differ, set "
+        f" asked for a path fetches it about once per TTL{again}.{would} If yours differ, set "
         "workload.keys.count and workload.keys.exponent, or run your own access log."
     )

@@ -124,7 +124,7 @@ def assumptions(prices: Prices) -> str:
     return (
         f"A month of {prices.hours_per_month:g} hours on Fargate in {prices.region}, at list prices{dated}: "
         "the smallest sizes that hold the containers, all month, without the load balancer, which is the "
-        "same for all. In “sidecar” Redis lives in the app's tasks. In “separate” two thirds of the requests "
-        "are taken to cross zones. docs/cost.md has the formula; “sidecar-bench cost --prices FILE” takes "
+        "same for all. In “sidecar” Redis runs in the app's tasks. In “separate” two thirds of the requests "
+        "are assumed to cross zones. docs/cost.md has the formula; “sidecar-bench cost --prices FILE” takes "
         "prices of your own."
     )

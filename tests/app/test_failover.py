@@ -61,7 +61,7 @@ def test_a_failover_is_followed_and_said_once(
             assert eventually(lambda: "stored" in get(app, "/content/b").headers["cache-status"], 3)
             assert "hit" in get(app, "/content/b").headers["cache-status"]
     assert relay.made == 2
-    assert [line["reason"] for line in logged("redis is looked up anew")] in (
+    assert [line["reason"] for line in logged("redis is looked up again")] in (
         ["redis-readonly"],
         ["redis-masterdown"],
     )

@@ -358,7 +358,7 @@ def test_a_spent_quota_is_not_asked_for_more(serve: Callable[..., str], origin: 
     answer = get(app, "/content/b")
     assert answer.status == 503
     assert 50 < int(answer.headers["retry-after"]) <= 62
-    assert json.loads(answer.body)["detail"] == "the upstream's quota is spent"
+    assert json.loads(answer.body)["detail"] == "the upstream's quota is used up"
     assert len(origin.asked) == 1
 
 

@@ -129,7 +129,7 @@ def test_a_lease_that_redis_did_not_take_back_is_taken_up_again(
     assert eventually(lambda: "fwd=uri-miss" in said(asked_for(ask, held)), 5)
     assert int(redis.command("PTTL", held.lease).removeprefix(":")) < 0
     assert max(refilled(ask, held, 3)) < 1
-    [line] = logged("a lease was not given back")
+    [line] = logged("a lease was not released")
     assert line["reason"] == "redis-timeout"
 
 
@@ -147,7 +147,7 @@ def test_a_lease_is_given_back_whatever_redis_permits(
     assert max(refilled(ask, held, 3)) < 1
     held.status = 302  # of what is not kept
     assert max(refilled(ask, held, 3)) < 1
-    assert len(logged("redis permits no scripts: leases are given back without")) == 1
+    assert len(logged("redis permits no scripts: leases are released without them")) == 1
 
 
 def test_calls_of_one_process_take_no_lease_from_each_other(replicas: Replicas, held: Held) -> None:

@@ -101,7 +101,7 @@ def test_an_upstream_url_is_read_as_it_is_meant(url: str, read: str) -> None:
     ],
 )  # fmt: skip
 def test_a_host_that_cannot_be_looked_up_is_refused(host: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"^REDIS_HOST: .*neither a host name nor an address"):
+    with pytest.raises(ConfigurationError, match=r"^REDIS_HOST: .*not a host name or an address"):
         Settings.from_environment({**URL, "REDIS_HOST": host})
 
 

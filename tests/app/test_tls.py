@@ -113,8 +113,8 @@ def why(app: str, logged: Any) -> tuple[str, str]:
     """Return the reason that the first answer tells, and the cause that the log tells."""
     answer = get(app, "/content/a")
     assert answer.status == 200
-    assert eventually(lambda: logged("redis is passed by"))
-    return answer.headers["cache-status"].rpartition("detail=")[2], logged("redis is passed by")[0]["cause"]
+    assert eventually(lambda: logged("redis is bypassed"))
+    return answer.headers["cache-status"].rpartition("detail=")[2], logged("redis is bypassed")[0]["cause"]
 
 
 def test_an_unknown_authority_is_named(
@@ -123,7 +123,7 @@ def test_an_unknown_authority_is_named(
     app = serve(Relay(redis.port, server_context(*authority.sign("redis"))))
     assert why(app, logged) == (
         "redis-tls",
-        "its certificate is signed by an unknown CA: name that as REDIS_TLS_CA",
+        "its certificate is signed by an unknown CA: set REDIS_TLS_CA to that CA",
     )
 
 
@@ -153,7 +153,7 @@ def test_a_client_certificate_that_is_missing_is_named(
     app = serve(relay, redis_tls_ca=str(authority.ca))
     assert why(app, logged) == (
         "redis-tls",
-        "it wants a client certificate: give REDIS_TLS_CERT and REDIS_TLS_KEY",
+        "it requires a client certificate: set REDIS_TLS_CERT and REDIS_TLS_KEY",
     )
 
 
@@ -165,8 +165,8 @@ def test_a_redis_without_tls_is_named_and_hears_no_password(
     # Redis reads lines: what has no line end in it waits for its end.
     assert reason in ("redis-tls", "redis-timeout")
     assert cause in (
-        "it does not speak TLS: check REDIS_PORT, or switch REDIS_TLS off",
-        "it did not answer the TLS handshake (does it speak TLS?) within 0.1 s",
+        "it does not use TLS: check REDIS_PORT, or switch REDIS_TLS off",
+        "it did not answer the TLS handshake (does it use TLS?) within 0.1 s",
     )
     assert redis.password.encode() not in b"".join(relay.heard)
 
@@ -176,7 +176,7 @@ def test_a_redis_that_speaks_tls_alone_is_named(
 ) -> None:
     app = serve(Relay(redis.port, server_context(*authority.sign("redis"))), redis_tls=False)
     # Some say so, by an alert, others close the connection.
-    assert re.search("it speaks TLS: switch REDIS_TLS on|it may want TLS", why(app, logged)[1])
+    assert re.search("it uses TLS: switch REDIS_TLS on|it may require TLS", why(app, logged)[1])
 
 
 def test_certificates_that_are_none_are_found_at_start(authority: Authority, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_ping_says_why_not_and_sends_no_password_in_clear(redis: RedisServer, au
         threading.Thread(target=listen, daemon=True).start()
         ended = ping(listener.getsockname()[1], redis)
     assert ended.returncode == 1
-    assert "it does not speak TLS" in ended.stderr
+    assert "it does not use TLS" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert heard
     assert redis.password.encode() not in b"".join(heard)

@@ -205,9 +205,9 @@ def test_a_redis_that_is_not_there_is_said(configured: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("lines", "complaint"),
     [
-        ("/content/a\n", "line 1: '/content/a' is no number of seconds"),
+        ("/content/a\n", "line 1: '/content/a' is not a number of seconds"),
         ("5 /content/a\n5 /b\n", "line 2: '/b' does not begin with /content/"),
-        ("nan /content/a\n", "line 1: 'nan' is no number"),
+        ("nan /content/a\n", "line 1: 'nan' is not a number"),
         ("1,2 /content/a\n", "line 1: '1,2' has seconds for 2 caches, and there are 1"),
     ],
 )
@@ -224,7 +224,7 @@ def test_a_line_that_cannot_be_read_is_named(lines: str, complaint: str) -> None
     [
         ([], {"UPSTREAM_URL": "http://127.0.0.1:9"}, "REDIS_HOST or REDIS_SOCKET: name the Redis to fill"),
         ([], {"REDIS_HOST": "a"}, "UPSTREAM_URL"),
-        (["--redis", "x"], {"UPSTREAM_URL": "http://127.0.0.1:9"}, "--redis x: is neither HOST:PORT nor"),
+        (["--redis", "x"], {"UPSTREAM_URL": "http://127.0.0.1:9"}, "--redis x: is not HOST:PORT or"),
         (["--rate", "0"], {}, "--rate is above 0"),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_worker_that_counts_for_itself_says_so(redis: RedisServer, upstream: s
     ("environment", "said"),
     [
         ({"PROMETHEUS_MULTIPROC_DIR": "/nowhere/at/all"}, "PROMETHEUS_MULTIPROC_DIR: there is no folder"),
-        ({"REDIS_HOST": "redis..svc"}, "REDIS_HOST: 'redis..svc' is neither a host name nor an address"),
+        ({"REDIS_HOST": "redis..svc"}, "REDIS_HOST: 'redis..svc' is not a host name or an address"),
         ({"REDIS_TLS": "on", "REDIS_TLS_CA": __file__}, "REDIS_TLS_CA: "),
     ],
 )

@@ -111,7 +111,7 @@ def test_options_take_part_of_a_log_and_rewrite_keys(tmp_path: Path) -> None:
     assert [kind["lines"] for kind in taken["left_out"]] == [1, 1]
     refused = sidecar_bench("log", str(log), "--status", "ok", cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "--status ok: is no status; write 200, 2xx or 200-299" in " ".join(refused.stderr.split())
+    assert "--status ok: is not a status; write 200, 2xx or 200-299" in " ".join(refused.stderr.split())
 
 
 def test_a_log_is_written_without_its_names_and_read_again(tmp_path: Path) -> None:
@@ -145,10 +145,10 @@ def test_check_tells_what_trials_leave_out(tmp_path: Path) -> None:
     said = check(log, "--set", "workload.speedup=10", "--set", "workload.from=60", cwd=tmp_path).stdout
     assert "1 × method POST: not cached" in said
     assert "A trial takes 200 of the log's 3,603 requests: 3 min 20 s of 60 min" in said
-    assert "62 requests come before workload.from" in said
+    assert "62 requests are before workload.from" in said
     assert "--set workload.speedup=177 takes them in" in said
     assert "2 resources are 1 to our app, which cannot tell them apart" in said
-    assert "1 request our app will refuse (400), as it should: the path has . or .. segments" in said
+    assert "1 request will be refused by our app (400), by design: the path has . or .. segments" in said
     assert "come later" not in check(log, "--set", "workload.speedup=180", cwd=tmp_path).stdout
 
 

@@ -52,7 +52,7 @@ def select(columns: Columns, resources: Iterable[bytes], reading: Reading) -> Se
             kept &= taken
     if not kept.any():
         said = "; ".join(f"{kind.lines:,} × {kind.reason}, first: {kind.first}" for kind in left_out)
-        raise LogError(f"no request of the log is left ({said}); ask for what it holds")
+        raise LogError(f"no request of the log remains ({said}); adjust the options to its content")
     if left_out:
         columns = {name: column[kept] for name, column in columns.items()}
     columns, names, remarks = _rewritten(columns, names, reading)

@@ -65,7 +65,7 @@ class Reading:
         object.__setattr__(self, "since_us", _moment("--since", self.since))
         object.__setattr__(self, "until_us", _moment("--until", self.until))
         if self.since_us is not None and self.until_us is not None and self.since_us >= self.until_us:
-            raise LogError(f"--until {self.until}: is not after --since {self.since}; nothing lies between")
+            raise LogError(f"--until {self.until}: is not after --since {self.since}; the range is empty")
 
     @property
     def selects(self) -> bool:
@@ -82,13 +82,13 @@ def _compiled(option: str, text: str) -> re.Pattern[bytes]:
     try:
         return re.compile(text.encode("utf-8", "surrogateescape"))
     except (re.error, OverflowError, RecursionError) as error:
-        raise LogError(f"{option} {text!r}: is no regular expression ({error})") from error
+        raise LogError(f"{option} {text!r}: is not a regular expression ({error})") from error
 
 
 def _range(text: str) -> tuple[int, int]:
     found = _STATUS.fullmatch(text)
     if found is None:
-        raise LogError(f"--status {text}: is no status; write 200, 2xx or 200-299")
+        raise LogError(f"--status {text}: is not a status; write 200, 2xx or 200-299")
     if found[1]:
         return int(found[1]) * 100, int(found[1]) * 100 + 99
     first, last = int(found[2]), int(found[3] or found[2])
@@ -102,7 +102,8 @@ def _rewrite(text: str) -> tuple[re.Pattern[bytes], bytes]:
     parts = _ARROW.split(text, maxsplit=1)
     if len(parts) != 2 or not parts[0].strip():
         raise LogError(
-            f"{option} {text!r}: has no arrow between regex and template; write it as '^/users/\\d+→/users/N'"
+            f"{option} {text!r}: has no arrow between regex and template; write, for example, "
+            "'^/users/\\d+→/users/N'"
         )
     pattern = _compiled(option, parts[0].strip())
     template = _GROUP.sub(r"\\g<\1>", parts[1].strip()).encode("utf-8", "surrogateescape")
@@ -111,7 +112,7 @@ def _rewrite(text: str) -> tuple[re.Pattern[bytes], bytes]:
     try:
         re.compile(b"".join(groups)).sub(template, b"")  # a pattern with the same groups, that always matches
     except (re.error, IndexError) as error:
-        raise LogError(f"{option} {text!r}: the template is wrong ({error})") from error
+        raise LogError(f"{option} {text!r}: the template is not valid ({error})") from error
     return pattern, template
 
 
@@ -126,7 +127,7 @@ def _moment(option: str, text: str | None) -> int | None:
     at_us = Clock().read(written.encode())
     if at_us is None:
         raise LogError(
-            f"{option} {text}: is no time; write 2025-03-14, 2025-03-14T09:00 or 2025-03-14T09:00:00Z"
+            f"{option} {text}: is not a time; write 2025-03-14, 2025-03-14T09:00 or 2025-03-14T09:00:00Z"
         )
     return at_us
 

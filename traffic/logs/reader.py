@@ -118,7 +118,7 @@ def _file(name: str, lines: Lines, reading: Reading, *, apart: bool) -> _File:
                 form = recognized(name, block[:_LOOKED_AT].split(b"\n"), reading.log_format)
             lines.take(block, form)
     if form is None:
-        raise LogError(f"{name}: is empty: it has no line")
+        raise LogError(f"{name}: is empty")
     return _File(
         name, form.name, form.note, lines, digest.digest(), [f"{name}: {remark}" for remark in remarks]
     )

@@ -47,14 +47,15 @@ def window(log: AccessLog, from_s: float, span_s: float, speedup: float) -> tupl
         fits = max(1.0, (log.end_us / 1e6 - from_s) / span_s)
         raise LogError(
             f"{name}: at {speedup:g} times its speed the log's {log.end_us / 1e6 - from_s:g} s are over in "
-            f"{ends_s:.3g} s, too soon to measure anything; lower workload.speedup: {fits:.3g} makes a trial "
+            f"{ends_s:.3g} s, too short to measure anything; lower workload.speedup: {fits:.3g} makes a "
+            "trial "
             f"of {span_s:g} s"
         )
     taken = (at_us >= 0) & (at_us < span_s * 1e6)
     if not taken.any():
         raise LogError(
             f"{name}: no request is in the trial's window ({span_s * speedup:g} s of the log, from "
-            f"{from_s:g} s on); set workload.from or schedule.duration to where there are some"
+            f"{from_s:g} s on); set workload.from or schedule.duration to a time with requests"
         )
     return _part(log, at_us, taken), min(span_s, ends_s)
 
@@ -86,7 +87,7 @@ def own(log: AccessLog, prefix: str) -> AccessLog:
         )
         facts = facts.model_copy(update={"left_out": (*facts.left_out, kind)})
     remark = (
-        f"most of its requests are for {prefix}…: taken as the log of such a service, and sent as they are"
+        f"most of its requests are for {prefix}…: treated as the log of such a service and sent unchanged"
     )
     facts = facts.model_copy(update={"remarks": (*facts.remarks, remark)})
     columns = {name: getattr(log, name)[taken] for name in COLUMNS}

@@ -70,7 +70,7 @@ def left_out(facts: Facts) -> Iterator[str]:
         yield f"Warning: {_unreadable(facts)}"
     total = sum(kind.lines for kind in facts.left_out)
     if total:
-        yield f"{total:,} of {facts.lines:,} lines are left out:"
+        yield f"{total:,} of {facts.lines:,} lines were skipped:"
     for kind in facts.left_out[:_KINDS]:
         yield f"  {kind.lines:,} × {kind.reason}" + (f", the first: {kind.first}" if kind.first else "")
     if others := facts.left_out[_KINDS:]:
@@ -120,7 +120,8 @@ def told_apart(log: AccessLog) -> Iterator[str]:
         )
     for why, keys in refusals.items():
         yield (
-            f"{_count(int(counts[keys].sum()), 'request')} our app will refuse (400), as it should: the path "
+            f"{_count(int(counts[keys].sum()), 'request')} will be refused by our app (400), by design: "
+            "the path "
             f"{why}, such as {shown(log.resources[keys[0]], 60)}"
         )
 
@@ -157,7 +158,7 @@ def window(log: AccessLog, workload: Workload, span_s: float) -> str | None:
         f"{spoken(span_s * workload.speedup)} of {spoken(log.end_us / 1e6)}"
     )
     if before:
-        said += f". {_count(int(before), 'request')} come before workload.from"
+        said += f". {_count(int(before), 'request')} are before workload.from"
     if after:
         said += (
             f". {_count(after, 'request')} come later: --duration {_rounded_up(rest_s / workload.speedup)}s "

@@ -97,17 +97,17 @@ def test_a_host_stays_in_front_of_a_key_that_is_rewritten(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"path_regex": "("}, r"--path-regex '\(': is no regular expression \(missing \)"),
+        ({"path_regex": "("}, r"--path-regex '\(': is not a regular expression \(missing \)"),
         ({"methods": ("POST",)}, "--method POST: only GET and HEAD"),
-        ({"statuses": ("ok",)}, "--status ok: is no status"),
+        ({"statuses": ("ok",)}, "--status ok: is not a status"),
         ({"statuses": ("299-200",)}, "--status 299-200: ends before it begins; write 200-299"),
-        ({"since": "yesterday"}, "--since yesterday: is no time; write 2025-03-14"),
-        ({"until": "2025-02-30"}, "--until 2025-02-30: is no time"),
+        ({"since": "yesterday"}, "--since yesterday: is not a time; write 2025-03-14"),
+        ({"until": "2025-02-30"}, "--until 2025-02-30: is not a time"),
         ({"since": "2025-03-15", "until": "2025-03-14"}, "--until 2025-03-14: is not after --since"),
         ({"key_rewrites": ("/a",)}, "--key '/a': has no arrow"),
-        ({"key_rewrites": ("(→x",)}, "--key '.': is no regular expression"),
-        ({"key_rewrites": ("a→$1",)}, "--key 'a→.1': the template is wrong"),
-        ({"key_rewrites": (r"(?P<n>a)→\g<m>",)}, "the template is wrong"),
+        ({"key_rewrites": ("(→x",)}, "--key '.': is not a regular expression"),
+        ({"key_rewrites": ("a→$1",)}, "--key 'a→.1': the template is not valid"),
+        ({"key_rewrites": (r"(?P<n>a)→\g<m>",)}, "the template is not valid"),
     ],
 )
 def test_an_option_that_is_wrong_is_named_with_the_reason(given: dict, said: str) -> None:
@@ -117,7 +117,7 @@ def test_an_option_that_is_wrong_is_named_with_the_reason(given: dict, said: str
 
 def test_where_nothing_is_left_it_is_said_which_filter_took_what(path: Path) -> None:
     with pytest.raises(
-        LogError, match=r"access\.log: no request .* left \(2 × before --since .*2 × not of --status"
+        LogError, match=r"access\.log: no request .* remains \(2 × before --since .*2 × not of --status"
     ):
         read([path], Reading(since="2025-03-14T09:02", statuses=("500",)))
 

@@ -60,7 +60,7 @@ def opened(name: str) -> Iterator[IO[bytes]]:
     """
     if name == STDIN:
         if sys.stdin is None or sys.stdin.isatty():
-            raise LogError("-: standard input is a terminal; pipe a log into it")
+            raise LogError("-: standard input is a terminal; pipe a log to it")
         yield sys.stdin.buffer
         return
     try:

@@ -31,9 +31,9 @@ _NO_LOGS: Final = {
     b"7z\xbc\xaf": "a 7z archive: unpack it, and name the log in it",
     b"Rar!": "a rar archive: unpack it, and name the log in it",
     b"PAR1": "a Parquet file in a pipe or packed: name the file itself",
-    b"\x04\x22\x4d\x18": "packed with lz4, which is not read here: unpack it first",
+    b"\x04\x22\x4d\x18": "compressed with lz4, which is not supported: unpack it first",
     b"LPKSHHRH": "a binary journal: write it as text first, with journalctl -o cat",
-    b"SQLite format 3": "a database, and no access log",
+    b"SQLite format 3": "a database, not an access log",
 }
 _MARKS: Final = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -109,7 +109,7 @@ def _unpacked(
     if began and not unpacker.eof:
         raise LogError(
             f"{name}: the {kind} data ends in the middle: the file is cut off, or is still being written; "
-            "get a whole copy, or unpack what is there and name that"
+            "get a complete copy, or unpack what is there and use that"
         )
 
 
@@ -152,7 +152,7 @@ def _whole_lines(name: str, parts: Iterator[bytes]) -> Iterator[bytes]:
             yield data[:cut]
         elif len(rest) > _LONGEST_LINE:
             raise LogError(
-                f"{name}: has a line of more than {_LONGEST_LINE >> 20} MiB: this is no access log"
+                f"{name}: has a line of more than {_LONGEST_LINE >> 20} MiB: this is not an access log"
             )
     if rest:
         yield rest

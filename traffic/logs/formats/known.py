@@ -135,7 +135,7 @@ def recognized(name: str, lines: Sequence[bytes], log_format: str | None = None)
             f"--log-format 'time=when, path=where'. Its first line: {shown(looked_at[0])}"
         )
     if looked_at and looked_at[0].strip() in (b"[", b"[{"):
-        raise LogError(f"{name}: is a JSON array: write an object a line, with jq -c '.[]'")
+        raise LogError(f"{name}: is a JSON array: write one object per line, with jq -c '.[]'")
     loose = any(_COMBINED.match(line) for line in looked_at)
     look = LOOKS[-2] if loose else LOOKS[-1]
     return _clf(look, looked_at)

@@ -39,7 +39,7 @@ def haproxy(line: bytes, clock: Clock) -> Entry | str:
         return UNREADABLE
     request = found["request"].removesuffix(b'"')
     if request == b"<BADREQ>":
-        return "no HTTP request"
+        return "not an HTTP request"
     if found["status"] == b"-1":
         return NO_STATUS
     request = _ENCODED.sub(lambda sign: bytes([int(sign[1], 16)]), request)

@@ -55,7 +55,7 @@ def requested(request: bytes) -> Asked | str:
         return "a TLS handshake"
     method, _, rest = request.partition(b" ")
     if not _METHOD.fullmatch(method) or (not rest and method.upper() not in METHODS):
-        return "no HTTP request"
+        return "not an HTTP request"
     target, _, protocol = rest.rstrip(b" ").rpartition(b" ")
     if not _PROTOCOL.fullmatch(protocol):
         target = rest  # HTTP/0.9 names no protocol
@@ -82,5 +82,5 @@ def _located(method: str, target: bytes) -> Asked | str:
     if len(target) > LONGEST:
         return f"a target longer than {LONGEST} bytes"
     if not target.startswith(b"/") and method in ("GET", "HEAD"):
-        return "a target that is no path"
+        return "a target that is not a path"
     return Asked(method, host, target)

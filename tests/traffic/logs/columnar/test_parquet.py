@@ -69,7 +69,7 @@ def test_columns_are_taken_by_their_names_and_rows_left_out_by_kind(tmp_path: Pa
     assert {kind.reason: kind.lines for kind in facts.left_out} == {
         "a row without a time": 1,
         "method POST: not cached": 1,
-        "a target that is no path": 1,
+        "a target that is not a path": 1,
         "a request without a status": 1,
     }
     assert facts.lines == 7
@@ -81,7 +81,7 @@ def test_columns_are_taken_by_their_names_and_rows_left_out_by_kind(tmp_path: Pa
     ("columns", "said"),
     [
         ({"a": [1], "b": ["/a"]}, "no columns that are known to be a time and a path; it has a, b"),
-        ({"time": [date(2025, 3, 14)], "path": ["x"]}, "1 × a target that is no path"),
+        ({"time": [date(2025, 3, 14)], "path": ["x"]}, "1 × a target that is not a path"),
         ({"time": pa.array([], pa.int64()), "path": pa.array([], pa.string())}, "none of its 0 lines"),
         ({"time": [{"a": 1}], "path": ["/a"]}, "1 × a row without a time"),
         ({"time": [float("nan")], "path": ["/a"]}, "1 × a row without a time"),

@@ -124,7 +124,7 @@ def test_fields_can_be_named(tmp_path: Path, lines: list[bytes], given: str, key
         (
             [b"[", b'{"time": 1, "path": "/a"},', b"]"],
             None,
-            "is a JSON array: write an object a line, with jq",
+            "is a JSON array: write one object per line, with jq",
         ),
         ([b"GET /a 200"] * 3, None, "describe its lines with --log-format"),
         ([b"#Version: 1.0", b"#Fields: date cs-method"], None, "does not name time and cs-uri-stem"),
