@@ -20,7 +20,7 @@ EMPTY: Final = "an empty line"
 CUT: Final = "cut off at the end of the file"
 UNREADABLE: Final = (NOT_READ, CUT)
 _SIZE_BITS: Final = 42
-BEFORE_COMPILED: Final = 16  # blocks that are read before numba is loaded, or has to compile at all
+BEFORE_COMPILED: Final = 4  # blocks that are read before numba is loaded, or has to compile at all
 CACHEABLE: Final = ("GET", "HEAD")
 COLUMNS: Final = {
     "at_us": np.int64,
