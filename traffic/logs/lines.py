@@ -112,6 +112,8 @@ class Lines:
 
     def take(self, block: bytes, form: Format) -> None:
         """Read a block of whole lines, the last of which may lack its end."""
+        if form.prefix is not None:
+            block = form.prefix.sub(b"", block)
         text, before = block.removesuffix(b"\n"), self.lines
         if form.plain and len(self.blocks) >= BEFORE_COMPILED:
             places, taken, odd = self._scanned(block)

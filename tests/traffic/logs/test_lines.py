@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from traffic.logs import AccessLog, lines, read
 from traffic.logs.formats import clf
+from traffic.logs.formats.collected import CRI
 from traffic.logs.formats.known import Format
 from traffic.logs.formats.times import Clock
 from traffic.logs.lines import Clients, Lines, Numbers
@@ -117,6 +118,25 @@ def test_most_of_the_lines_that_are_drawn_are_plain() -> None:
     assert found.others[:, 0].tolist() == [1, 0, 0, 0, 0]
     assert found.odd[:, 0].tolist() == [4, 5]
     assert len(lines._PLAIN.findall(b"\n".join(some))[0][2]) == 26
+
+
+@settings(deadline=None)
+@given(st.lists(LINES, min_size=1, max_size=6), st.booleans())
+def test_the_prefix_of_kubernetes_changes_nothing_of_a_block(some: list[bytes], compiled: bool) -> None:
+    form = replace(COMBINED, prefix=CRI)
+    bare = b"".join(one + b"\n" for one in some)
+    wrapped = b"".join(b"2025-03-14T09:00:00.123456789Z stdout F " + one + b"\n" for one in some)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "BEFORE_COMPILED", 0 if compiled else 1)
+        assert state(wrapped, form) == state(bare, COMBINED)
+
+
+def test_a_log_behind_the_prefix_of_kubernetes_is_read_at_once(tmp_path: Path) -> None:
+    bare = [line(f"/{n % 7}", n) for n in range(50)]
+    path = written(tmp_path / "cri.log", *(b"2025-03-14T09:00:00.1Z stdout F " + one for one in bare))
+    log, plain = read([path]), read([written(tmp_path / "bare.log", *bare)])
+    assert log.keys.tolist() == plain.keys.tolist()
+    assert log.facts.detected[0].endswith("behind Kubernetes' prefix")
 
 
 def test_a_log_that_is_read_by_both_is_one_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,9 @@ _PREFIXES: Final = {
     "Kubernetes' prefix": rb"\d{4}-\d\d-\d\dT\S+ std(?:out|err) [FP] |\[pod/[^\]]+\] ",
     "Docker's prefix": rb"\d{4}-\d\d-\d\dT\S+ |\S+ +\| ",
 }
+KUBERNETES: Final = "Kubernetes' prefix"
+# What the runtime puts before whole lines, to be taken off a block of them at once.
+CRI: Final = re.compile(rb"^\d{4}-\d\d-\d\dT\S+ std(?:out|err) F ", re.MULTILINE)
 _COMPILED: Final = {name: re.compile(pattern) for name, pattern in _PREFIXES.items()}
 _ANY: Final = re.compile(b"|".join(b"(?:%b)" % pattern for pattern in _PREFIXES.values()))
 

@@ -35,13 +35,14 @@ UVICORN: Final = (
 class Format:
     """A format: its name, how one of its lines is read, and a sentence on what was detected.
 
-    `plain`: nothing stands before its lines, and most of them can be read at once (`lines.py`).
+    `plain`: most of its lines can be read at once (`lines.py`), once what `prefix` matches is taken off.
     """
 
     name: str
     parse: Parse
     note: str
     plain: bool = False
+    prefix: re.Pattern[bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,8 @@ def _clf(look: _Look, lines: Sequence[bytes]) -> Format:
         note += f"; behind {prefix}"
     if 2 * sum(_VHOST.match(line) is not None for line in bare) > len(bare):
         note += "; the virtual host before the client is part of each key"
-    return Format(look.name, clf.parse, note, plain=True)
+    before = collected.CRI if prefix == collected.KUBERNETES else None
+    return Format(look.name, clf.parse, note, plain=True, prefix=before)
 
 
 def _of_json(name: str, lines: Sequence[bytes], depth: int) -> Format | None:
