@@ -9,6 +9,11 @@ from typing import Final
 OUTCOMES: Final = ("unsent", "hit", "miss", "delayed", "stale", "bypass", "error", "unknown")
 UNSENT, HIT, MISS, DELAYED, STALE, BYPASS, ERROR, UNKNOWN = range(len(OUTCOMES))
 
+# What comes out of a cache, or waits for one; without a cache there is none of it.
+OF_CACHES: Final = ("hit", "miss", "delayed", "stale")
+# For which the app made exactly one call of its own while the request waited.
+CALLING: Final = ("miss", "bypass")
+
 # Why a request failed, or why nothing is known of an answer that came. The empty word: it did not fail.
 REASONS: Final = (
     "",

@@ -18,11 +18,8 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, WithJsonSchema
 
 from scenarios import units
+from scenarios.metrics import BY_NAME
 
-METRICS: Final = (
-    "p50_ms", "p90_ms", "p99_ms", "mean_ms", "hit_p50_ms", "miss_p50_ms", "hit_ratio",
-    "upstream_calls_per_1000", "upstream_reduction", "error_ratio",
-)  # fmt: skip
 _SIDE: Final = r"(?:([A-Za-z0-9][\w.-]*)\.)?([a-z][a-z0-9_]*)"
 _THRESHOLD: Final = re.compile(
     rf"\s*{_SIDE}\s*(<=|>=|<|>)\s*(?:([0-9.]+%?)|{_SIDE}(?:\s*\*\s*([0-9.]+))?)\s*", re.ASCII
@@ -71,9 +68,9 @@ def parse(text: str) -> Threshold:
 
 def _metric(name: str) -> str:
     for known in (name, f"{name}_ms"):
-        if known in METRICS:
+        if known in BY_NAME:
             return known
-    raise ValueError(f"{name!r} is not a metric; known: {', '.join(METRICS)}")
+    raise ValueError(f"{name!r} is not a metric; known: {', '.join(BY_NAME)}")
 
 
 def check(texts: Iterable[str], names: Iterable[str]) -> None:

@@ -14,10 +14,11 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
+from scenarios.outcomes import OF_CACHES
+
 # One GET for a hit; GET, then SET with its expiry, for a miss; a lease adds a claim, another GET, a release.
 _COMMANDS: Final[Mapping[str, int]] = {"hit": 1, "miss": 2, "other": 1}
 _LEASED: Final[Mapping[str, int]] = {**_COMMANDS, "miss": 5}
-_OF_CACHES: Final = ("hit", "miss", "delayed", "stale")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Topology:
     @property
     def impossible_outcomes(self) -> tuple[str, ...]:
         """The outcomes that it cannot have: without a cache, all that come out of one."""
-        return () if self.cached else _OF_CACHES
+        return () if self.cached else OF_CACHES
 
     @property
     def rank(self) -> tuple[bool, bool, bool]:

@@ -18,6 +18,7 @@ from reports.trial.queueing import wait_ms
 from reports.trial.validity import gates, reasons, stands
 from scenarios.metrics import Kind
 from scenarios.model import Variant
+from scenarios.outcomes import CALLING
 from scenarios.schedule import Start
 from scenarios.tried import as_tried
 
@@ -27,7 +28,6 @@ QUANTILES: Final = {"p50": 0.50, "p90": 0.90, "p99": 0.99, "p99.9": 0.999}
 # A percentile is shown only where this many requests lie beyond it in every trial.
 BEYOND: Final = 10
 CLASSES: Final = ("all", "hit", "miss")
-_CALLING: Final = ("miss", "bypass")
 
 Counts = NDArray[np.int64]
 
@@ -123,7 +123,7 @@ def measure(trial: StoredTrial, variant: Variant) -> Measures | None:
     service_us = (measured["end_us"] - measured["sent_us"]).to_numpy()
     lag_us = (measured["sent_us"] - measured["intended_us"]).to_numpy()
     outcome = np.asarray(measured["outcome"], dtype=np.str_)
-    calling = np.isin(outcome, _CALLING)
+    calling = np.isin(outcome, CALLING)
     fill_s = float(service_us[calling].mean()) / 1e6 if calling.any() else 0.0
     joined = bool((rows["outcome"] == "delayed").any())
     span_us = record.load.duration_s * 1e6
@@ -165,7 +165,7 @@ def _calls(record: TrialRecord, calling: int, warm: pd.Series[bool], rows: pd.Da
     A service that is not ours may make any number of calls for a miss: there the measured time has the same
     share of the calls as of the misses, or of the requests where answers do not tell.
     """
-    of_warmup = int(rows.loc[warm, "outcome"].isin(_CALLING).sum())
+    of_warmup = int(rows.loc[warm, "outcome"].isin(CALLING).sum())
     if record.upstream.counted_by != "url":
         return record.upstream.calls - of_warmup
     share = calling / (calling + of_warmup) if calling + of_warmup else float((~warm).mean())
@@ -204,5 +204,5 @@ def _sampling(latency_us: NDArray[np.int64]) -> dict[str, float]:
 def _calls_by_second(rows: pd.DataFrame, record: TrialRecord) -> Counts:
     """Count the upstream calls of each whole second since the cold start, by when they were asked for."""
     seconds = int(record.load.warmup_s + record.load.duration_s)
-    asked = rows.loc[rows["outcome"].isin(_CALLING), "sent_us"].to_numpy() // 1_000_000
+    asked = rows.loc[rows["outcome"].isin(CALLING), "sent_us"].to_numpy() // 1_000_000
     return np.bincount(asked[(asked >= 0) & (asked < seconds)].astype(np.int64), minlength=seconds)

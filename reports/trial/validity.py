@@ -16,6 +16,7 @@ from reports.trial.gate import Gate, not_applicable
 from reports.trial.surroundings import OF_THE_MACHINE, of_limits, of_link, of_machine
 from scenarios.facts import LoadFacts
 from scenarios.metrics import KINDS, Kind
+from scenarios.outcomes import CALLING
 from scenarios.tried import as_tried
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ LITTLE_OFF: Final = 0.1
 UNDER_WAY_OFF: Final = 0.01
 # A mean lag of this share of the TTL moves a hit ratio h by at most h(1 − h) of it: half a point.
 LAG_OF_TTL: Final = 0.02
-# Outcomes for which the app made exactly one call while the request waited.
-_ONE_CALL: Final = ("miss", "bypass")
 
 
 def gates(
@@ -145,7 +144,7 @@ def _responses_and_calls(record: TrialRecord) -> Gate:
 
 def implied_calls(outcomes: Mapping[str, int]) -> tuple[int, int]:
     """Return the smallest and largest number of upstream calls that the responses imply."""
-    sure = sum(outcomes.get(word, 0) for word in _ONE_CALL)
+    sure = sum(outcomes.get(word, 0) for word in CALLING)
     return sure, sure + outcomes.get("error", 0) + outcomes.get("unknown", 0)
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from reports.stored.records import TrialRecord
+from scenarios.outcomes import CALLING
 
 # A percentile is told only where so many requests lie beyond it, as in `reports.trial.measures`.
 _BEYOND: Final = 10
-_CALLING: Final = ("miss", "bypass")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _window(rows: pd.DataFrame, begin_us: int, end_us: int) -> Window:
         end_us=end_us,
         requests=len(rows),
         outcomes=outcomes,
-        calls=sum(outcomes.get(word, 0) for word in _CALLING),
+        calls=sum(outcomes.get(word, 0) for word in CALLING),
         mean_ms=float(latency_us.mean()) / 1000 if latency_us.size else None,
         p50_ms=_quantile_ms(latency_us, 0.5),
         p99_ms=_quantile_ms(latency_us, 0.99),
