@@ -10,7 +10,7 @@ SCENARIO ?= quick
 install: $(INSTALLED)
 
 # The environment is made without pip inside (Debian splits ensurepip off): the host's pip fills it.
-$(INSTALLED): pyproject.toml requirements.lock
+$(INSTALLED): pyproject.toml setup.py requirements.lock
 	$(PYTHON) -m venv --without-pip $(VENV)
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements.lock
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-build-isolation --editable .

@@ -43,8 +43,8 @@ def alone(holder: str) -> Iterator[Alone]:
         lock = Lock(path, holder, shared=True)
     except HeldError as error:
         raise UserError(
-            f"another run measures on this machine ({error or 'it does not say which'}), and two at once "
-            "would disturb each other; wait until it has ended, or end that process"
+            f"another run is measuring on this machine ({error or 'it does not say which'}). Two at once "
+            "would disturb each other: wait until it ends, or end that process"
         ) from error
     except OSError as error:
         why = error.strerror or error

@@ -78,7 +78,7 @@ def test_a_second_run_by_command_is_refused_makes_no_folder_and_disturbs_nothing
     try:
         ended = sidecar_bench("run", "quick", "--stack", "processes", cwd=tmp_path)
         assert ended.returncode == 2
-        assert "another run measures on this machine (process 7 on host" in ended.stderr
+        assert "another run is measuring on this machine (process 7 on host" in ended.stderr
         assert not (tmp_path / "results").exists()
         cleaned = sidecar_bench("clean", cwd=tmp_path)
         assert "machine.lock" not in cleaned.stdout
