@@ -1,4 +1,4 @@
-"""Connections on which nothing goes on are closed after a time, whoever holds them open.
+"""Closes idle connections after a time.
 
 uvicorn closes those that are idle after an answer (`--timeout-keep-alive`), but not those on which no request
 ever comes, or half of one, nor those whose client does not read. Served as `--http app.clients:Bounded`, or

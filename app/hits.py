@@ -109,7 +109,7 @@ class Hits(Bounded):
         state = self.server_state
         state.total_requests += 1
         headers, dated = self._dated
-        if headers is not state.default_headers:  # uvicorn's, made anew each second
+        if headers is not state.default_headers:  # uvicorn's, recreated each second
             headers, dated = self._dated = state.default_headers, lines(state.default_headers)
         closing = b"connection: close\r\n\r\n" if self._ending else b"\r\n"
         status_line = STATUS_LINE[answer.status]

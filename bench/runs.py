@@ -22,7 +22,7 @@ class Overview:
 
 
 def overview(folder: Path) -> Overview:
-    """Look at a run without working anything out anew."""
+    """Look at a run without recomputing anything."""
     try:
         run = _read(folder / RUN)
         scenario = run["scenario"]

@@ -141,7 +141,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def held(self, command: Sequence[str]) -> Iterator[None]:
-        """Hold the run, so that nobody else goes on with it meanwhile.
+        """Hold the run, so that nobody else resumes it at the same time.
 
         Raises:
             UserError: somebody else holds it, or it is no folder of ours: a link leads out of it.

@@ -167,7 +167,7 @@ def _is_gone(thing: Any) -> bool:
 
 
 def _of_an_earlier_boot(labels: dict[str, str]) -> bool:
-    """Tell whether this machine was started anew since: then its owner is gone, with its temporary files.
+    """Return whether this machine was restarted since: then its owner is gone, with its temporary files.
 
     An engine at another address may have containers of other machines.
     """

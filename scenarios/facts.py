@@ -1,4 +1,4 @@
-"""What is counted and measured of one trial: told by whoever counts it, and stored as it was told.
+"""What is counted and measured of one trial, as reported and stored.
 
 Stacks, load generators and the bench make these facts, `reports` reads them. They stand at the bottom so that
 there is one model for each.
@@ -154,7 +154,7 @@ class MachineFacts(Record):
     waiting_ratio: float | None = Field(
         None,
         description="Share of the time in which something that could run waited for a CPU "
-        "(/proc/pressure/cpu, `some`); None where the kernel does not tell.",
+        "(/proc/pressure/cpu, `some`); None if the kernel does not report it.",
     )
     throttled_ratio: float | None = Field(
         None,

@@ -14,7 +14,7 @@ def compiled(loop: Loop) -> Loop:
     """Compile a loop, and keep the result beside its module or, where that is read-only, in the user's cache.
 
     While it runs, other threads run, too. Where neither can be written, such as for a service account without
-    a home, each process compiles anew.
+    a home, each process compiles again.
     """
     try:
         kept: Any = njit(cache=True, nogil=True)(loop)

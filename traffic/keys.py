@@ -51,7 +51,7 @@ def requests(workload: Workload, replicas: int, span_s: float, seed: int) -> Req
         return Requests(at_us, keys, _replicas(replicas, at_us.size, seed), paths, span_s)
     log = read(workload.log)
     whole, _ = replay.window(log, workload.from_, log.end_us / 1e6, 1.0)
-    place = np.arange(at_us.size) % whole.keys.size  # a log shorter than the trial begins anew
+    place = np.arange(at_us.size) % whole.keys.size  # a log shorter than the trial is repeated
     keys = whole.keys[place]
     return Requests(
         at_us,

@@ -56,7 +56,7 @@ class Fills:
         self._upstream = upstream
         self._store = store
         self._leases = Leases(store, metrics, settings) if settings.lease and store else None
-        # A name is tried anew as often as it would be if it had been fetched, and every few seconds at least.
+        # A name is retried as often as if it had been fetched, and every few seconds at least.
         self._troubles = Troubles(min(settings.ttl_s, _SPARED_S))
 
     async def fill(self, resource: Resource, reason: str | None, expired: Envelope | None) -> Kept:

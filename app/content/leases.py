@@ -91,7 +91,7 @@ class Leases:
         return Turn(holder, filled)
 
     async def give_back(self, key: bytes, token: bytes, *, kept: bool) -> None:
-        """Give a lease back; `kept`: what was fetched is stored, so that nobody should go on without it."""
+        """Release a lease; `kept`: what was fetched is stored, so nobody should continue without it."""
         try:
             await self._store.release(key, token, kept=kept)
         except RedisError as error:  # then it ends by itself

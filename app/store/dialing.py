@@ -1,4 +1,4 @@
-"""Opens connections to Redis, in a bounded time: each looks the name up anew, and logs in."""
+"""Opens connections to Redis, in a bounded time: each looks up the name again and logs in."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Dialer:
             raise failure_of(error) from error
 
     async def _reached(self) -> socket.socket | None:
-        """Return a connected socket; None where that is left to whoever opens a Unix socket."""
+        """Return a connected socket; None for a Unix socket, which the caller opens."""
         settings, loop = self._settings, asyncio.get_running_loop()
         if settings.redis_socket:
             return None

@@ -18,7 +18,7 @@ from app.store.envelope import ASKED_AT, MAGIC
 from app.store.resp import Connection, RedisError, RefusedError, encode
 
 _log = logging.getLogger(__name__)
-_FOLLOW_S: Final = 1.0  # a name is looked up anew no more often than that
+_FOLLOW_S: Final = 1.0  # a name is looked up again at most this often
 _CONTENT: Final = b"content:"
 _GET: Final = b"*2\r\n$3\r\nGET\r\n$%d\r\n" + _CONTENT + b"%b\r\n"  # as `encode` would, in one step
 _LEASE: Final = b"lease:"

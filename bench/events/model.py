@@ -1,4 +1,4 @@
-"""The events of a run, told to whoever listens, in this order:
+"""The events of a run, in this order:
 
 begins                     a session of the run begins: the first, or one that resumes it
   trial                    a trial is next
@@ -106,7 +106,7 @@ class Looked(_Event):
 
 
 class Says(_Event):
-    """A sentence for whoever watches."""
+    """A sentence for people who watch the run."""
 
     type: Literal["says"] = "says"
     sentence: str

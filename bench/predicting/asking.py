@@ -292,7 +292,7 @@ def _assumptions(
              asked.negative_ttl and "--negative-ttl", "s"),
         said("revalidate_s", "An expired response is kept for a conditional call, answered with 304, for",
              caching.revalidate_s, None, "s"),
-        said("stale_while_revalidate_s", "It is served while it is fetched anew for", caching.stale_s,
+        said("stale_while_revalidate_s", "It is served while it is fetched again for", caching.stale_s,
              None, "s"),
         said("deploys_per_day", "Rolling deployments a day", deploys, asked.deploys and "--deploys"),
         *([said("rolling", "A deployment replaces", rolling, None)] if deploys else []),

@@ -12,7 +12,7 @@ from scenarios.facts import LoadFacts, UpstreamFacts, UsageFacts
 
 
 def count(deployment: Deployment, before: Mapping[str, UsageFacts], course: Course) -> dict[str, Any]:
-    """Ask everybody for their counts; whoever does not answer is noted, and the others are asked."""
+    """Ask all parties for their counts. Note those that do not answer, and ask the others."""
     # What starting took is none of the trial's.
     usage = [
         used.since(before[used.name]) if used.name in before else used

@@ -112,7 +112,7 @@ class Watch:
 def pressure_s(told: Path = Path("/proc/pressure/cpu")) -> float | None:
     """Return for how long, since it started, something that could run has waited for a CPU.
 
-    None where the kernel does not tell. (Pressure stall information, Documentation/accounting/psi.rst)
+    None if the kernel does not report it. (Pressure stall information, Documentation/accounting/psi.rst)
     """
     for line in _lines(told):
         if line.startswith("some "):
@@ -123,7 +123,7 @@ def pressure_s(told: Path = Path("/proc/pressure/cpu")) -> float | None:
 def throttled_s(root: Path = ROOT, proc: Path = Path("/proc")) -> float | None:
     """Return for how long limits have held this process back: its cgroup's, and those of cgroups above it.
 
-    None where the kernel does not tell.
+    None if the kernel does not report it.
     """
     try:
         folders = Gauges.of(os.getpid(), root, proc).folders

@@ -50,7 +50,9 @@ def store(scenario: Scenario, said: Sequence[str], run: Path, prefix: str = OURS
         for log_path in named:
             handing.handed_on(log_path, folder, prefix)
     except OSError as error:
-        raise UserError(f"{folder}: the log cannot be stored ({error.strerror}); make room there") from error
+        raise UserError(
+            f"{folder}: the log cannot be stored ({error.strerror}); free some space there"
+        ) from error
     if said:
         write_text(folder / SAID, json.dumps(list(said), ensure_ascii=False, indent=2))
 

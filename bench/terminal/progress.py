@@ -1,4 +1,4 @@
-"""How a run goes, told to whoever watches: a live display on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Lock:
         self.say(holder)
 
     def say(self, holder: str) -> None:
-        """Have whoever finds it held read this, such as which run holds it."""
+        """Store a text for those who find it held, such as which run holds it."""
         # A shared one that another user has made may be one that can only be read.
         with contextlib.suppress(OSError) if self._shared else contextlib.nullcontext():
             os.ftruncate(self._fd, 0)

@@ -70,7 +70,7 @@ class Relay:
         self._add_control(control, last=True)
 
     def take_commands_at(self, listener: socket.socket) -> None:
-        """Take commands from whoever connects to a listening socket."""
+        """Accept commands on a listening socket."""
         self._listen(listener, lambda _fd, _events: self._add_control(listener.accept()[0], last=False))
 
     def run(self) -> None:

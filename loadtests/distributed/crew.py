@@ -29,7 +29,7 @@ Message = TypeVar("Message", bound=BaseModel)
 
 
 class LostError(Exception):
-    """A worker that takes part has ended, or is silent."""
+    """A worker has ended, or reports nothing."""
 
 
 class BrokenError(Exception):
@@ -49,7 +49,7 @@ class Mail:
 class _Master(MasterRunner):
     """Locust's master, whose workers stay the same once users are spawned.
 
-    Locust would share the users out anew whenever somebody comes or goes, in the middle of the trial.
+    Locust would redistribute the users when a worker joins or leaves, even during a trial.
     """
 
     complete = False

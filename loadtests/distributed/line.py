@@ -82,7 +82,7 @@ class Line:
         """Return the next message of a kind, and when it came (ns); None where none comes in time.
 
         Raises:
-            GoneError: the master has ended the trial or is silent.
+            GoneError: the master has ended the trial or does not answer.
         """
         deadline_s = time.monotonic() + within_s
         while time.monotonic() < deadline_s:

@@ -49,7 +49,7 @@ _WORDS: Final = {
 _BETWEEN: Final = re.compile(r"[^a-z0-9]+")
 _HOST: Final = re.compile(r" from |\(")
 _REMEMBERED: Final = 4096
-# Whoever speaks RFC 9211 is believed, or nobody is.
+# If a response has a Cache-Status (RFC 9211), no other header is used.
 _FINAL: Final = b"\r\ncache-status:"
 _REFUSED: Final = frozenset((401, 403, 407, 408, 425, 429))
 _STATUS, _REDIRECT, _UNREADABLE = (REASON[word] for word in ("status", "redirect", "Cache-Status unreadable"))

@@ -132,7 +132,7 @@ class Connection:
         self._watcher.start(self._readable)
 
     def close(self) -> None:
-        """Close the connection; it can be opened anew."""
+        """Close the connection; it can be opened again."""
         if self._socket is not None:
             self._watcher.stop()
             self._watcher.close()

@@ -102,7 +102,7 @@ def facts(
 
 
 def say(**event: object) -> None:
-    """Tell whoever started this process."""
+    """Report to the process that started this one."""
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
 

@@ -138,7 +138,7 @@ def measured_traffic(variant: Variant, trials: Sequence[Measures]) -> Traffic | 
         return None
     body_bytes = sum(trial.body_bytes * trial.requests for trial in trials) / requests
     deployed = all(trial.record.deployed for trial in trials)
-    # Of a service that was running already neither the TTL nor the upstream is known: nothing computes it.
+    # The TTL and the upstream of a running service are not known: nothing computes it.
     computed = expected_traffic(variant) if deployed else None
     if computed is not None:
         return replace(computed, body_bytes=body_bytes)

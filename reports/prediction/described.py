@@ -4,7 +4,7 @@ Requests come as a Poisson process, each for a key at random. Of R sidecars with
 requests at each are Poisson, too. With hashed paths all requests of a key meet one cache: so do they at a
 separate Redis with a lease.
 
-A rolling deployment begins each cache anew, D times a day: what one does from a cold start until the next
+A rolling deployment empties each cache, D times a day: what one does from a cold start until the next
 deployment is then the same over and over (`renewal.py`). A deployment is taken to come in the middle of an
 hour: the first of the hours is half of one in the long run, and half of one from a cold start.
 """

@@ -23,7 +23,7 @@ def limits(prediction: Prediction) -> Iterator[str]:
         )
         yield (
             "A log does not say which responses may be kept, or for how long. A path is taken as one "
-            "response to all, unless --key says otherwise."
+            "response to all, unless --key changes that."
         )
     else:
         yield (

@@ -92,7 +92,7 @@ class Point(Part):
     hits: float
     l1_hits: float = Field(0.0, description="Those of the hits that an in-process cache in front answers.")
     delayed: float = Field(0.0, description="Requests that wait for a call already under way.")
-    stale: float = Field(0.0, description="Requests served an expired copy while it is fetched anew.")
+    stale: float = Field(0.0, description="Requests served an expired copy while it is fetched again.")
     upstream_calls: float
     quota_calls: float = Field(description="Those that count against the quota: without 304 answers.")
     hit_ratio: float
@@ -151,7 +151,7 @@ class Series(Part):
     delayed: list[list[float]] = Field(description="Requests that wait for a call already under way.")
     stale: list[list[float]] = Field(
         default_factory=list,
-        description="Requests served an expired copy while it is fetched anew; empty where none is.",
+        description="Requests served an expired copy while it is fetched again; empty where none is.",
     )
     busiest: list[list[float]] = Field(description="Upstream calls in the busiest hour.")
     quota_busiest: list[list[float]] = Field(description="Those that count against the quota.")

@@ -37,7 +37,7 @@ NAME: Final = r"^[A-Za-z0-9][^/\x00-\x1f]*$"
 
 
 class TargetsChoice(Record):
-    """Which services that were running already were loaded, and what the user said of them."""
+    """The running services that were loaded, and what the user stated about them."""
 
     urls: dict[str, list[str]] = Field(description="By variant: the base URLs of its replicas.")
     owned: bool = Field(description="The user said that targets on other machines may be loaded.")
@@ -96,7 +96,7 @@ class RunEnd(Record):
 
     why: Literal["plan", "budget", "refused"] = Field(
         description="plan: everything was decided, or all blocks were done. budget: the time was spent. "
-        "refused: trial after trial could not be believed, for the same reason."
+        "refused: one trial after another was invalid, for the same reason."
     )
     reason: str = Field("", description="That reason, and what to do about it; empty otherwise.")
 

@@ -46,7 +46,7 @@ class Document:
 
 
 def override(document: Document, overrides: Mapping[str, object]) -> Document:
-    """Return the document with fields set anew: values by dotted name (`cache.ttl`).
+    """Return the document with fields replaced: values by dotted name (`cache.ttl`).
 
     Raises:
         ScenarioError: a name goes through something that is not a mapping.

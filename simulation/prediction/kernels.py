@@ -45,7 +45,7 @@ class Rules(NamedTuple):
     fill_us: int
     negative_us: int
     revalidate_us: int  # for so long an expired copy is kept for a conditional call
-    stale_us: int  # for so long it is served while it is fetched anew
+    stale_us: int  # time that it is served while it is fetched again
     l1_us: int
     shared: bool
     joined: bool
@@ -166,7 +166,7 @@ def _tally(kind: int, calls: bool, unchanged: bool, found: Integers) -> None:
 def _begin_lives(
     life: int, generation: int, cache: int, replica: int, rules: Rules, state: NDArray[np.int64]
 ) -> None:
-    """Let a cache, or a replica, that was started anew since its last request begin empty."""
+    """Empty a cache, or a replica, that was restarted since its last request."""
     if life != state[cache, _LIFE]:
         state[cache, _LIFE] = life
         state[cache, _EXPIRES] = state[cache, _COPY] = NEVER

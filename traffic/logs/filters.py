@@ -82,7 +82,7 @@ def _filters(
 def _rewritten(
     columns: Columns, names: list[bytes], reading: Reading
 ) -> tuple[Columns, list[bytes], tuple[str, ...]]:
-    """Number the resources anew: those that are left, by what they are called once they are rewritten."""
+    """Renumber the remaining resources by their rewritten names."""
     asked, stripped = np.unique(columns["keys"]), _parameters(reading.strip_query)
     numbers: dict[bytes, int] = {}
     anew = np.zeros(len(names), np.int32)

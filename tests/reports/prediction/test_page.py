@@ -93,7 +93,7 @@ def test_described_traffic_without_a_quota_has_a_page_too() -> None:
     assert "The traffic" in html
     assert "Hours over the quota" not in html
     assert "Hour by hour" not in html
-    assert "change places nowhere near your setting" in html
+    assert "Near your settings, the order of the mean latencies does not change" in html
 
 
 def test_replicas_that_cannot_serve_the_traffic_have_no_latency() -> None:

@@ -1,4 +1,4 @@
-"""Reads logs that are Parquet files, whoever wrote them, by the names of their columns.
+"""Reads logs that are Parquet files, by the names of their columns.
 
 Texts are looked at once each and not once a row, so that a file costs little more than its different texts.
 """

@@ -1,4 +1,4 @@
-"""Requests out of named fields: which names mean what, whoever wrote them (JSON, W3C, CSV, Parquet)."""
+"""Requests from named fields: which names mean what (JSON, W3C, CSV, Parquet)."""
 
 from __future__ import annotations
 
