@@ -32,10 +32,12 @@ _QUANTITY: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0
 
 def _quantity(text: str, units: dict[str, float] | dict[str, int], example: str) -> tuple[float, str]:
     found = _QUANTITY.fullmatch(text)
-    if found is None or (found[2] and found[2].lower() not in units):
+    # Keyboards have the Greek letter mu, and upper case makes it of the micro sign.
+    unit = found[2].lower().replace("μ", "µ") if found else ""
+    if found is None or (unit and unit not in units):
         known = ", ".join(unit for unit in units if unit)
         raise ValueError(f"{text!r} cannot be read; write a number and a unit of {known}, such as {example}")
-    return float(found[1]), found[2].lower()
+    return float(found[1]), unit
 
 
 def seconds(value: object, bare: str = "s") -> object:

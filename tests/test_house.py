@@ -217,3 +217,32 @@ class TestTheRulesThemselves:
 
     def test_the_drawing_leaves_out_what_follows(self) -> None:
         assert house.reduced({"a": {"b", "c"}, "b": {"c"}}) == {"a": {"b"}, "b": {"c"}}
+
+
+# Sub-rooms whose tests are elsewhere, and where.
+UNTESTED = {
+    "bench/terminal",  # tests/bench/test_end_to_end.py reads what it prints
+    "reports/summary",  # tests/reports/test_summary.py
+    "scenarios/reading",  # tests/scenarios, which is about little else
+    "scenarios/sizing",
+}
+
+
+def test_tests_mirror_the_sub_rooms() -> None:
+    """A sub-room's tests stand in a folder of its name; others are of the room as a whole."""
+    folders = {
+        f"{path.parent.name}/{path.name}"
+        for path in (ROOT / "tests").glob("*/*")
+        if path.is_dir() and path.parent.name in ROOMS and any(path.rglob("test_*.py"))
+    }
+    known = {f"{name}/{sub}" for name, subs in sub_rooms().items() for sub in subs}
+    missing = known - folders - UNTESTED
+    assert missing == set()
+
+
+def test_folders_of_tests_are_small() -> None:
+    sizes: dict[str, int] = {}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        place = str(path.parent.relative_to(ROOT))
+        sizes[place] = sizes.get(place, 0) + 1
+    assert {place: size for place, size in sizes.items() if size > MOST_MODULES} == {}

@@ -4,7 +4,7 @@ aiohttp takes a connection out of its pool as it is (https://github.com/aio-libs
 an upstream sends unasked (a late 408, a second response) would answer the next request, and each answer after
 it the request before. aiohttp also takes a body that lasts until the connection closes for whole if the
 connection is reset. Both are checked here, in the protocol that aiohttp makes for each connection. `_factory`
-is not documented: tests/app/test_connections.py fails if aiohttp no longer uses it.
+is not documented: tests/app/upstream/test_connections.py fails if aiohttp no longer uses it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from scenarios.units import Bytes, Milliseconds, Seconds
+from scenarios.units import Bytes, Milliseconds, Seconds, Share
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,46 @@ def test_what_is_no_duration_is_refused(written: object) -> None:
 )
 def test_number_and_unit_multiply(number: float, unit: tuple[str, float]) -> None:
     assert TypeAdapter(Seconds).validate_python(f"{number!r}{unit[0]}") == pytest.approx(number * unit[1])
+
+
+@pytest.mark.parametrize(
+    ("unit", "in_seconds"),
+    [("us", 1e-6), ("µs", 1e-6), ("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("", 1)],
+)
+def test_each_unit_of_time_is_what_it_says(unit: str, in_seconds: float) -> None:
+    assert TypeAdapter(Seconds).validate_python(f"3{unit}") == pytest.approx(3 * in_seconds)
+    assert TypeAdapter(Seconds).validate_python(f"3 {unit.upper()}") == pytest.approx(3 * in_seconds)
+
+
+@pytest.mark.parametrize(
+    ("unit", "in_bytes"),
+    [
+        ("", 1), ("b", 1), ("kb", 1000), ("mb", 1_000_000), ("gb", 1_000_000_000), ("kib", 1024),
+        ("mib", 1_048_576), ("gib", 1_073_741_824),
+    ],
+)  # fmt: skip
+def test_each_unit_of_size_is_what_it_says(unit: str, in_bytes: int) -> None:
+    assert TypeAdapter(Bytes).validate_python(f"3{unit}") == 3 * in_bytes
+
+
+@pytest.mark.parametrize(("written", "as_share"), [("0.4", 0.4), ("5%", 0.05), ("2pp", 0.02), (0.7, 0.7)])
+def test_each_unit_of_a_share_is_what_it_says(written: object, as_share: float) -> None:
+    assert TypeAdapter(Share).validate_python(written) == as_share
+
+
+def test_numbers_have_no_more_digits_than_they_were_written_with() -> None:
+    assert TypeAdapter(Share).validate_python("7%") == 0.07  # 7 * 0.01 is 0.07000000000000001
+    assert TypeAdapter(Milliseconds).validate_python("0.7ms") == 0.7
+
+
+def test_editors_are_told_that_none_of_them_is_negative() -> None:
+    for unit in (Seconds, Milliseconds, Share, Bytes):
+        number, text = TypeAdapter(unit).json_schema()["anyOf"]
+        assert (number["minimum"], text["type"]) == (0, "string")
+        assert TypeAdapter(unit).validate_python(text["examples"][0]) > 0
+
+
+@pytest.mark.parametrize("unit", [Seconds, Bytes, Share])
+def test_a_refusal_names_the_units_that_there_are(unit: object) -> None:
+    with pytest.raises(ValidationError, match=r"cannot be read; write a number and a unit of [a-z%]"):
+        TypeAdapter(unit).validate_python("5 parsecs")

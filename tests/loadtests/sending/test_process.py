@@ -23,7 +23,7 @@ from scenarios.model import Keys, Workload
 
 pytestmark = pytest.mark.served
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from engines import needs_engine
 from compose.docker.image_scan import UnreadableError, scan
 from compose.docker.project import run_compose
 
-COMPOSE = Path(__file__).parents[2] / "compose"
+COMPOSE = Path(__file__).parents[3] / "compose"
 SCAN = COMPOSE / "docker" / "image_scan.py"
 VALUE = "hunter2-is-no-password"
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + b"b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAAB\n"

@@ -17,7 +17,7 @@ from loadtests.order import Order
 from loadtests.upstream import Stub, StubSettings
 from scenarios.model import Workload
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RATE = 500
 STALL_S = 2.0
 BEFORE_S = 1.5

@@ -28,7 +28,7 @@ from scenarios.facts import LoadFacts
 from scenarios.model import Keys, Workload
 from traffic.keys import requests
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WORKLOAD = Workload(rate=400, users=16, keys=Keys(count=20))
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -10,7 +10,7 @@ import pytest
 from access_logs import line, written
 from commands import Ended, sidecar_bench
 
-CASES = Path(__file__).parents[3] / "shared" / "cases" / "logs"
+CASES = Path(__file__).parents[4] / "shared" / "cases" / "logs"
 
 
 def truths() -> list[tuple[str, str, str]]:

@@ -17,7 +17,7 @@ from servers import eventually, free_port, get
 
 from reports.stored.records import TrialRecord
 
-SERVICE = Path(__file__).parents[1] / "support" / "foreign.py"
+SERVICE = Path(__file__).parents[2] / "support" / "foreign.py"
 TOKEN = "hush-s3cret-token"
 SMALL = ("--blocks", "2", "--duration", "1500ms", "--rate", "60", "--set", "schedule.warmup=0.5",
          "--set", "schedule.attempts=1")  # fmt: skip
