@@ -6,9 +6,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from scenarios.reading import document, schema
-from scenarios.thresholds import Side, parse
+from scenarios.thresholds import Side, Thresholds, parse
 
 MINE = {"name": "mine", "topology": ["sidecar", "separate"]}
 
@@ -20,6 +21,15 @@ def test_a_threshold_is_read_as_it_is_said() -> None:
     assert parse("upstream_reduction >= 80%").bound == pytest.approx(0.8)
     assert parse("separate-rtt0.3.p99 <= 20").left == Side("separate-rtt0.3", "p99_ms")
     assert not parse("hit_ratio >= 0.5").at_most
+    assert parse("separate.p50_ms <= sidecar.p50_ms").factor == 1
+
+
+@pytest.mark.parametrize(
+    "written", ["p99_ms <= fast", ["p99_ms <= 20", "p99_ms <= fast"], [5], {"p99_ms": {"max": "fast"}}]
+)
+def test_a_field_of_thresholds_refuses_what_is_none(written: object) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Thresholds).validate_python(written)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +80,11 @@ def test_shares_are_read_in_percent_and_points(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({**MINE, "precision": {"p50": "5%", "p99": 0.15, "hit_ratio": "1pp"}}))
     precision = document.load(str(path)).precision
     assert (precision.p50, precision.p99, precision.hit_ratio) == (0.05, 0.15, 0.01)
+
+
+@pytest.mark.parametrize("written", [{}, {"p99_ms": {}}, {"p99_ms": {"most": 20}}, [{}], [5]])
+def test_editors_are_told_which_mappings_are_none(written: object) -> None:
+    validator = jsonschema.Draft202012Validator(TypeAdapter(Thresholds).json_schema())
+    assert not validator.is_valid(written)
+    assert validator.is_valid({"p99_ms": {"max": 20}})
+    assert validator.is_valid(["p99_ms <= 20", {"hit_ratio": {"min": 0.5, "max": "90%"}}])
