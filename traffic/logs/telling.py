@@ -60,7 +60,7 @@ def check(facts: Facts) -> None:
     if facts.unreadable > MOST_UNREADABLE * facts.lines:
         raise LogError(
             f"{name_of(facts)}: {_unreadable(facts)}; too many to replay the rest in their place: name a "
-            "log in Common or Combined Log Format"
+            "log in one format throughout (docs/logs.md)"
         )
 
 
