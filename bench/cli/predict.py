@@ -94,6 +94,15 @@ def predict(
     upstream_latency: Annotated[
         str | None, _option("The upstream's median latency, in ms.", "--upstream-latency", panel=_TIMES)
     ] = None,
+    check: Annotated[
+        str | None,
+        _option(
+            "Compare a stored run's trials with what is predicted for their own requests.",
+            "--check",
+            panel=_TIMES,
+            metavar="RUN",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for prediction.json and prediction.html.", show_default=False)
     ] = None,
@@ -113,8 +122,12 @@ def predict(
     """Predict hit ratios, upstream calls, latencies and costs for days of your own traffic, in seconds.
 
     Give an access log (--log), a scenario, or numbers (--rate, --keys, --skew). Where a list is given, the
-    answer is about its middle value.
+    answer is about its middle value. --check exits with 1 where a trial differs from its prediction.
     """
+    if check is not None:
+        from bench.predicting.checking import compare
+
+        sys.exit(0 if compare(text.console(), results, check) else 1)
     from bench.predicting.asking import Options, ask
     from reports.prediction.assemble import predict as computed
 
