@@ -156,3 +156,17 @@ def test_a_variants_calls_second_by_second_are_alike(scenario_of: Any) -> None:
     steady = theory.steady_of(variant)
     assert steady is not None
     assert np.diff(by_second) == pytest.approx(steady.calls, rel=2e-3)
+
+
+def test_calls_per_fill_of_replicas_that_share_a_cache_by_hand() -> None:
+    """One key at 10 requests/s, a TTL of 1 s, fills of 0.1 s, two replicas that join only their own misses.
+
+    The other replica calls as well with probability 1 − e^(−0.5) = 0.393469: 1.393469 calls per fill. Its
+    call begins, on average, (1 − e^(−0.5))/5 − 0.1·e^(−0.5) = 0.018041 s after the first. So a key is held
+    for 1.118041 s, and a cycle has 1 + 11.18041 requests.
+    """
+    one = Demand(np.array([10.0]), np.array([1.0]))
+    found = theory.steady(one, Caches(1.0, 2, True, 0.1, True))
+    assert found.miss_ratio == pytest.approx(1.393469 / 12.18041, rel=1e-6)
+    alone = theory.steady(one, Caches(1.0, 1, True, 0.1, True))
+    assert alone.miss_ratio == pytest.approx(1 / 12, rel=1e-9)
