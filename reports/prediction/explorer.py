@@ -35,6 +35,7 @@ _UPSTREAMS_MS: Final = (
     1000.0,
 )
 _QUOTAS: Final = (60.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 15_000.0, 50_000.0, 100_000.0)
+_ALIKE: Final = 1.001
 _EQUAL_MS: Final = 0.005  # less than this is nothing at the two decimals that are shown
 
 
@@ -66,11 +67,18 @@ def sentence(prediction: Prediction, setting: Setting) -> str:
     said = (
         f"With {replicas} {'replica' if replicas == 1 else 'replicas'} and a TTL of "
         f"{words.span(prediction.grid.ttl_s[row])}, a separate Redis makes "
-        f"{_calls(separate, setting)} in the busiest hour, sidecars {_calls(sidecar, setting, short=True)}"
+        f"{_calls(separate, setting)} {when(prediction)}, sidecars {_calls(sidecar, setting, short=True)}"
     )
     if setting.quota is not None:
         said += f": {_fits(separate, sidecar, setting)}"
     return f"{said}. {_latency(prediction, separate, sidecar, setting)}"
+
+
+def when(prediction: Prediction) -> str:
+    """Say which hour calls are those of: where all hours are alike, there is no busiest."""
+    hourly = [prediction.point(name).upstream_calls_per_hour for name in prediction.own.points]
+    alike = all(one.busiest <= _ALIKE * one.mean for one in hourly)
+    return "an hour" if alike else "in the busiest hour"
 
 
 def _calls(series: Series, setting: Setting, *, short: bool = False) -> str:
@@ -119,6 +127,7 @@ def data(prediction: Prediction) -> dict[str, Any]:
         "ttl_labels": [words.span(ttl_s) for ttl_s in table.ttl_s],
         "replicas": table.replicas,
         "requests": table.requests,
+        "when": when(prediction),
         "rate": prediction.span.rate,
         "peak_rate": grid.peak_rate(prediction),
         "upstream_mean": grid.upstream_mean(prediction),

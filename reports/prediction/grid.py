@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from reports.prediction.model import Prediction, Series, Topology, TopologyTimes
+from reports.prediction.model import Point, Prediction, Series, Topology, TopologyTimes
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,46 @@ def own_place(prediction: Prediction) -> At:
 def own_link(prediction: Prediction) -> Link:
     """Return the link that the prediction's points are computed for."""
     return Link(prediction.times.rtt_ms, prediction.times.upstream_ms)
+
+
+def refined(prediction: Prediction) -> Prediction:
+    """Return the prediction with its points in its grid: they are means over more routings.
+
+    So the page says one number of one combination, wherever it says it.
+    """
+    table = prediction.grid
+    places = {
+        (
+            point.topology,
+            point.l1_s,
+            table.ttl_s.index(point.ttl_s),
+            table.replicas.index(point.replicas),
+        ): point
+        for point in prediction.points
+        if point.ttl_s in table.ttl_s and point.replicas in table.replicas and point.routing == table.routing
+    }
+    series = []
+    for one in table.series:
+        counts = {name: [list(row) for row in getattr(one, name)] for name in _COUNTS}
+        for (topology, l1_s, row, column), point in places.items():
+            if (topology, l1_s) == (one.topology, one.l1_s):
+                for name, value in zip(_COUNTS, _counts(point), strict=True):
+                    if counts[name]:
+                        counts[name][row][column] = value
+        series.append(one.model_copy(update=counts))
+    return prediction.model_copy(update={"grid": table.model_copy(update={"series": series})})
+
+
+_COUNTS: Final = (
+    "calls", "quota_calls", "hits", "l1_hits", "delayed", "stale", "busiest", "quota_busiest",
+)  # fmt: skip
+
+
+def _counts(point: Point) -> tuple[float, ...]:
+    return (
+        point.upstream_calls, point.quota_calls, point.hits, point.l1_hits, point.delayed, point.stale,
+        point.upstream_calls_per_hour.busiest, point.quota_calls_per_hour.busiest,
+    )  # fmt: skip
 
 
 def series_of(prediction: Prediction, topology: Topology, l1_s: float = 0.0) -> Series:

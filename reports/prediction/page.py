@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reports.prediction import explorer, limits, tables, words
+from reports.prediction import explorer, grid, limits, tables, words
 from reports.prediction.figures import curves, maps, times
-from reports.prediction.grid import cached
 from reports.prediction.model import Point, Prediction
 from reports.render import html
 from reports.render.figures.ink import Picture
@@ -40,12 +40,14 @@ class Card:
 
 def page(prediction: Prediction) -> str:
     """Return the page as HTML."""
+    prediction = grid.refined(prediction)
     script = html.own(_TEMPLATES / "explorer.js")
     return html.rendered("prediction.html.j2", content(prediction) | {"script": script}, _TEMPLATES)
 
 
 def content(prediction: Prediction) -> dict[str, Any]:
     """Return all that the template shows."""
+    notes = remarks(prediction.notes)
     headline, _, rest = prediction.answer.partition(". ")
     return {
         "prediction": prediction,
@@ -55,15 +57,18 @@ def content(prediction: Prediction) -> dict[str, Any]:
         "script_hash": _hash((_TEMPLATES / "explorer.js").read_text(encoding="utf-8")),
         "words": words,
         "tables": tables,
+        "name": name(prediction),
+        "when": explorer.when(prediction),
         "asked": asked(prediction),
         "cards": cards(prediction),
         "pictures": pictures(prediction),
         "crossings": tables.crossings(prediction),
-        "explored": list(cached(prediction)),
+        "explored": list(grid.cached(prediction)),
         "explorer_data": explorer.embedded(prediction),
         "explorer_sentence": explorer.sentence(prediction, explorer.own_setting(prediction)),
         "traffic_facts": traffic_facts(prediction),
-        "remarks": remarks(prediction),
+        "notes": notes,
+        "remarks": [one for one in remarks(prediction.traffic.get("remarks", [])) if one not in notes],
         "limits": list(limits.limits(prediction)),
         "command": shlex.join(prediction.command),
     }
@@ -72,12 +77,18 @@ def content(prediction: Prediction) -> dict[str, Any]:
 def asked(prediction: Prediction) -> str:
     """Say what traffic the prediction is for."""
     span = prediction.span
-    which = (
-        f"{span.requests:,} requests in {words.span(span.span_s)}"
-        if span.kind == "log"
-        else "traffic described"
+    if span.kind == "described":
+        return f"{span.name[:1].upper()}{span.name[1:]}."
+    return (
+        f"{span.requests:,} requests in {words.span(span.span_s)}, {span.rate:,.4g} a second on average, for "
+        f"{span.keys:,} cache keys (what a cache keeps one response for)."
     )
-    return f"{span.name}: {which}, {span.rate:,.4g} requests a second on average, {span.keys:,} cache keys."
+
+
+def name(prediction: Prediction) -> str:
+    """Return what to call the traffic: the log's name without its folder."""
+    span = prediction.span
+    return span.name.rpartition("/")[2] or span.name if span.kind == "log" else span.name
 
 
 def cards(prediction: Prediction) -> list[Card]:
@@ -85,7 +96,7 @@ def cards(prediction: Prediction) -> list[Card]:
     pair = [prediction.point(name) for name in (prediction.own.separate, prediction.own.sidecar)]
     shown = [
         Card(
-            "Upstream calls in the busiest hour",
+            f"Upstream calls {explorer.when(prediction)}",
             [
                 _figure(one, words.calls(one.upstream_calls_per_hour.busiest), _share(prediction, one))
                 for one in pair
@@ -129,10 +140,10 @@ def _over_quota(prediction: Prediction, pair: list[Point]) -> Card:
     return Card(
         "Hours over the quota",
         [
-            _figure(one, words.calls(one.hours_over_quota or 0.0), f"of {hours:,}" if hours > 1 else "")
+            _figure(one, words.hours(one.hours_over_quota or 0.0), f"of {hours:,}" if hours > 1 else "")
             for one in pair
         ],
-        f"Hours with more calls than {words.rounded(quota.calls * 3600 / quota.per_s, 0)}, which the "
+        f"Hours with more calls than the {words.rounded(quota.calls * 3600 / quota.per_s, 0)} that the "
         "upstream allows.",
     )
 
@@ -150,9 +161,10 @@ def _share(prediction: Prediction, point: Point) -> str:
 
 
 def _error(point: Point) -> str:
-    if not point.hit_ratio_se:
+    spread = words.rounded(196 * point.hit_ratio_se, 2) if point.hit_ratio_se else "0.00"
+    if spread == "0.00":
         return ""
-    return f"± {words.rounded(196 * point.hit_ratio_se, 2)} points over {point.seeds} routings"
+    return f"± {spread} points over {point.seeds} routings"
 
 
 def pictures(prediction: Prediction) -> dict[str, Picture]:
@@ -203,10 +215,15 @@ _FACTS: Final = {
 }
 
 
-def remarks(prediction: Prediction) -> list[str]:
-    """Return what the reader of the log remarked, but for the lines left out: a table has them."""
-    said: list[str] = prediction.traffic.get("remarks", [])
-    return [remark for remark in said if not remark.startswith("  ") and not remark.endswith("left out:")]
+def remarks(said: Sequence[str]) -> list[str]:
+    """Return remarks without the list of lines left out: a table has them."""
+    shown = [remark for remark in said if not remark.startswith("  ")]
+    return [
+        remark.removesuffix(":") + "; “What was in the log” has each kind."
+        if remark.endswith("out:")
+        else remark
+        for remark in shown
+    ]
 
 
 def _fact(value: Any, unit: str) -> str:

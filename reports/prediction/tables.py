@@ -66,7 +66,7 @@ def _point(prediction: Prediction, point: Point, name: Cell) -> list[Cell]:
     ]
     if prediction.quota:
         over = point.hours_over_quota or 0.0
-        row.append(Cell(words.calls(over), kind="worse" if over else ""))
+        row.append(Cell(words.hours(over), kind="worse" if over else ""))
     latency = point.latency
     row += [
         Cell(words.ms(latency.mean_ms) if latency else "–", point.does_not_fit or ""),
@@ -83,7 +83,11 @@ def assumptions(prediction: Prediction) -> Table:
         [
             Cell(one.label),
             Cell(_value(one)),
-            Cell(words.ORIGINS[one.origin], one.source, kind=_ASSUMED if one.origin == "assumed" else ""),
+            Cell(
+                words.ORIGINS[one.origin],
+                one.source.removeprefix("assumed: "),
+                kind=_ASSUMED if one.origin == "assumed" else "",
+            ),
         ]
         for one in ordered
     ]
@@ -93,6 +97,8 @@ def assumptions(prediction: Prediction) -> Table:
 def origins(prediction: Prediction) -> str:
     """Say how many values come from where."""
     counted = Counter(one.origin for one in prediction.assumptions)
+    if len(counted) == 1:
+        return f"All {len(prediction.assumptions)} values are {words.ORIGINS[next(iter(counted))]}."
     said = [f"{counted[origin]} {words.ORIGINS[origin]}" for origin in _ORDER if counted[origin]]
     return f"{len(prediction.assumptions)} values: {', '.join(said)}."
 

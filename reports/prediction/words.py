@@ -57,6 +57,11 @@ def calls(value: float) -> str:
     return rounded(value, 0 if value >= 10 or value == 0 else 1)
 
 
+def hours(value: float) -> str:
+    """Show a number of hours, which may be a mean over routings."""
+    return rounded(value, 0 if value == int(value) else 1)
+
+
 def ms(value: float) -> str:
     """Show a time in milliseconds."""
     return f"{rounded(value, 2 if value < 10 else 1 if value < 100 else 0)} ms"
@@ -68,8 +73,9 @@ def given_ms(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Show a share: with a decimal below 10%, and between 99% and 100%."""
-    return f"{rounded(share * 100, 1 if share < 0.1 or 0.99 <= share < 1 else 0)}%"
+    """Show a share: with a decimal below 10%, and with one or two from 99% to 100%."""
+    near = 2 if share >= 0.995 else 1 if share >= 0.99 else 0
+    return f"{rounded(share * 100, 1 if share < 0.1 else near if share < 1 else 0)}%"
 
 
 def span(seconds: float) -> str:

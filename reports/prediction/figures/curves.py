@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from reports.prediction import grid, words
+from reports.prediction import explorer, grid, words
 from reports.prediction.figures.looks import (
     colour,
     legend,
@@ -49,7 +49,7 @@ def over_ttl(prediction: Prediction) -> Picture:
             _ttl_curves(axis, prediction, value, own)
             _ttl_axis(axis, prediction, own.row)
         _calls_axis(calls, prediction)
-        calls.set_title("Upstream calls in the busiest hour")
+        calls.set_title(f"Upstream calls {explorer.when(prediction)}")
         share_axis(hits)
         hits.set_title("Hit ratio")
         return figure
@@ -85,7 +85,7 @@ def over_replicas(prediction: Prediction) -> Picture:
         calls.set_ylim(bottom=0)
         quota_line(calls, prediction)
         calls.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        calls.set_title("Upstream calls in the busiest hour")
+        calls.set_title(f"Upstream calls {explorer.when(prediction)}")
         means.set_ylim(bottom=0)
         means.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} ms"))
         means.set_title("Mean latency")

@@ -71,14 +71,23 @@ def over_grid(prediction: Prediction) -> Array:
 
 def over_links(prediction: Prediction) -> tuple[Array, Array, Array]:
     """Return round trips, upstream latencies and the difference: rows by upstream latency."""
-    times, own = prediction.times, grid.own_place(prediction)
+    times = prediction.times
     rtts = np.geomspace(*_around(times.rtt_ms or 0.1), _ACROSS)
     upstreams = np.geomspace(*_around(times.upstream_ms or 1.0), _ACROSS)
-    found = [
-        [difference(prediction, own, Link(float(rtt), float(upstream))) for rtt in rtts]
-        for upstream in upstreams
-    ]
-    return rtts, upstreams, np.array(found)
+    x, y = np.meshgrid(rtts, upstreams)
+    sidecar, separate = (_plane(prediction, topology, x, y) for topology in ("sidecar", "separate"))
+    return rtts, upstreams, (sidecar - separate) / np.minimum(sidecar, separate)
+
+
+def _plane(prediction: Prediction, topology: Topology, rtts: Array, upstreams: Array) -> Array:
+    """Return a topology's mean latencies at its own place: they are linear in both coordinates."""
+    series, own = grid.series_of(prediction, topology), grid.own_place(prediction)
+    origin, rtt, upstream = (
+        grid.mean_ms(prediction, series, own, Link(*at)) for at in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+    )
+    if origin is None or rtt is None or upstream is None:
+        return np.full(rtts.shape, np.nan)
+    return origin + (rtt - origin) * rtts + (upstream - origin) * upstreams
 
 
 def difference(prediction: Prediction, at: At, link: Link) -> float:

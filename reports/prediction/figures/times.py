@@ -108,13 +108,18 @@ def _hour_axis(axis: Axes, read_hours: Hours, narrow: bool) -> None:
         marks = [hour for hour in range(count) if (hour + offset) % step == 0]
         axis.xaxis.set_major_locator(FixedLocator(marks))
         axis.xaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{(round(value) + offset) % _DAY_H:02d}:00")
+            FuncFormatter(lambda value, _: _time(read_hours, offset, round(value)))
         )
         return
     every = max(1, round(days / (5 if narrow else 10)))
     midnights = [hour for hour in range(count) if (hour + offset) % _DAY_H == 0][::every]
     axis.xaxis.set_major_locator(FixedLocator(midnights))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _day(read_hours, offset, round(value))))
+
+
+def _time(read_hours: Hours, offset: int, hour: int) -> str:
+    at = (hour + offset) % _DAY_H
+    return f"{at:02d}:00" if at else f"{_day(read_hours, offset, hour)}\n00:00"
 
 
 def _day(read_hours: Hours, offset: int, hour: int) -> str:

@@ -19,7 +19,10 @@
   };
   const calls = (value) => rounded(value, value >= 10 || value === 0 ? 0 : 1);
   const ms = (value) => rounded(value, value < 10 ? 2 : value < 100 ? 1 : 0) + " ms";
-  const percent = (share) => rounded(share * 100, share < 0.1 || (share >= 0.99 && share < 1) ? 1 : 0) + "%";
+  const percent = (share) => {
+    const near = share >= 0.995 ? 2 : share >= 0.99 ? 1 : 0;
+    return rounded(share * 100, share < 0.1 ? 1 : share < 1 ? near : 0) + "%";
+  };
 
   // --- what the grid says (grid.py)
   const hitRatio = (series, row, column) => series.hits[row][column] / Math.max(given.requests[row], 1);
@@ -75,7 +78,7 @@
     const sidecar = seriesOf("sidecar");
     const replicas = given.replicas[place.replicas];
     let said = `With ${replicas} ${replicas === 1 ? "replica" : "replicas"} and a TTL of ` +
-      `${given.ttl_labels[place.ttl]}, a separate Redis makes ${saidCalls(separate, false)} in the busiest hour, ` +
+      `${given.ttl_labels[place.ttl]}, a separate Redis makes ${saidCalls(separate, false)} ${given.when}, ` +
       `sidecars ${saidCalls(sidecar, true)}`;
     if (quota() !== null) said += `: ${saidFits(separate, sidecar)}`;
     return `${said}. ${saidLatency(separate, sidecar)}`;
@@ -88,16 +91,17 @@
     if (text !== undefined) made.textContent = text;
     return made;
   };
-  const BOX = { left: 46, right: 8, top: 10, bottom: 26, width: 300, height: 210 };
+  const BOX = { left: 46, right: 16, top: 10, bottom: 26, width: 300, height: 210 };
   const marks = (low, high, most) => {
-    const found = [];
-    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
-      const value = 10 ** power;
-      if (value >= low && value <= high) found.push(value);
+    for (const mantissas of [[1], [1, 3], [1, 2, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9]]) {
+      const found = [];
+      for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
+        found.push(...mantissas.map((one) => one * 10 ** power).filter((value) => value >= low && value <= high));
+      }
+      const stride = Math.ceil(found.length / most);
+      if (found.length > 2) return found.filter((_, number) => number % stride === 0);
     }
-    if (found.length < 2) return [low, high];
-    const stride = Math.ceil(found.length / most);
-    return found.filter((_, number) => number % stride === 0);
+    return steps(high).filter((value) => value >= low);
   };
   const steps = (high) => {
     const rough = high / 4;
