@@ -161,10 +161,8 @@ def _share(prediction: Prediction, point: Point) -> str:
 
 
 def _error(point: Point) -> str:
-    spread = words.rounded(196 * point.hit_ratio_se, 2) if point.hit_ratio_se else "0.00"
-    if spread == "0.00":
-        return ""
-    return f"± {spread} points over {point.seeds} routings"
+    spread = words.points(1.96 * (point.hit_ratio_se or 0.0))
+    return f"{spread} over {point.seeds} routings" if spread else ""
 
 
 def pictures(prediction: Prediction) -> dict[str, Picture]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from reports.prediction import grid, words
-from reports.prediction.figures import maps
+from reports.prediction.figures import curves, maps
 from reports.prediction.grid import At
 from reports.prediction.model import Assumption, Origin, Point, Prediction
 from reports.render.cells import Cell, Table
@@ -27,9 +27,14 @@ def points(prediction: Prediction) -> Table:
 
 
 def every_point(prediction: Prediction) -> Table:
-    """Return every combination that was asked for."""
-    rows = []
+    """Return every combination that was asked for; without a cache there is no TTL to vary."""
+    rows: list[list[Cell]] = []
+    seen: set[int] = set()
     for one in prediction.points[:_MOST_POINTS]:
+        if one.topology == "none":
+            if one.replicas in seen:
+                continue
+            seen.add(one.replicas)
         setting = f"{words.span(one.ttl_s)}, {one.replicas} × {one.routing}"
         rows.append(_point(prediction, one, Cell(words.short(one.topology, one.l1_s), setting)))
     return Table("points", _point_heads(prediction, "Combination"), rows)
@@ -56,7 +61,7 @@ def _named(point: Point) -> Cell:
 def _point(prediction: Prediction, point: Point, name: Cell) -> list[Cell]:
     hourly, counted = point.upstream_calls_per_hour, point.quota_calls_per_hour
     other = f"{words.calls(counted.busiest)} count" if counted.busiest != hourly.busiest else ""
-    spread = f"± {words.rounded(1.96 * point.hit_ratio_se * 100, 2)} points" if point.hit_ratio_se else ""
+    spread = words.points(1.96 * (point.hit_ratio_se or 0.0))
     row = [
         name,
         Cell(words.percent(point.hit_ratio), spread),
@@ -113,12 +118,13 @@ def _value(one: Assumption) -> str:
 
 
 def over_ttl(prediction: Prediction) -> Table:
-    """Return calls in the busiest hour and hit ratios: rows by TTL, columns by topology and replicas."""
+    """Return what the curves show: rows by TTL, columns by topology and replicas."""
     own = grid.own_place(prediction)
+    thin = sorted({own.column, *curves.counts_shown(prediction)})
     heads, columns = ["TTL"], []
     for series in grid.cached(prediction):
-        shared = series.topology == "separate"
-        for column in [own.column] if shared else range(len(prediction.grid.replicas)):
+        plain = series.topology == "sidecar" and not series.l1_s
+        for column in thin if plain else [own.column]:
             heads.append(f"{words.short(series.topology, series.l1_s)}, {prediction.grid.replicas[column]}")
             columns.append((series, column))
     rows = []

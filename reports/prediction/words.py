@@ -67,6 +67,12 @@ def ms(value: float) -> str:
     return f"{rounded(value, 2 if value < 10 else 1 if value < 100 else 0)} ms"
 
 
+def points(spread: float) -> str:
+    """Show half an interval around a share, in percentage points; empty where it rounds to nothing."""
+    shown = rounded(spread * 100, 2)
+    return "" if shown == "0.00" else f"± {shown} points"
+
+
 def given_ms(value: float) -> str:
     """Show a time in milliseconds that somebody has set, as it was set."""
     return f"{value:,.4g} ms"

@@ -133,10 +133,12 @@ def test_nothing_overflows_at_any_width(browser: Any, tmp_path: Path, width: int
 
 
 def test_printed_it_is_light_and_its_tables_are_open(browser: Any, tmp_path: Path) -> None:
-    page = opened(browser, written(tmp_path, predictions.prediction()), color_scheme="dark")
+    file = written(tmp_path, predictions.prediction())
+    page = opened(browser, file, color_scheme="dark", viewport={"width": 720, "height": 1000})
     page.emulate_media(media="print", color_scheme="dark")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 720
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") in (
         "rgb(255, 255, 255)",
         "rgb(252, 252, 250)",
