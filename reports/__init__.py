@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 from reports.errors import ResultsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reports.analysis.run import Analysis
     from reports.inference.stopping import Decision
+    from reports.render.html import Part
     from reports.summary.model import Summary
 
 __all__ = ["ResultsError", "decide", "exit_code", "summarize", "write"]
@@ -30,8 +34,10 @@ def summarize(run: Path) -> Summary:
     return analyse(run).summary
 
 
-def write(run: Path) -> Summary:
+def write(run: Path, explorer: Callable[[Analysis], Part | None] | None = None) -> Summary:
     """Write `report.html` and `summary.json` into a stored run's folder, and return the summary.
+
+    `explorer` makes a part of the page from the analysis, or none.
 
     Raises:
         ResultsError: the run cannot be read, holds no trial yet, or its folder cannot be written.
@@ -42,7 +48,7 @@ def write(run: Path) -> Summary:
 
     analysis = analyse(run)
     put(run / "summary.json", analysis.summary.model_dump_json(indent=2, by_alias=True) + "\n")
-    put(run / "report.html", page(analysis))
+    put(run / "report.html", page(analysis, explorer(analysis) if explorer else None))
     return analysis.summary
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 import reports
 from bench import runs
+from bench.predicting import of_run
 from bench.store import RunFolder
 from bench.terminal import tables
 from reports.analysis.verdict import findable, open_threshold
@@ -33,7 +34,7 @@ _JUDGED: Final = {
 
 def verdict(console: Console, run: RunFolder) -> Summary:
     """Write the run's report, then print its verdict, its table and where the report is."""
-    summary = reports.write(run.path)
+    summary = reports.write(run.path, of_run.explorer)
     found(console, summary)
     console.print(f"Report: {run.path / 'report.html'}", soft_wrap=True)
     return summary

@@ -70,7 +70,15 @@ def ask(asked: Options) -> Question:
         LogError: a log cannot be used.
         ResultsError: the measured run cannot be read.
     """
-    scenario = _scenario(asked)
+    return of_scenario(_scenario(asked), asked)
+
+
+def of_scenario(scenario: Scenario, asked: Options) -> Question:
+    """Make the question for a scenario that has been read.
+
+    Raises:
+        UserError, ScenarioError, LogError, ResultsError: see `ask`.
+    """
     base = _described(scenario.variants[0], asked)
     routing = _routing(asked)
     found = _times(asked, base)

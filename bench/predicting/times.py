@@ -25,6 +25,7 @@ ASSUMED: Final[dict[Topology, Times]] = {
     "separate": Times(hit_ms=0.2, miss_ms=0.8, l1_hit_ms=0.1, hit_hops=1, miss_hops=2, spread=0.3),
 }
 if TYPE_CHECKING:  # pandas: only where a stored run is read
+    from reports.analysis.run import Analysis
     from reports.trial.measures import Measures
 
 _P90: Final = 1.2816  # standard deviations of a normal distribution
@@ -76,7 +77,15 @@ def measured(run: Path, name: str, found: Found) -> Found:
     """
     from reports.analysis.run import analyse
 
-    analysed = analyse(run)
+    return measured_in(analyse(run), name, found)
+
+
+def measured_in(analysed: Analysis, name: str, found: Found) -> Found:
+    """Return times as a run that has been worked out measured them.
+
+    Raises:
+        UserError: the times of none of its trials can be believed.
+    """
     times, said, rtts = dict(found.times), [], []
     for variant in analysed.scenario.variants:
         trials = analysed.timed(variant.id)

@@ -31,8 +31,8 @@ _MOST_NAMED: Final = 3
 _CACHES: Final[tuple[Topology, ...]] = ("sidecar", "separate")
 
 
-def predict(question: Question) -> Prediction:
-    """Compute everything that prediction.json has."""
+def predict(question: Question, *, brief: bool = False) -> Prediction:
+    """Compute everything that prediction.json has; `brief`: points, grid and hours, as an explorer needs."""
     began_s = time.monotonic()
     outcomes = {
         (kind, replicas): question.source.outcomes(kind.topology, replicas, question.ttls_s, l1_s=kind.l1_s)
@@ -47,7 +47,7 @@ def predict(question: Question) -> Prediction:
     own, times, grid = _own(question), _times(question), _grid(question)
     named = {each.id: each for each in points}
     pair = named[own.sidecar], named[own.separate]
-    crossed = list(crossings.crossings(question))
+    crossed = [] if brief else list(crossings.crossings(question))
     at = question.ttls_s.index(question.own_ttl_s)
     of_own = {kind: outcomes[kind, question.own_replicas][at] for kind in question.kinds}
     return Prediction(
@@ -64,9 +64,9 @@ def predict(question: Question) -> Prediction:
         own=own,
         points=points,
         grid=grid,
-        memory=list(_memory(question)),
+        memory=[] if brief else list(_memory(question)),
         hours=list(_hours(question, of_own)),
-        deployments=list(_deployments(question)),
+        deployments=[] if brief else list(_deployments(question)),
         crossings=crossed,
         notes=[*question.notes, *_unfit(points), *_evicting(question, points)],
         seconds=time.monotonic() - began_s,

@@ -6,16 +6,21 @@ upstream latency, quota). Nothing is interpolated.
 
 from __future__ import annotations
 
+import base64
 import bisect
+import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from markupsafe import Markup
 
 from reports.prediction import grid, words
 from reports.prediction.grid import At, Link
-from reports.prediction.model import Prediction, Series
+from reports.prediction.model import Prediction, Series, Topology
+from reports.render import html
 
 _RTTS_MS: Final = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _UPSTREAMS_MS: Final = (
@@ -37,6 +42,55 @@ _UPSTREAMS_MS: Final = (
 _QUOTAS: Final = (60.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 15_000.0, 50_000.0, 100_000.0)
 _ALIKE: Final = 1.001
 _EQUAL_MS: Final = 0.005  # less than this is nothing at the two decimals that are shown
+
+
+_TEMPLATES: Final = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What trials of one variant measured: a cross on each curve. None: not known.
+
+    `calls`: upstream calls an hour. `hits`: the hit ratio. `mean`: the mean latency in ms.
+    """
+
+    name: str
+    topology: Topology
+    ttl_s: float
+    replicas: int
+    calls: float | None
+    hits: float | None
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """The explorer as a part of a page: styles for its head, the section, and the script's fingerprint."""
+
+    style: Markup
+    block: Markup
+    script_hash: str
+
+
+def explorer(prediction: Prediction, measured: Sequence[Measured] = (), note: str = "") -> Explorer:
+    """Return the explorer of a prediction, with what was measured drawn into its curves, and a note."""
+    script = html.own(_TEMPLATES / "explorer.js")
+    shown = {
+        "words": words,
+        "when": when(prediction),
+        "explored": list(grid.cached(prediction)),
+        "upstream_ms": prediction.times.upstream_ms,
+        "sentence": sentence(prediction, own_setting(prediction)),
+        "note": note,
+        "data": embedded(prediction, measured),
+        "script": script,
+    }
+    digest = hashlib.sha256(script.encode()).digest()
+    return Explorer(
+        style=html.own(_TEMPLATES / "explorer.css"),
+        block=html.part("explorer.html.j2", shown, _TEMPLATES),
+        script_hash=f"sha256-{base64.b64encode(digest).decode()}",
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +168,7 @@ def _latency(prediction: Prediction, separate: Series, sidecar: Series, setting:
     return f"{said}: {faster} {words.ms(abs(own - shared))} faster."
 
 
-def data(prediction: Prediction) -> dict[str, Any]:
+def data(prediction: Prediction, measured: Sequence[Measured] = ()) -> dict[str, Any]:
     """Return what the script is given."""
     table, own = prediction.grid, own_setting(prediction)
     rtts, upstreams = (
@@ -135,6 +189,7 @@ def data(prediction: Prediction) -> dict[str, Any]:
         "upstream_ms": upstreams,
         "quota": [None, *quotas],
         "series": [_series(prediction, series) for series in grid.cached(prediction)],
+        "measured": [asdict(one) for one in measured],
         "own": {
             "ttl": own.at.row,
             "replicas": own.at.column,
@@ -145,9 +200,9 @@ def data(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def embedded(prediction: Prediction) -> Markup:
+def embedded(prediction: Prediction, measured: Sequence[Measured] = ()) -> Markup:
     """Return the script's data as JSON that can stand in an element of a page, whatever is in it."""
-    text = json.dumps(data(prediction), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(data(prediction, measured), separators=(",", ":"), allow_nan=False)
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)  # noqa: S704 (no sign of HTML is left in it)

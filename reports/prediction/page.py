@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,9 +38,7 @@ class Card:
 
 def page(prediction: Prediction) -> str:
     """Return the page as HTML."""
-    prediction = grid.refined(prediction)
-    script = html.own(_TEMPLATES / "explorer.js")
-    return html.rendered("prediction.html.j2", content(prediction) | {"script": script}, _TEMPLATES)
+    return html.rendered("prediction.html.j2", content(grid.refined(prediction)), _TEMPLATES)
 
 
 def content(prediction: Prediction) -> dict[str, Any]:
@@ -54,7 +50,7 @@ def content(prediction: Prediction) -> dict[str, Any]:
         "headline": headline + ("." if rest else ""),
         "answer_rest": rest,
         "page_style": html.own(_TEMPLATES / "prediction.css"),
-        "script_hash": _hash((_TEMPLATES / "explorer.js").read_text(encoding="utf-8")),
+        "explorer": explorer.explorer(prediction),
         "words": words,
         "tables": tables,
         "name": name(prediction),
@@ -63,9 +59,6 @@ def content(prediction: Prediction) -> dict[str, Any]:
         "cards": cards(prediction),
         "pictures": pictures(prediction),
         "crossings": tables.crossings(prediction),
-        "explored": list(grid.cached(prediction)),
-        "explorer_data": explorer.embedded(prediction),
-        "explorer_sentence": explorer.sentence(prediction, explorer.own_setting(prediction)),
         "traffic_facts": traffic_facts(prediction),
         "notes": notes,
         "remarks": [one for one in remarks(prediction.traffic.get("remarks", [])) if one not in notes],
@@ -236,9 +229,3 @@ def _fact(value: Any, unit: str) -> str:
         if isinstance(value, float)
         else str(value)
     )
-
-
-def _hash(script: str) -> str:
-    """Return what a browser compares a script with before it runs it."""
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"

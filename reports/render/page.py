@@ -11,6 +11,7 @@ from reports.cost.prices import read_prices
 from reports.inference import comparisons
 from reports.render import calls, causes, costs, evidence, html, tables
 from reports.render.figures.pictures import pictures
+from reports.render.html import Part
 from reports.stored import logs
 from reports.summary import refusals
 from scenarios.model import Variant
@@ -19,9 +20,9 @@ from scenarios.tried import as_tried, speedup_of
 _MOST_COLUMNS: Final = 4
 
 
-def page(analysis: Analysis) -> str:
-    """Return the report as HTML."""
-    return html.rendered("report.html.j2", content(analysis))
+def page(analysis: Analysis, explorer: Part | None = None) -> str:
+    """Return the report as HTML, with an explorer of its traffic where there is one."""
+    return html.rendered("report.html.j2", content(analysis) | {"explorer": explorer})
 
 
 def content(analysis: Analysis) -> dict[str, Any]:

@@ -115,8 +115,11 @@
     svg.replaceChildren();
     const rows = given.ttl_s.map((_, row) => row);
     const drawn = given.series.map((series) => [series, rows.map((row) => value(series, row))]);
+    const trials = given.measured.filter((one) => one[name] !== null && one.replicas === given.replicas[place.replicas] &&
+      (name !== "mean" || (place.rtt === given.own.rtt && place.upstream === given.own.upstream)));
     const known = drawn.flatMap(([, values]) => values).filter((one) => one !== null && (!logarithmic || one > 0));
     if (line) known.push(line);
+    known.push(...trials.map((one) => one[name]).filter((one) => !logarithmic || one > 0));
     if (!known.length) return;
     let least = low ?? Math.min(...known);
     let most = high ?? Math.max(...known) * (logarithmic ? 1.15 : 1.05);
@@ -126,8 +129,9 @@
     const y = (one) => BOX.height - BOX.bottom -
       (scale(one) - scale(least)) / (scale(most) - scale(least)) * (BOX.height - BOX.top - BOX.bottom);
     const [first, last] = [Math.log(given.ttl_s[0]), Math.log(given.ttl_s[rows.length - 1])];
-    const x = (row) => BOX.left + (last > first ? (Math.log(given.ttl_s[row]) - first) / (last - first) : 0.5) *
+    const xOf = (ttl) => BOX.left + (last > first ? (Math.log(ttl) - first) / (last - first) : 0.5) *
       (BOX.width - BOX.left - BOX.right);
+    const x = (row) => xOf(given.ttl_s[row]);
     for (const tick of ticksOf(least, most, logarithmic)) {
       svg.append(element("line", { x1: BOX.left, x2: BOX.width - BOX.right, y1: y(tick), y2: y(tick), class: "rule" }));
       svg.append(element("text", { x: BOX.left - 6, y: y(tick) + 4, class: "tick end" }, text(tick)));
@@ -151,6 +155,14 @@
       svg.append(element("polyline", { points: points.filter(Boolean).join(" "), class: `curve ${colour}` }));
       const here = values[place.ttl];
       if (here !== null && (!logarithmic || here > 0)) svg.append(element("circle", { cx: x(place.ttl), cy: y(here), r: 4, class: `point ${colour}` }));
+    }
+    for (const one of trials) {
+      const [cx, cy] = [xOf(one.ttl_s), y(one[name])];
+      if (!Number.isFinite(cy)) continue;
+      const cross = `M${cx - 5} ${cy - 5}L${cx + 5} ${cy + 5}M${cx - 5} ${cy + 5}L${cx + 5} ${cy - 5}`;
+      const drawnCross = element("path", { d: cross, class: "measured" });
+      drawnCross.append(element("title", {}, `${one.name}, measured`));
+      svg.append(drawnCross);
     }
   };
   const tick = (value) => value >= 1000 ? thousands(Math.round(value)) : String(Number(value.toPrecision(3)));
