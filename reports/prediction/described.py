@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Final, Literal
 
@@ -29,6 +29,7 @@ from traffic.demand import Demand
 
 _DAY_H: Final = 24
 _ONE: Final = 3600.0
+_MINUTE_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,10 @@ class Described:
             return _of([[within(0, 0.5, "steady"), within(0, 0.5)], *later], cold_h)
         if self.start == "cold":
             return _of([[within(hour, hour + 1)] for hour in range(_DAY_H)], _DAY_H)
-        return _of([[within(0, 1, "steady")]], 1.0)
+        # In the long run one window is like another: of short TTLs a minute tells what an hour has, in a
+        # sixtieth of the terms.
+        window_h = 1.0 if ttl_s >= _MINUTE_S else _MINUTE_S / _ONE
+        return _of([[_longer(within(0, window_h, "steady"), 1 / window_h)]], 1.0)
 
     def _caches(self, topology: Topology, replicas: int, ttl_s: float) -> Caches:
         shared = topology == "separate" or self.routing == "hash"
@@ -125,6 +129,11 @@ def _expected(
     keys: Keys, rate: float, caches: Caches, window: tuple[float, float], start: Literal["cold", "steady"]
 ) -> Expected:
     return expected(Demand.of(keys, rate), caches, window, start)
+
+
+def _longer(window: Expected, factor: float) -> Expected:
+    """Return what a window has that is so many times as long, in the long run."""
+    return replace(window, requests=window.requests * factor, calls=window.calls * factor)
 
 
 def _of(hours: Sequence[Sequence[Expected]], length_h: float) -> Outcome:
