@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from reports.prediction.explorer import Explorer, Measured
     from reports.prediction.model import Prediction
     from reports.prediction.question import Question
+    from simulation.prediction.limited import Memory
 
+_TIMED: Final = {"sidecar", "separate"}  # others were not measured: beside these they would mislead
 _CURVES: Final = "Curves are computed from this run’s traffic, and from what its hits and misses took."
 _CROSSES: Final = (
     "Crosses: what its trials measured, with as many replicas; latencies at its own round trip and upstream "
@@ -41,6 +43,7 @@ def explorer(analysis: Analysis) -> Explorer | None:
 def prediction(analysis: Analysis) -> Prediction | None:
     """Predict a run's own traffic with the times that its trials measured."""
     from reports.prediction.assemble import predict
+    from reports.prediction.described import Described
 
     scenario = analysis.scenario
     if not analysis.deployed or not _described(scenario) or not _both_timed(analysis):
@@ -51,21 +54,23 @@ def prediction(analysis: Analysis) -> Prediction | None:
         found = times.measured_in(analysis, analysis.run.record.run_id, assumed)
     except (UserError, ScenarioError):
         return None
-    fitting = _fitting(question)
+    source = question.source
+    if not isinstance(source, Described) or not source.exact or question.refined:
+        return None
+    fitting = _fitting(question, source.memory)
     if not set(question.replicas) <= set(fitting):
         return None
-    asked = dataclasses.replace(question, times=found.times, link=found.link, grid_replicas=fitting)
+    fill_s = found.times["sidecar"].fill_s(found.link)
+    source = dataclasses.replace(source, caching=dataclasses.replace(source.caching, fill_s=fill_s))
+    asked = dataclasses.replace(
+        question, source=source, grid_source=source, grid_replicas=fitting, times=found.times,
+        link=found.link, kinds=tuple(kind for kind in question.kinds if kind.topology in _TIMED),
+    )  # fmt: skip
     return predict(asked, brief=True)
 
 
-def _fitting(question: Question) -> tuple[int, ...]:
-    """Return numbers of replicas for which formulas hold: sidecars that share the memory evict nothing."""
-    from reports.prediction.described import Described
-
-    source = question.source
-    if not isinstance(source, Described) or not source.exact or question.refined:
-        return ()
-    memory = source.memory
+def _fitting(question: Question, memory: Memory | None) -> tuple[int, ...]:
+    """Return numbers of replicas for which formulas hold: caches that share the memory evict nothing."""
     if memory is None:
         return question.grid_replicas
     if memory.binds("separate", 1):
@@ -108,4 +113,4 @@ def _described(scenario: Scenario) -> bool:
 
 def _both_timed(analysis: Analysis) -> bool:
     timed = {variant.topology for variant in analysis.scenario.variants if analysis.timed(variant.id)}
-    return {"sidecar", "separate"} <= timed
+    return timed >= _TIMED

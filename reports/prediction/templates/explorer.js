@@ -91,7 +91,7 @@
     if (text !== undefined) made.textContent = text;
     return made;
   };
-  const BOX = { left: 46, right: 16, top: 10, bottom: 26, width: 300, height: 210 };
+  const BOX = { left: 56, right: 16, top: 10, bottom: 26, width: 300, height: 210 };
   const marks = (low, high, most) => {
     for (const mantissas of [[1], [1, 3], [1, 2, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9]]) {
       const found = [];
@@ -190,8 +190,8 @@
   const labels = {
     ttl: () => given.ttl_labels[place.ttl],
     replicas: () => String(given.replicas[place.replicas]),
-    rtt: () => `${given.rtt_ms[place.rtt]} ms`,
-    upstream: () => `${given.upstream_ms[place.upstream]} ms`,
+    rtt: () => given.rtt_labels[place.rtt],
+    upstream: () => given.upstream_labels[place.upstream],
     quota: () => quota() === null ? "none" : `${rounded(quota(), 0)} an hour`,
   };
   const counts = {
