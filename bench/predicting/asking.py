@@ -59,6 +59,7 @@ class Options:
     changed: Mapping[str, object] = field(default_factory=dict)
     results: Path = Path("results")
     command: Sequence[str] = ()
+    read: Scenario | None = None  # instead of `scenario`, where it has been read
 
 
 def ask(asked: Options) -> Question:
@@ -70,17 +71,8 @@ def ask(asked: Options) -> Question:
         LogError: a log cannot be used.
         ResultsError: the measured run cannot be read.
     """
-    return of_scenario(_scenario(asked), asked)
-
-
-def of_scenario(scenario: Scenario, asked: Options) -> Question:
-    """Make the question for a scenario that has been read.
-
-    Raises:
-        UserError, ScenarioError, LogError, ResultsError: see `ask`.
-    """
-    base = _described(scenario.variants[0], asked)
-    routing = _routing(asked)
+    scenario = asked.read or _scenario(asked)
+    base, routing = _described(scenario.variants[0], asked), _routing(asked)
     found = _times(asked, base)
     caching = _caching(asked, base, found)
     ttls_s, replicas = _ttls(asked, scenario), _replicas(asked, scenario)

@@ -49,7 +49,7 @@ def prediction(analysis: Analysis) -> Prediction | None:
     if not analysis.deployed or not _described(scenario) or not _both_timed(analysis):
         return None
     try:
-        question = asking.of_scenario(scenario, asking.Options(scenario=scenario.name))
+        question = asking.ask(asking.Options(scenario=scenario.name, read=scenario))
         assumed = times.assumed(question.link, dict.fromkeys(("rtt_ms", "upstream_ms"), ("assumed", "")))
         found = times.measured_in(analysis, analysis.run.record.run_id, assumed)
     except (UserError, ScenarioError):
