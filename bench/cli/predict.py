@@ -175,8 +175,18 @@ def show(console: Console, found: Prediction) -> None:
 
 
 def _table(found: Prediction) -> Table:
-    table = Table(box=None, pad_edge=False)
-    heads = ["topology", "replicas", "TTL", "hit ratio", "calls/h", "busiest hour", "mean", "p99", "$/month"]
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns have room for all of them
+    heads = [
+        "topology",
+        "replicas",
+        "TTL",
+        "hit ratio",
+        "calls/h",
+        "busiest hour",
+        "mean ms",
+        "p99 ms",
+        "$/month",
+    ]
     if found.quota is not None:
         heads.insert(6, "hours over quota")
     for place, head in enumerate(heads):
@@ -204,8 +214,8 @@ def _cells(point: Point, *, with_quota: bool) -> list[str]:
         f"{point.hit_ratio:.1%}",
         number(hourly.mean),
         number(hourly.busiest),
-        f"{latency.mean_ms:.3g} ms" if latency else "does not fit",
-        f"{latency.p99_ms:.3g} ms" if latency else "–",
+        f"{latency.mean_ms:.3g}" if latency else "does not fit",
+        f"{latency.p99_ms:.3g}" if latency else "–",
         f"{point.monthly_usd:,.0f}" if point.monthly_usd is not None else "–",
     ]
     if with_quota:
