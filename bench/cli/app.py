@@ -252,7 +252,8 @@ def main() -> None:
         _end(FAILED, f"{error}\nThis is a bug in sidecar-bench. Completed trials are stored", error)
     except interrupts.Interrupted as error:
         interrupts.ignore()
-        _end(INTERRUPTED, "interrupted. Completed trials are stored", error)
+        stored = ". Completed trials are stored" if getattr(error, "__notes__", None) else ""  # of a run
+        _end(INTERRUPTED, f"interrupted{stored}", error)
     except OSError as error:
         if error.filename is None:
             _fault(error)
