@@ -138,7 +138,7 @@ def test_what_the_files_do_not_have_is_told(tmp_path: Path) -> None:
         (["ecs", "--ttl", "1h", "--run", "last"], "remove the scenario and its fields"),
         (["ecs", "qwick", "--topology", "sidecar"], "qwick: no such scenario"),
         (["ecs", "--topology", "sidecar", "--set", "topology=separate"], "--set topology=sidecar"),
-        (["ecs", "--topology", "sidecar", "--set", "resources.cpus=64"], "more than Fargate has"),
+        (["ecs", "--topology", "sidecar", "--set", "resources.cpus=64"], "exceeds Fargate's maximum"),
     ],
 )
 def test_what_cannot_be_exported_is_a_sentence_and_leaves_nothing(
