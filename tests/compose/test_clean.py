@@ -109,7 +109,7 @@ def test_a_run_whose_lock_cannot_be_seen_is_left_alone_and_named(
     ended = subprocess.run(inside, capture_output=True, text=True, check=False, cwd="/")
     assert ended.returncode == 0, ended.stderr
     [line] = of(ended.stdout.splitlines(), run_id)
-    assert "its lock cannot be seen from here" in line
+    assert "its lock is not visible from here" in line
     assert folder.exists()
     assert len(marked(run_id)) == 1
 

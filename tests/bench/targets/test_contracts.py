@@ -142,12 +142,12 @@ def test_a_file_of_paths_is_read_in_its_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "holds no path"),
-        ("# none\n", "holds no path"),
+        ("", "has no paths"),
+        ("# none\n", "has no paths"),
         ("a\nb c\n", "line 2: a path has a blank"),
         ("café\n", "line 1: a path has a blank, a # or a character that is not ASCII"),
         ("a#b\n", "line 1: a path has a blank, a #"),
-        ("a\nb\n/a\n", "line 3: is line 1 again"),
+        ("a\nb\n/a\n", "line 3: repeats line 1"),
         ("https://api.example/a\n", "line 1: is a URL"),
     ],
 )

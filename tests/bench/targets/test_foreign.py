@@ -88,8 +88,8 @@ def test_a_service_with_a_header_of_its_own_is_compared_by_hits_and_calls(mirror
     for variant in summary["variants"]:
         assert variant["metrics"]["hit_ratio"]["value"] > 0.5
         assert variant["metrics"]["error_ratio"]["value"] == 0
-    assert "old: which answers were hits was told by X-Cache." in summary["notes"]
-    assert page.index("told by X-Cache") < page.index("<main>"), "it stands on the first screen"
+    assert "old: hits were identified by X-Cache." in summary["notes"]
+    assert page.index("identified by X-Cache") < page.index("<main>"), "it stands on the first screen"
     assert "Cache-Status headers alone" not in page
     assert "a skewed catalogue of 400 paths" not in page, "it is not what was asked for"
     assert "/github/{key}" in page
@@ -146,7 +146,7 @@ def test_a_service_that_wants_credentials_says_so_before_the_run(mirror, tmp_pat
         "run", "quick", "--target", mirror(MIRROR_TOKEN=TOKEN), *keys(tmp_path), *SMALL, cwd=tmp_path
     )
     assert ended.returncode == 2
-    assert "status 401: give what it asks for with --header" in ended.stderr
+    assert "status 401: send credentials with --header" in ended.stderr
     assert not (tmp_path / "results").exists()
 
 
