@@ -21,7 +21,7 @@ from simulation.prediction.routing import Routing, route
 from simulation.prediction.stream import HOUR_US, Stream
 from traffic import logs
 
-NASA = Path("/work/shared/traces/nasa-1995-08-01-a.log.gz")
+NASA = Path(__file__).parents[4] / "shared" / "traces" / "nasa-1995-08-01-a.log.gz"
 Request = tuple[int, int, int, int]  # when (µs), which key, of which replica, what is kept
 
 
