@@ -53,8 +53,8 @@ class Refusals:
     def reason(self) -> str:
         """Why the run ends, in a clause."""
         lost = [_WHAT[kind] for kind in KINDS if self.gate(kind) is not None]
-        what = "nothing" if self.nothing_stands else lost[0]
-        return f"{what} of {IN_A_ROW} attempts in a row can be believed ({next(self._gates()).reason})"
+        what = "nothing valid" if self.nothing_stands else lost[0]
+        return f"{what} in {IN_A_ROW} attempts in a row ({next(self._gates()).reason})"
 
     def remedy(self, run: Path) -> str:
         """Say what to do, and how to go on then."""
