@@ -119,11 +119,12 @@ async def dribbling(size: int, pause_s: float, timeout_s: float) -> AsyncIterato
 
     async def dribble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"$%d\r\n" % size)
-        for byte in b"x" * size + b"\r\n":
-            with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError):  # the other side has had enough
+            for byte in b"x" * size + b"\r\n":
                 writer.write(bytes([byte]))
                 await writer.drain()
-            await asyncio.sleep(pause_s)
+                await asyncio.sleep(pause_s)
+        writer.close()  # from Python 3.12 on a server waits for its connections
 
     async with await asyncio.start_server(dribble, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
