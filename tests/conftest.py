@@ -7,8 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bench.session import measuring
+
+# A busy machine makes an example slow; that is no fault of what is tested.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 _FOLDER = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
