@@ -8,11 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import settings
-
-# How long an example takes is the machine's affair.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 
 class Peer:
