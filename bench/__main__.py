@@ -10,7 +10,14 @@ import os
 import sys
 
 # Other variables of Python's change what is imported, or how it runs. These do not, or are ours.
-_HARMLESS = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE", "PYTHON_IMAGE")
+_HARMLESS = (
+    "PYTHON",
+    "PYTHONUNBUFFERED",
+    "PYTHONIOENCODING",
+    "PYTHONUTF8",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHON_IMAGE",
+)
 
 
 def _is_current_folder(first: str | None) -> bool:

@@ -200,6 +200,7 @@ def test_a_broken_installation_is_no_violated_threshold(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-P", "-c", start],
         cwd=tmp_path,
+        env={**os.environ, "PYTHON": sys.executable},  # of make's, not of Python's
         capture_output=True,
         text=True,
         timeout=60,
