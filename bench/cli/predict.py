@@ -187,6 +187,8 @@ def _table(found: Prediction) -> Table:
         "p99 ms",
         "$/month",
     ]
+    if found.span.partial_hour:
+        heads[4] = "calls"
     if found.quota is not None:
         heads.insert(6, "hours over quota")
     for place, head in enumerate(heads):

@@ -102,7 +102,7 @@ def ask(asked: Options) -> Question:
         memory_total=memory_total,
         times=found.times,
         link=found.link,
-        quota=quota,
+        quota=None if met.span.partial_hour else quota,
         deploys_per_day=deploys,
         start=start,
         rate=met.rate,

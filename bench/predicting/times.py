@@ -160,12 +160,12 @@ def _spread(quantiles: Sequence[Mapping[str, float | None]], otherwise: float) -
     return float(np.mean(found)) if found else otherwise
 
 
-_LABELS: Final = {"hit": "A hit", "miss": "A miss, beside the upstream"}
+_LABELS: Final = {"hit": "A hit", "miss": "A miss without its upstream call"}
 _WHERE: Final = {
     "none": "without a cache",
     "process": "with a cache in the process",
     "sidecar": "with sidecars",
-    "separate": "with a separate Redis, beside the round trip",
+    "separate": "with a separate Redis, without the round trip",
 }
 
 

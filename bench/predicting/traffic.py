@@ -28,6 +28,11 @@ _GRID_SEEDS: Final = 3
 _LARGE: Final = 3_000_000  # requests from which on the grid has fewer seeds, and memory no curve
 _MANY: Final = 200_000  # the same where caches evict
 _DRAWN: Final = 4_000_000  # requests that are drawn at most
+_PARTIAL: Final = (
+    "The log is shorter than an hour, and the caches start empty. Calls are those of the log: they are not "
+    "extrapolated to an hour, and not compared with a quota. Use a longer log, or --start steady with a TTL "
+    "shorter than the log."
+)
 _DRAWN_H: Final = 4.0  # hours of counted traffic, where so many are not too many
 _MOST_BYTES: Final = 16 << 30  # of files that are read
 _NAMED_BYTES: Final = 8  # what a key in Redis has before the path
@@ -116,6 +121,7 @@ def of_read(log: AccessLog, about: About, base: Variant) -> Traffic:
         rate=rate,
         keys=len(log.resources),
         uncacheable=int((stream.kept == 0).sum()),
+        partial_hour=not steady and hours < 1,
     )
     return Traffic(
         source=Replays(*asked, memory=memory),
@@ -129,7 +135,11 @@ def of_read(log: AccessLog, about: About, base: Variant) -> Traffic:
         longest_ttl_s=0.5 * span_s if steady else 10 * span_s,
         costly=costly,
         memories=_sizes(entries, about.replicas) if stream.at_us.size <= _LARGE else (),
-        notes=(*telling.left_out(log.facts), *filter(None, [telling.gaps(log)])),
+        notes=(
+            *([_PARTIAL] if span.partial_hour else []),
+            *telling.left_out(log.facts),
+            *filter(None, [telling.gaps(log)]),
+        ),
     )
 
 

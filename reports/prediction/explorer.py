@@ -130,6 +130,8 @@ def sentence(prediction: Prediction, setting: Setting) -> str:
 
 def when(prediction: Prediction) -> str:
     """Say which hour calls are those of: where all hours are alike, there is no busiest."""
+    if prediction.span.partial_hour:
+        return "in this log"
     hourly = [prediction.point(name).upstream_calls_per_hour for name in prediction.own.points]
     alike = all(one.busiest <= _ALIKE * one.mean for one in hourly)
     return "an hour" if alike else "in the busiest hour"

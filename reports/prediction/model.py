@@ -51,6 +51,10 @@ class Span(Part):
     rate: float = Field(description="Requests per second, mean.")
     keys: int = Field(description="Distinct cache keys among them, or paths of the described traffic.")
     uncacheable: int = Field(0, description="Requests whose answers are kept by no cache.")
+    partial_hour: bool = Field(
+        False,
+        description="A log shorter than an hour, from empty caches: calls per hour are those of the log.",
+    )
 
 
 class Hourly(Part):

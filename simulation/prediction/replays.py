@@ -58,8 +58,13 @@ class Replays:
         return min(self.most_seeds, seeds_for(self.stream.at_us.size, self.routing, replicas))
 
     def hours(self, ttl_s: float) -> float:
-        """Return how many hours are counted."""
-        return max(0.0, self.stream.span_us / HOUR_US - self._filling_s(ttl_s) / 3600)
+        """Return how many hours are counted.
+
+        Less than an hour from empty caches counts as one: most of its calls fill them, and would not come
+        again in the rest of the hour.
+        """
+        whole = self.stream.span_us / HOUR_US
+        return max(0.0, whole - self._filling_s(ttl_s) / 3600) if self.steady else max(1.0, whole)
 
     def _filling_s(self, ttl_s: float) -> float:
         return min(ttl_s, self.most_filling * self.stream.span_us / 1e6) if self.steady else 0.0

@@ -197,3 +197,30 @@ def test_calls_that_a_304_answers_do_not_count(tmp_path: Path) -> None:
     assert (points["separate"]["quota_calls"], points["sidecar"]["quota_calls"]) == (1, 2)
     assert "count against the quota" in found["answer"]
     assert "both fit" in found["answer"]
+
+
+def test_a_cold_log_shorter_than_an_hour_is_not_multiplied_up_to_one(tmp_path: Path) -> None:
+    """A minute that asks for 6 paths costs a shared cache 6 calls, and with a TTL of 1 h no more an hour."""
+    log = tmp_path / "short.log"
+    log.write_text("".join(f"{line}\n" for line in lines(1, 3600, 6).splitlines()[1:61] if " 200 " in line))
+    found = run("--log", str(log), "--ttl", "1h", "--replicas", "3", "--quota", "5000/h")
+    points = {point["topology"]: point for point in found["points"]}
+    for point in points.values():
+        hourly = point["upstream_calls_per_hour"]
+        assert hourly["mean"] == hourly["busiest"] == pytest.approx(point["upstream_calls"])
+    assert points["separate"]["upstream_calls"] == 6
+    assert 6 < points["sidecar"]["upstream_calls"] <= 18
+    assert "a separate Redis makes 6 upstream calls in this log, sidecars 1" in found["answer"]
+    assert "fit" not in found["answer"], "a minute does not tell what an hour needs"
+    assert found["quota"] is None
+    assert any("not extrapolated" in note for note in found["notes"])
+
+
+def test_a_steady_log_shorter_than_an_hour_is_extrapolated(tmp_path: Path) -> None:
+    log = tmp_path / "short.log"
+    log.write_text("".join(f"{line}\n" for line in lines(1, 3600, 6).splitlines()[:1800] if " 200 " in line))
+    found = run("--log", str(log), "--ttl", "1m", "--replicas", "3", "--start", "steady", "--quota", "5000/h")
+    separate = next(point for point in found["points"] if point["topology"] == "separate")
+    # Each of the 6 paths is fetched again at its first request after the TTL: about every 66 s.
+    assert separate["upstream_calls_per_hour"]["mean"] == pytest.approx(6 * 3600 / 66, rel=0.1)
+    assert found["quota"] is not None
