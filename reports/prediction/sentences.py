@@ -41,7 +41,7 @@ def _calls(span: Span, own: Own, pair: tuple[Point, Point], quota: Quota | None)
     else:
         begun = f"At {span.rate:g} requests a second over {span.keys:,} paths, with {settings}"
     busiest = _busiest(separate) or _busiest(sidecar)
-    when = "in the busiest hour" if busiest else "an hour"
+    when = "in this log" if span.partial_hour else "in the busiest hour" if busiest else "an hour"
     calls = (
         f"{begun}, a separate Redis makes {number(separate.upstream_calls_per_hour.busiest)} upstream calls "
         f"{when}, sidecars {number(sidecar.upstream_calls_per_hour.busiest)}{_range(sidecar)}"
@@ -114,16 +114,16 @@ def _latencies(pair: tuple[Point, Point], times: Times) -> Iterator[str]:
 
 
 def _places(pair: tuple[Point, Point], crossings: Sequence[Crossing], grid: Grid) -> Iterator[str]:
-    """Say where the means change places, or that they do not."""
+    """Say where the topology of the lower mean changes, or that it does not."""
     if pair[0].mean_ms is None or pair[1].mean_ms is None:
         return
     found = [_place(crossing) for crossing in crossings if crossing.metric == "mean_ms"]
     if found:
-        yield f"They change places {_listed(found)}."
+        yield f"The topology with the lower mean changes {_listed(found)}."
         return
     yield (
-        f"They change places at no TTL from {duration(grid.ttl_s[0])} to {duration(grid.ttl_s[-1])}, at no "
-        f"number of replicas up to {grid.replicas[-1]}, and at no round trip."
+        f"The same topology has the lower mean at every TTL from {duration(grid.ttl_s[0])} to "
+        f"{duration(grid.ttl_s[-1])}, with up to {_replicas(grid.replicas[-1])}, and at every round trip."
     )
 
 
@@ -143,7 +143,7 @@ def times(found: Prediction) -> str:
     named = {one.name: one for one in found.assumptions if one.origin == "assumed"}
     words = {
         "hit_ms.sidecar": "a hit",
-        "miss_ms.sidecar": "a miss beside the upstream",
+        "miss_ms.sidecar": "a miss without its upstream call",
         "rtt_ms": "a round trip",
         "upstream_ms": "the upstream",
     }

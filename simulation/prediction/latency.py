@@ -1,6 +1,6 @@
 """Latencies, put together from what a hit, a miss and a hop take and from simulated outcomes.
 
-A hit takes `hit_ms` and its round trips; a request that makes a call what a miss takes beside the upstream,
+A hit takes `hit_ms` and its round trips; a request that makes a call what a miss takes without that call,
 its round trips, and the upstream. A request that waits for another's call comes at a random moment of it, and
 so waits for half of it on average. Each waits in the queue of its replica, too: the app has one
 thread, and M/G/1 has the mean wait λ·E[B²] / 2(1 − λ·E[B]) (Pollaczek, Khinchine) where B is how long a

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from reports.prediction import words
 from reports.prediction.figures.looks import colour, legend, line_style, quota_line
 from reports.prediction.model import Point, Prediction
-from reports.render.figures.ink import INK, MUTED, RULE, Picture, canvas, picture
+from reports.render.figures.ink import INK, MUTED, RULE, Picture, canvas, name_rows, picture
 
 _FOLDED_FROM_DAYS: Final = 14
 _WEEK_H: Final = 168
@@ -148,7 +147,7 @@ def deployments(prediction: Prediction) -> Picture | None:
             if one.extra_calls_se is not None:
                 ends = [one.extra_calls + side * 1.96 * one.extra_calls_se for side in (-1, 1)]
                 axis.plot(ends, [row, row], color=INK, linewidth=1.4)
-        _rows(axis, names, narrow)
+        name_rows(axis, names, narrow)
         axis.set_xlabel("more upstream calls for one deployment")
         return figure
 
@@ -163,17 +162,3 @@ def deployments(prediction: Prediction) -> Picture | None:
 
 def _colour(point: Point) -> str:
     return colour(point.topology, point.l1_s)
-
-
-def _rows(axis: Axes, names: Sequence[str], narrow: bool) -> None:
-    axis.grid(visible=False, axis="y")
-    axis.set_ylim(len(names) - 0.45, -0.55)
-    axis.xaxis.set_major_locator(MaxNLocator(4 if narrow else 8, steps=(1, 2, 5, 10)))
-    if not narrow:
-        axis.set_yticks(range(len(names)), names)
-        return
-    axis.set_yticks([])
-    for row, label in enumerate(names):
-        axis.annotate(
-            label, (0, row - 0.36), xycoords=("axes fraction", "data"), va="center", annotation_clip=False
-        )

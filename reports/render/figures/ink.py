@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +15,7 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 WIDE: Final = 920
 NARROW: Final = 350
@@ -76,6 +77,21 @@ def canvas(narrow: bool, height: float, rows: int = 1, columns: int = 1) -> tupl
     figure = Figure(figsize=((NARROW if narrow else WIDE) / 72, height / 72), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, list(axes.flat)
+
+
+def name_rows(axis: Axes, names: Sequence[str], narrow: bool) -> None:
+    """Give an axis one row per name, the first on top: named at its left, or above it if narrow."""
+    axis.grid(visible=False, axis="y")
+    axis.set_ylim(len(names) - 0.45, -0.55)
+    axis.xaxis.set_major_locator(MaxNLocator(4 if narrow else 8, steps=(1, 2, 5, 10)))
+    if not narrow:
+        axis.set_yticks(range(len(names)), names)
+        return
+    axis.set_yticks([])
+    for row, name in enumerate(names):
+        axis.annotate(
+            name, (0, row - 0.36), xycoords=("axes fraction", "data"), va="center", annotation_clip=False
+        )
 
 
 @contextmanager

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from reports.analysis.run import Analysis
 from reports.render.figures import curves, forest
-from reports.render.figures.ink import INK, RULE, Picture, canvas, picture
+from reports.render.figures.ink import INK, RULE, Picture, canvas, name_rows, picture
 from reports.render.figures.styles import Looks
 from scenarios.model import Variant
 
@@ -64,7 +64,7 @@ def hits(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
                     color=INK,
                     label="theory",
                 )
-        _variant_axis(axes, [variant.id for variant in cached], narrow)
+        name_rows(axes, [variant.id for variant in cached], narrow)
         axes.xaxis.set_major_formatter(PercentFormatter(1, None))  # as many digits as tell ticks apart
         axes.set_xlabel("hit ratio")
         return figure
@@ -103,7 +103,7 @@ def calls(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
                 axes.annotate(
                     f"{value.value:,.0f}", (end, row), (5, 0), textcoords="offset points", va="center"
                 )
-        _variant_axis(axes, [variant.id for variant in variants], narrow)
+        name_rows(axes, [variant.id for variant in variants], narrow)
         axes.set_xlim(0, axes.get_xlim()[1] * 1.08)
         axes.set_xlabel("upstream calls per 1,000 requests")
         return figure
@@ -135,7 +135,7 @@ def witness(analysis: Analysis, variants: Sequence[Variant]) -> Picture:
         for row, variant in enumerate(shown):
             each = scores[variant.id]
             axes.plot(each, [row] * len(each), "o", color=looks.colour(variant), markersize=7, alpha=0.75)
-        _variant_axis(axes, [variant.id for variant in shown], narrow)
+        name_rows(axes, [variant.id for variant in shown], narrow)
         edge = max(3.0, *(abs(score) + 0.3 for each in scores.values() for score in each))
         axes.set_xlim(-edge, edge)
         axes.set_xlabel(
@@ -166,17 +166,3 @@ def _dots(axis: Axes, row: int, trials: Sequence[float], estimate: object, colou
         axis.plot(interval, [row, row], color=colour, linewidth=2.4, solid_capstyle="round")
     if value is not None:
         axis.plot([value], [row], "o", color=colour, markersize=8)
-
-
-def _variant_axis(axis: Axes, names: Sequence[str], narrow: bool) -> None:
-    axis.grid(visible=False, axis="y")
-    axis.set_ylim(len(names) - 0.45, -0.55)
-    axis.xaxis.set_major_locator(MaxNLocator(4 if narrow else 8, steps=(1, 2, 5, 10)))
-    if not narrow:
-        axis.set_yticks(range(len(names)), names)
-        return
-    axis.set_yticks([])
-    for row, name in enumerate(names):
-        axis.annotate(
-            name, (0, row - 0.36), xycoords=("axes fraction", "data"), va="center", annotation_clip=False
-        )
